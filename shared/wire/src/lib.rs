@@ -1,1 +1,19 @@
+//! The types on the wire: what the server, its clients and its senders say to each other.
+//!
+//! Nothing here does I/O or reads a clock. Each payload is defined once, here, and used by both ends.
 
+pub mod account;
+pub mod admin;
+pub mod api;
+pub mod channel;
+pub mod cursor;
+pub mod error;
+pub mod frame;
+pub mod ids;
+pub mod limits;
+pub mod message;
+pub mod time;
+
+pub use cursor::Cursor;
+pub use ids::{ChannelId, DepartmentId, DeviceId, MessageId, RoleId, ServiceId, SessionId, UserId};
+pub use time::Timestamp;

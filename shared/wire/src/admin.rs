@@ -1,0 +1,242 @@
+//! Requests and answers of the admin gateway.
+
+use crate::channel::ChannelKind;
+use crate::{ChannelId, DepartmentId, RoleId, ServiceId, Timestamp, UserId};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+/// The answer to an administrator's login.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AdminTokenAnswer {
+    pub access_token: String,
+    /// Always `Bearer`.
+    pub token_type: String,
+    /// Seconds until the token ends.
+    pub expires_in: u64,
+    pub user_id: UserId,
+}
+
+/// `POST users`, and each line of `users/import`.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UserRequest {
+    /// Made by the server when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<UserId>,
+    /// Unique; 1 to 100 characters without blanks.
+    pub username: String,
+    pub name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// Without one the user signs in by a provider, or not at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roles: Option<Vec<RoleId>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub department_id: Option<DepartmentId>,
+}
+
+/// Passwords do not belong into logs, so this shows none.
+impl std::fmt::Debug for UserRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = f.debug_struct("UserRequest");
+        shown.field("id", &self.id).field("username", &self.username).finish_non_exhaustive()
+    }
+}
+
+/// Whether a user may sign in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UserStatus {
+    Active,
+    Disabled,
+}
+
+/// A user as administrators see them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct User {
+    pub id: UserId,
+    pub username: String,
+    pub name: String,
+    pub email: Option<String>,
+    pub department_id: Option<DepartmentId>,
+    pub roles: Vec<RoleId>,
+    pub status: UserStatus,
+    /// Whether the user can sign in with a password.
+    pub has_password: bool,
+    pub created_at: Timestamp,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct UserList {
+    pub users: Vec<User>,
+    pub total: u64,
+}
+
+/// A line of an import that was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FailedLine {
+    /// Counted from 1.
+    pub line: u64,
+    pub reason: String,
+}
+
+/// The answer to `users/import`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ImportAnswer {
+    pub created: u64,
+    pub updated: u64,
+    /// The first 1,000 lines that were not taken.
+    pub failed: Vec<FailedLine>,
+    /// How many lines were not taken, those beyond the first 1,000 included.
+    pub failed_total: u64,
+}
+
+/// `POST roles`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RoleRequest {
+    pub id: RoleId,
+    pub name: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<UserId>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Role {
+    pub id: RoleId,
+    pub name: String,
+    pub member_count: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RoleList {
+    pub roles: Vec<Role>,
+    pub total: u64,
+}
+
+/// `POST channels`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChannelRequest {
+    /// Made by the server when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<ChannelId>,
+    pub name: String,
+    #[serde(default)]
+    pub description: String,
+    #[serde(default)]
+    pub kind: ChannelKind,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<UserId>,
+}
+
+/// A channel as administrators see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AdminChannel {
+    pub id: ChannelId,
+    pub name: String,
+    pub description: String,
+    pub kind: ChannelKind,
+    pub member_count: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AdminChannelList {
+    pub channels: Vec<AdminChannel>,
+    pub total: u64,
+}
+
+/// What tier a service is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ServiceType {
+    Internal,
+    External,
+    System,
+}
+
+/// Whether a service may send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ServiceStatus {
+    Active,
+    Disabled,
+    Suspended,
+}
+
+/// How often a service may send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RateLimit {
+    /// Messages in each minute.
+    pub per_minute: u32,
+}
+
+/// `POST services`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceRequest {
+    pub name: String,
+    #[serde(rename = "type")]
+    pub service_type: ServiceType,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permissions: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<RateLimit>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callback_url: Option<String>,
+}
+
+/// A service as administrators see it. Its key is never among what is shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Service {
+    pub id: ServiceId,
+    pub name: String,
+    #[serde(rename = "type")]
+    pub service_type: ServiceType,
+    pub owner: Option<String>,
+    pub status: ServiceStatus,
+    /// The public beginning of its key.
+    pub key_prefix: String,
+    pub created_at: Timestamp,
+}
+
+/// The answer to `POST services`: the only time that the key is shown.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ServiceCreated {
+    #[serde(flatten)]
+    pub service: Service,
+    pub api_key: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ServiceList {
+    pub services: Vec<Service>,
+    pub total: u64,
+}
+
+/// Who did what.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AuditEntry {
+    /// Its place in the log, which orders all entries.
+    pub pos: u64,
+    pub at: Timestamp,
+    /// The administrator's user id, or `system`.
+    pub actor: String,
+    /// As `user.create`, `role.member.add`.
+    pub action: String,
+    /// What was changed.
+    pub target: String,
+    pub details: Value,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AuditList {
+    pub entries: Vec<AuditEntry>,
+    pub total: u64,
+}

@@ -1,0 +1,32 @@
+//! A channel as one of its members sees it.
+
+use crate::ChannelId;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Who may see and join a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ChannelKind {
+    #[default]
+    Public,
+    Private,
+    System,
+}
+
+/// A channel in the reader's list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Channel {
+    pub id: ChannelId,
+    pub name: String,
+    pub description: String,
+    pub kind: ChannelKind,
+    /// The reader's unread messages in it.
+    pub unread_count: u64,
+}
+
+/// `GET /api/v3/channels`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ChannelList {
+    pub channels: Vec<Channel>,
+}

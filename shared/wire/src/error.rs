@@ -1,0 +1,101 @@
+//! Errors as they stand on the wire. Clients match `error.type`, not words.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// The closed set of `error.type`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorType {
+    /// 400: the body is no JSON, or a value has the wrong JSON type.
+    MalformedRequest,
+    /// 401: no credentials, or they are not good (any more).
+    Unauthenticated,
+    /// 403: the permission named in the message is missing.
+    PermissionDenied,
+    /// 404: there is no such thing, or it is another user's.
+    NotFound,
+    /// 405: the path exists, the method does not.
+    MethodNotAllowed,
+    /// 409: it exists already.
+    AlreadyExists,
+    /// 409: it has changed meanwhile; `details` and `current` say to what.
+    VersionConflict,
+    /// 409: the `Idempotency-Key` was used with another body.
+    IdempotencyConflict,
+    /// 413: larger than the limit named in the message.
+    TooLarge,
+    /// 415: the `Content-Type` is not the one wanted.
+    UnsupportedMediaType,
+    /// 422: well-formed but not valid; `details` name the fields.
+    ValidationFailed,
+    /// 422: valid, but this server version does not offer it yet.
+    NotYet,
+    /// 429: too often; `Retry-After` says when to try again.
+    RateLimited,
+    /// 500: a fault of the server; the request id finds it in the error log.
+    Internal,
+    /// 500: this user's inbox file is damaged; an operator must restore it.
+    InboxDamaged,
+    /// 503: busy, starting or stopping; `Retry-After` says when to try again.
+    Overloaded,
+    /// 503: the storage cannot be written (full or failing); nothing was changed.
+    StorageUnavailable,
+}
+
+impl ErrorType {
+    /// The HTTP status that goes with it.
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::MalformedRequest => 400,
+            Self::Unauthenticated => 401,
+            Self::PermissionDenied => 403,
+            Self::NotFound => 404,
+            Self::MethodNotAllowed => 405,
+            Self::AlreadyExists | Self::VersionConflict | Self::IdempotencyConflict => 409,
+            Self::TooLarge => 413,
+            Self::UnsupportedMediaType => 415,
+            Self::ValidationFailed | Self::NotYet => 422,
+            Self::RateLimited => 429,
+            Self::Internal | Self::InboxDamaged => 500,
+            Self::Overloaded | Self::StorageUnavailable => 503,
+        }
+    }
+}
+
+/// One field and what is wrong with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FieldError {
+    /// Its path in the request, as `recipients[2]`.
+    pub field: String,
+    pub reason: String,
+}
+
+/// The `error` of a failed answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ErrorBody {
+    #[serde(rename = "type")]
+    pub error_type: ErrorType,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub details: Vec<FieldError>,
+    /// With `version_conflict`: how things stand now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub current: Option<serde_json::Value>,
+}
+
+/// The `meta` of a failed answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FailureMeta {
+    pub request_id: String,
+}
+
+/// A failed answer, whole.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Failure {
+    /// The HTTP status.
+    pub code: u16,
+    /// What is wrong, for a person.
+    pub message: String,
+    pub error: ErrorBody,
+    pub meta: FailureMeta,
+}

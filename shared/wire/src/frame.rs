@@ -1,0 +1,149 @@
+//! What goes over the socket `/ws`: text frames `{"type":…,"data":…}` (RFC 6455 carries them).
+
+use crate::account::DeviceType;
+use crate::message::Message;
+use crate::{DeviceId, MessageId, SessionId, Timestamp};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Close codes of the socket. 1000–1015 are RFC 6455's, 4000 and up ours.
+pub mod close {
+    /// The server is stopping: come back (RFC 6455 and the IANA registry: "service restart").
+    pub const RESTART: u16 = 1012;
+    /// A frame that is no text or no JSON.
+    pub const UNSUPPORTED: u16 = 1003;
+    /// A frame larger than the server takes.
+    pub const TOO_BIG: u16 = 1009;
+    /// The client broke the protocol, or was silent for too long.
+    pub const POLICY: u16 = 1008;
+    /// The session was ended or the token has expired: sign in or refresh, then come back.
+    pub const SIGNED_OUT: u16 = 4001;
+    /// The same device has connected again.
+    pub const REPLACED: u16 = 4009;
+}
+
+/// Whether the person is at the device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PresenceState {
+    Active,
+    Idle,
+}
+
+/// The first frame of a client.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Hello {
+    pub device_id: DeviceId,
+    #[serde(default)]
+    pub device_type: DeviceType,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_name: Option<String>,
+    #[serde(default)]
+    pub capabilities: Vec<String>,
+    /// Where the client stands; what came after it follows at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+}
+
+/// A client's change of presence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PresenceReport {
+    pub state: PresenceState,
+}
+
+/// What a client says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "type", content = "data", rename_all = "snake_case")]
+pub enum ClientFrame {
+    Hello(Hello),
+    Presence(PresenceReport),
+    Ping,
+    Pong,
+}
+
+/// The server's answer to `hello`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Welcome {
+    pub session_id: SessionId,
+    pub device_id: DeviceId,
+    pub server_time: Timestamp,
+    /// Where the client stands once what was missed has arrived.
+    pub cursor: String,
+    pub unread_count: u64,
+    /// Seconds between pings.
+    pub ping_interval: u64,
+}
+
+/// What a message has become for its reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    Read,
+    Unread,
+    Expired,
+    Recalled,
+    Deleted,
+}
+
+/// A change of one message's state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StatusUpdate {
+    pub message_id: MessageId,
+    pub status: Status,
+    /// The device that changed it, when one did.
+    pub device_id: Option<DeviceId>,
+    /// The reader's next number.
+    pub version: u64,
+    pub at: Timestamp,
+}
+
+/// One of the reader's own devices that is online.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PresentDevice {
+    pub device_id: DeviceId,
+    pub device_type: DeviceType,
+    pub device_name: String,
+    pub state: PresenceState,
+}
+
+/// The reader's own devices that are online.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Presence {
+    pub devices: Vec<PresentDevice>,
+}
+
+/// Why a session ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SessionRevoked {
+    /// `revoked`, `expired` or `disabled`.
+    pub reason: String,
+}
+
+/// What the server says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "type", content = "data", rename_all = "snake_case")]
+pub enum ServerFrame {
+    Welcome(Welcome),
+    Message(Message),
+    StatusUpdate(StatusUpdate),
+    Presence(Presence),
+    /// Fetch `sync` from your cursor.
+    Resync,
+    SessionRevoked(SessionRevoked),
+    Ping,
+    Pong,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_have_a_type_and_data() {
+        assert_eq!(serde_json::to_string(&ClientFrame::Ping).unwrap(), r#"{"type":"ping"}"#);
+        let text = r#"{"type":"hello","data":{"device_id":"d1","device_type":"desktop"}}"#;
+        let ClientFrame::Hello(hello) = serde_json::from_str(text).unwrap() else { panic!("a hello") };
+        assert_eq!(hello.device_type, DeviceType::Desktop);
+        assert!(serde_json::from_str::<ClientFrame>(r#"{"type":"ping"}"#).is_ok());
+    }
+}

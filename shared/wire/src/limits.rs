@@ -1,0 +1,49 @@
+//! Bounds that both ends know. Those an operator may change are only defaults here.
+
+/// Longest id that a caller may choose, in bytes.
+pub const ID_MAX: usize = 64;
+/// Longest title of a message, in characters.
+pub const TITLE_MAX: usize = 200;
+/// Largest message as JSON, in bytes (default of a setting).
+pub const MESSAGE_BYTES_MAX: usize = 256 * 1024;
+/// Most recipients listed in one request (default of a setting).
+pub const RECIPIENTS_MAX: usize = 100_000;
+/// Most messages in one batch.
+pub const BATCH_MAX: usize = 1_000;
+/// Most attachments of a message.
+pub const ATTACHMENTS_MAX: usize = 20;
+/// Most actions of a message.
+pub const ACTIONS_MAX: usize = 10;
+/// Longest name of a user, channel, role, service, device or action, in characters.
+pub const NAME_MAX: usize = 100;
+/// Longest description, in characters.
+pub const DESCRIPTION_MAX: usize = 1_000;
+/// Longest URL, in bytes.
+pub const URL_MAX: usize = 2_048;
+/// Longest message type, in bytes.
+pub const MESSAGE_TYPE_MAX: usize = 64;
+/// Most items on a page of any list.
+pub const PAGE_SIZE_MAX: u32 = 100;
+/// Items on a page when the caller does not say.
+pub const PAGE_SIZE_DEFAULT: u32 = 20;
+/// Highest page number; beyond it a narrower filter is wanted.
+pub const PAGE_MAX: u32 = 100_000;
+/// Most changes in one answer of `sync`.
+pub const SYNC_LIMIT_MAX: u32 = 500;
+/// Changes in one answer of `sync` when the caller does not say.
+pub const SYNC_LIMIT_DEFAULT: u32 = 100;
+/// Most message ids in one `read-batch`.
+pub const READ_BATCH_MAX: usize = 1_000;
+/// Longest search text, in characters.
+pub const SEARCH_MAX: usize = 200;
+/// Shortest and longest password, in bytes. The upper bound keeps hashing bounded.
+pub const PASSWORD_MIN: usize = 8;
+pub const PASSWORD_MAX: usize = 256;
+/// Longest `Idempotency-Key`, in bytes.
+pub const IDEMPOTENCY_KEY_MAX: usize = 255;
+/// Largest text frame that a client may send, in bytes.
+pub const CLIENT_FRAME_MAX: usize = 16 * 1024;
+/// Lowest, usual and highest priority of a message.
+pub const PRIORITY_MIN: u8 = 1;
+pub const PRIORITY_DEFAULT: u8 = 5;
+pub const PRIORITY_MAX: u8 = 10;

@@ -1,0 +1,218 @@
+//! A message: as a sender asks for it, and as a reader sees it.
+
+use crate::{ChannelId, MessageId, ServiceId, Timestamp, UserId};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use smol_str::SmolStr;
+use utoipa::ToSchema;
+
+/// How the entries of `recipients` are to be understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RecipientType {
+    /// User ids or usernames.
+    User,
+    /// Channel ids; without `recipients`, the message's own `channel_id`.
+    Channel,
+    /// Role ids.
+    Role,
+    /// Everyone; `recipients` stays empty.
+    All,
+}
+
+/// What a sender asks for: `POST /api/v3/messages/send`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SendMessageRequest {
+    /// The channel under which the message is shown. It does not by itself choose who gets it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel_id: Option<ChannelId>,
+    /// 1 to 200 characters on one line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Plain text, line breaks allowed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<String>,
+    /// A word that clients may show differently: `text` (default), `alert`, `file_share`, …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message_type: Option<String>,
+    /// Who gets it, at most 100,000 entries. Without `recipient_type` each is looked up as a
+    /// user id, username, role and channel, in that order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>, max_items = 100_000)]
+    pub recipients: Vec<SmolStr>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipient_type: Option<RecipientType>,
+    /// Shown as the sender; what is left out is filled in from the credentials.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sender: Option<SenderInfo>,
+    /// The user for whom a service sends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_behalf_of: Option<UserId>,
+    /// 1 (lowest) to 10; 5 when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 10)]
+    pub priority: Option<u8>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduled_at: Option<Timestamp>,
+    /// After this moment the message is neither shown nor counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expire_at: Option<Timestamp>,
+    /// Anything that clients of the sender's own want to know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Map<String, Value>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 20)]
+    pub attachments: Vec<AttachmentInfo>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 10)]
+    pub actions: Vec<ActionInfo>,
+    /// A template in place of title and content.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template_id: Option<String>,
+    /// Values for the template's placeholders.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variables: Option<Map<String, Value>>,
+}
+
+/// Who a sender is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SenderType {
+    User,
+    #[default]
+    Service,
+    System,
+}
+
+/// The sender as readers see it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SenderInfo {
+    #[serde(default)]
+    pub id: String,
+    #[serde(default, rename = "type")]
+    pub sender_type: SenderType,
+    #[serde(default)]
+    pub name: String,
+    /// An `http` or `https` URL, or empty.
+    #[serde(default)]
+    pub avatar: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_id: Option<ServiceId>,
+}
+
+/// What an attachment is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AttachmentType {
+    File,
+    Image,
+    Link,
+    Document,
+}
+
+/// Something that lies elsewhere and belongs to the message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AttachmentInfo {
+    #[serde(rename = "type")]
+    pub attachment_type: AttachmentType,
+    pub name: String,
+    /// An `http` or `https` URL.
+    pub url: String,
+    /// In bytes; 0 when not known.
+    #[serde(default)]
+    pub size: u64,
+    #[serde(default)]
+    pub mime_type: String,
+    /// An `http` or `https` URL, or empty.
+    #[serde(default)]
+    pub thumbnail: String,
+}
+
+/// How an action answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ActionType {
+    Button,
+    Link,
+    Confirm,
+}
+
+/// How an action looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ActionStyle {
+    Primary,
+    #[default]
+    Secondary,
+    Danger,
+}
+
+/// Something that the reader can do with the message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ActionInfo {
+    #[serde(rename = "type")]
+    pub action_type: ActionType,
+    pub text: String,
+    /// Where a `link` leads: an `http` or `https` URL.
+    #[serde(default)]
+    pub url: String,
+    /// What a `button` or `confirm` is called towards the sender.
+    #[serde(default)]
+    pub action: String,
+    #[serde(default)]
+    pub style: ActionStyle,
+}
+
+/// A message as a reader sees it: in lists, in `sync` and in the socket's `message` frame.
+/// In a frame, which is the same for every recipient, it is always unread.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Message {
+    pub id: MessageId,
+    /// Its place in the delivery log: it only grows, and it is the order in which everyone sees things.
+    pub pos: u64,
+    pub channel_id: Option<ChannelId>,
+    pub title: String,
+    pub content: String,
+    pub message_type: String,
+    pub priority: u8,
+    /// The sender's id.
+    pub sender: String,
+    pub sender_info: SenderInfo,
+    pub created_at: Timestamp,
+    pub expire_at: Option<Timestamp>,
+    pub metadata: Map<String, Value>,
+    pub attachments: Vec<AttachmentInfo>,
+    pub actions: Vec<ActionInfo>,
+    pub is_read: bool,
+    pub read_at: Option<Timestamp>,
+    /// The number of the reader's last change to it; 0 when there was none.
+    pub version: u64,
+}
+
+/// What became of a send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SendStatus {
+    /// Durable: it reaches every recipient, whatever happens next.
+    Accepted,
+    /// Durable: it is sent at its time.
+    Scheduled,
+}
+
+/// The answer to a send.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SendAnswer {
+    pub message_id: MessageId,
+    pub status: SendStatus,
+    /// To how many people it goes.
+    pub recipients: u64,
+    /// Entries of `recipients` that are nobody.
+    #[schema(value_type = Vec<String>)]
+    pub unknown_recipients: Vec<SmolStr>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduled_at: Option<Timestamp>,
+}
