@@ -1,0 +1,73 @@
+//! What has to be on the machine for a command, and how it gets there.
+
+use std::fmt;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::places::{Places, program};
+use crate::{browser, call};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    Formatter,
+    Linter,
+    WasmTarget,
+    Browser,
+}
+
+/// Installs those of the needs that are not met yet.
+pub fn provide(places: &Places, needs: &[Need]) -> Result<()> {
+    for need in needs {
+        if is_met(places, *need)? {
+            eprintln!("    {need}: there");
+            continue;
+        }
+        eprintln!("    {need}: missing, installing");
+        match need {
+            Need::Formatter => rustup(places, &["component", "add", "rustfmt"])?,
+            Need::Linter => rustup(places, &["component", "add", "clippy"])?,
+            Need::WasmTarget => rustup(places, &["target", "add", "wasm32-unknown-unknown"])?,
+            Need::Browser => browser::install()?,
+        }
+        if !is_met(places, *need)? {
+            bail!("{need} cannot be found although installing it went well");
+        }
+    }
+    Ok(())
+}
+
+fn is_met(places: &Places, need: Need) -> Result<bool> {
+    Ok(match need {
+        Need::Formatter => call::succeeds(call::cargo(&places.root).args(["fmt", "--version"])),
+        Need::Linter => call::succeeds(call::cargo(&places.root).args(["clippy", "--version"])),
+        Need::WasmTarget => {
+            let question = ["--print", "target-libdir", "--target", "wasm32-unknown-unknown"];
+            let folder = call::output(Command::new("rustc").current_dir(&places.root).args(question))?;
+            Path::new(folder.trim()).is_dir()
+        }
+        Need::Browser => browser::chromium().is_ok() && browser::chromedriver().is_ok(),
+    })
+}
+
+fn rustup(places: &Places, arguments: &[&str]) -> Result<()> {
+    if program(&["rustup"]).is_none() {
+        bail!(
+            "rustup is missing. Install Rust with rustup, or do by other means what `rustup {}` does",
+            arguments.join(" ")
+        );
+    }
+    call::run(Command::new("rustup").current_dir(&places.root).args(arguments))
+}
+
+impl fmt::Display for Need {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Formatter => "rustfmt",
+            Self::Linter => "clippy",
+            Self::WasmTarget => "the target wasm32-unknown-unknown",
+            Self::Browser => "Chromium and its driver",
+        })
+    }
+}

@@ -1,0 +1,146 @@
+//! The steps of `cargo xtask test`, in their order: the cheap ones that fail most often come first.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+
+use crate::e2e::Choice;
+use crate::places::Places;
+use crate::setup::{self, Need};
+use crate::{call, e2e, licences, web};
+
+struct Step {
+    name: &'static str,
+    about: &'static str,
+    needs: &'static [Need],
+    perform: fn(&Places) -> Result<()>,
+}
+
+const STEPS: &[Step] = &[
+    Step { name: "setup", about: "what the other steps need", needs: EVERYTHING, perform: |_| Ok(()) },
+    Step { name: "fmt", about: "the layout of the code", needs: &[Need::Formatter], perform: fmt },
+    Step { name: "lint", about: "clippy, warnings are errors", needs: LINTER, perform: lint },
+    Step { name: "licences", about: "licences and origins", needs: &[], perform: licences::check },
+    Step { name: "web", about: "the web UI", needs: &[], perform: web::build },
+    Step { name: "unit", about: "tests inside the packages", needs: &[], perform: unit },
+    Step { name: "e2e", about: "the whole, from outside", needs: &[Need::Browser], perform: end_to_end },
+];
+
+const EVERYTHING: &[Need] = &[Need::Formatter, Need::Linter, Need::WasmTarget, Need::Browser];
+const LINTER: &[Need] = &[Need::Linter, Need::WasmTarget];
+
+/// Runs every step and stops at the first that fails.
+pub fn all(places: &Places) -> Result<()> {
+    let mut done = Vec::new();
+    for step in STEPS {
+        let started = Instant::now();
+        // Everything is set up by the first step.
+        let needs = if step.name == "setup" { step.needs } else { &[] };
+        let result = announced(places, step.name, step.about, needs, step.perform);
+        done.push((step.name, started.elapsed(), result.is_ok()));
+        if result.is_err() {
+            summary(&done);
+            return result;
+        }
+    }
+    summary(&done);
+    eprintln!(
+        "    not part of this, because it needs the advisory database from the network: cargo xtask advisories"
+    );
+    Ok(())
+}
+
+/// Runs the step of this name, or else the end-to-end tests that it means.
+pub fn only(places: &Places, name: &str) -> Result<()> {
+    if let Some(step) = STEPS.iter().find(|step| step.name == name)
+        && name != "e2e"
+    {
+        return announced(places, step.name, step.about, step.needs, step.perform);
+    }
+    let choice = match name {
+        "e2e" => Choice::All,
+        _ if e2e::targets(places).iter().any(|target| target == name) => Choice::Target(name),
+        _ => Choice::Named(name),
+    };
+    announced(places, "web", "the web UI, which the server embeds", &[], web::build)?;
+    announced(places, "e2e", name, &[Need::Browser], |places| e2e::run(places, &choice))
+}
+
+fn announced(
+    places: &Places,
+    name: &str,
+    about: &str,
+    needs: &[Need],
+    perform: impl FnOnce(&Places) -> Result<()>,
+) -> Result<()> {
+    eprintln!("==> {name}: {about}");
+    let started = Instant::now();
+    let result = setup::provide(places, needs).and_then(|()| perform(places));
+    let outcome = if result.is_ok() { "ok" } else { "FAILED" };
+    eprintln!("    {name}: {outcome} in {}", seconds(started.elapsed()));
+    result.with_context(|| format!("step `{name}`"))
+}
+
+fn summary(done: &[(&str, Duration, bool)]) {
+    eprintln!("==> summary");
+    for (name, took, passed) in done {
+        eprintln!("    {name:10} {:6} {:>9}", if *passed { "ok" } else { "FAILED" }, seconds(*took));
+    }
+    for step in &STEPS[done.len()..] {
+        eprintln!("    {:10} not run", step.name);
+    }
+    let total = done.iter().map(|(_, took, _)| *took).sum();
+    eprintln!("    {:10} {:6} {:>9}", "together", "", seconds(total));
+}
+
+fn seconds(took: Duration) -> String {
+    format!("{:.1} s", took.as_secs_f64())
+}
+
+fn fmt(places: &Places) -> Result<()> {
+    call::run(call::cargo(&places.root).args(["fmt", "--all", "--check"]))
+        .context("`cargo fmt --all` lays the code out")
+}
+
+fn lint(places: &Places) -> Result<()> {
+    call::run(call::cargo(&places.root).args([
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--exclude",
+        "hongyan-web",
+        "--locked",
+        "--",
+        "-D",
+        "warnings",
+    ]))?;
+    // In the profile that it is built with, so that both share their macros.
+    call::run(call::cargo(&places.root).args([
+        "clippy",
+        "--package",
+        "hongyan-web",
+        "--target",
+        "wasm32-unknown-unknown",
+        "--profile",
+        "web",
+        "--locked",
+        "--",
+        "-D",
+        "warnings",
+    ]))
+}
+
+fn unit(places: &Places) -> Result<()> {
+    let mut tests = call::cargo(&places.root);
+    tests.args(["test", "--workspace"]);
+    // This tool is tested apart, in the profile in which it is running.
+    for package in ["hongyan-web", "hongyan-e2e", "hongyan-bench", "hongyan-xtask"] {
+        tests.args(["--exclude", package]);
+    }
+    call::run(&mut tests)?;
+    call::run(call::cargo(&places.root).args(["test", "--profile", "xtask", "--package", "hongyan-xtask"]))
+}
+
+fn end_to_end(places: &Places) -> Result<()> {
+    e2e::run(places, &Choice::All)
+}
