@@ -99,7 +99,7 @@ fn seconds(took: Duration) -> String {
 
 fn fmt(places: &Places) -> Result<()> {
     call::run(call::cargo(&places.root).args(["fmt", "--all", "--check"]))
-        .context("`cargo fmt --all` lays the code out")
+        .context("the layout differs; `cargo fmt --all` puts it right")
 }
 
 fn lint(places: &Places) -> Result<()> {

@@ -54,10 +54,12 @@ pub fn build(places: &Places) -> Result<()> {
         }
     }
     let files = fingerprint(&files)?;
-    ensure!(
-        !files.contains_key("app.js"),
-        "nothing in web-ui/static loads the program: import `./app.js` from a script that index.html names"
-    );
+    for name in ["app.js", "app_bg.wasm"] {
+        ensure!(
+            !files.contains_key(name),
+            "nothing loads {name}: import `./app.js` from a script in web-ui/static that index.html names"
+        );
+    }
     let files = with_compressed_forms(files, &places.web)?;
     replace(&places.web, &files, &stamp)?;
     report(&files);
@@ -70,8 +72,14 @@ fn bind(wasm: &Path, folder: &Path) -> Result<Files> {
     remove(folder)?;
     Bindgen::new()
         .input_path(wasm)
+        // Two fifths of the size, for names that only a debugger would show.
+        .remove_name_section(true)
+        .remove_producers_section(true)
         .web(true)
-        .and_then(|bindgen| bindgen.typescript(false).out_name("app").generate(folder))
+        .and_then(|bindgen| {
+            // `init()` then knows where the program lies, also after it got its final name.
+            bindgen.typescript(false).omit_default_module_path(false).out_name("app").generate(folder)
+        })
         .context("wasm-bindgen could not make the JavaScript for the web UI")?;
     read_folder(folder)
 }
