@@ -13,7 +13,7 @@ fn main() -> io::Result<()> {
     println!("cargo:rerun-if-env-changed=HONGYAN_WEB_DIR");
     let folder = match env::var_os("HONGYAN_WEB_DIR") {
         Some(folder) => PathBuf::from(folder),
-        None => PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/web")),
+        None => PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/web-ui")),
     };
     // Cargo would run this script on every build while a folder that it watches is missing.
     fs::create_dir_all(&folder)?;

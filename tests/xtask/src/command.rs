@@ -7,7 +7,7 @@ Usage: cargo xtask <command>
 
   run [-- ARGUMENTS]   build the web UI and the server, then start the server; ARGUMENTS go to it
   build                the same without starting it
-  web                  only the web UI, into target/web
+  web                  only the web UI, into target/web-ui
   test [--only NAME]   everything CI checks; NAME is one step (setup, fmt, lint, licences, web,
                        unit, e2e), a file of tests/e2e/tests (api, browser, …) or part of the
                        name of an end-to-end test

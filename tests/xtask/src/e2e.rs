@@ -4,57 +4,48 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
+use crate::packages::{TESTED, TestPrograms, selected};
 use crate::places::Places;
 use crate::{browser, call};
 
-/// Which of the end-to-end tests to run.
-pub enum Choice<'a> {
-    All,
-    /// One file or folder of `tests/e2e/tests`.
-    Target(&'a str),
-    /// Tests with this in their name.
-    Named(&'a str),
-}
-
-pub fn run(places: &Places, choice: &Choice<'_>) -> Result<()> {
-    call::run(call::cargo(&places.root).args(["build", "--package", "hongyan-server"]))?;
-    match choice {
-        Choice::All => call::run(&mut tests(places)?),
-        Choice::Target(target) => call::run(tests(places)?.args(["--test", target])),
-        Choice::Named(part) => {
-            let list = call::output(tests(places)?.args(["--", part, "--list", "--format", "terse"]))?;
-            if !list.lines().any(|line| line.ends_with(": test")) {
-                bail!(
-                    "no step, no file of tests/e2e/tests and no end-to-end test is called `{part}`; the files are: {}",
-                    targets(places).join(", ")
-                );
-            }
-            call::run(tests(places)?.args(["--", part]))
-        }
+/// All of them; or, with a name, the test program or else the tests that it means.
+pub fn run(places: &Places, only: Option<&str>) -> Result<()> {
+    let mut programs = TestPrograms::find(places)?.end_to_end;
+    if programs.is_empty() {
+        bail!("there are no end-to-end tests in tests/e2e/tests");
     }
+    let part = match only {
+        Some(name) if programs.iter().any(|program| program == name) => {
+            programs = vec![name.to_owned()];
+            None
+        }
+        part => part,
+    };
+    let mut build = call::cargo(&places.root);
+    build.arg("build").args(TESTED).args(["--bin", "hongyan-server"]).args(selected(&programs));
+    call::run(&mut build)?;
+
+    let mut tests = tests(places, &programs)?;
+    if let Some(part) = part {
+        let mut listing = self::tests(places, &programs)?;
+        let list = call::output(listing.args(["--", part, "--list", "--format", "terse"]))?;
+        if !list.lines().any(|line| line.ends_with(": test")) {
+            bail!(
+                "no step and no end-to-end test is called `{part}`; the files of tests/e2e/tests are: {}",
+                programs.join(", ")
+            );
+        }
+        tests.args(["--", part]);
+    }
+    call::run(&mut tests)
 }
 
-/// The test programs, by the names that `--only` takes.
-pub fn targets(places: &Places) -> Vec<String> {
-    let Ok(entries) = places.root.join("tests/e2e/tests").read_dir() else { return Vec::new() };
-    let mut targets: Vec<String> = entries
-        .flatten()
-        .filter_map(|entry| {
-            let name = entry.file_name().into_string().ok()?;
-            match name.strip_suffix(".rs") {
-                Some(target) => Some(target.to_owned()),
-                None => entry.path().join("main.rs").is_file().then_some(name),
-            }
-        })
-        .collect();
-    targets.sort();
-    targets
-}
-
-fn tests(places: &Places) -> Result<Command> {
+fn tests(places: &Places, programs: &[String]) -> Result<Command> {
     let mut command = call::cargo(&places.root);
     command
-        .args(["test", "--package", "hongyan-e2e"])
+        .arg("test")
+        .args(TESTED)
+        .args(selected(programs))
         .env("HONGYAN_SERVER_BIN", places.target.join("debug/hongyan-server"))
         .env("CHROMIUM", browser::chromium()?)
         .env("CHROMEDRIVER", browser::chromedriver()?);

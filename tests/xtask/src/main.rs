@@ -11,6 +11,7 @@ mod compress;
 mod e2e;
 mod fingerprint;
 mod licences;
+mod packages;
 mod places;
 mod server;
 mod setup;

@@ -14,7 +14,8 @@ use crate::call;
 pub struct Places {
     pub root: PathBuf,
     pub target: PathBuf,
-    /// The finished web UI, which the server embeds.
+    /// The finished web UI, which the server embeds. Not `target/web`: there Cargo keeps what the profile of
+    /// that name compiles for the build itself.
     pub web: PathBuf,
 }
 
@@ -39,7 +40,7 @@ impl Places {
             .into();
         let web = match variable("HONGYAN_WEB_DIR") {
             Some(folder) => PathBuf::from(folder),
-            None => root.join("target/web"),
+            None => root.join("target/web-ui"),
         };
         Ok(Self { root, target, web })
     }

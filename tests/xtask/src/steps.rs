@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
-use crate::e2e::Choice;
+use crate::packages::{TESTED, TestPrograms, selected};
 use crate::places::Places;
 use crate::setup::{self, Need};
 use crate::{call, e2e, licences, web};
@@ -52,18 +52,15 @@ pub fn all(places: &Places) -> Result<()> {
 
 /// Runs the step of this name, or else the end-to-end tests that it means.
 pub fn only(places: &Places, name: &str) -> Result<()> {
-    if let Some(step) = STEPS.iter().find(|step| step.name == name)
-        && name != "e2e"
-    {
-        return announced(places, step.name, step.about, step.needs, step.perform);
-    }
-    let choice = match name {
-        "e2e" => Choice::All,
-        _ if e2e::targets(places).iter().any(|target| target == name) => Choice::Target(name),
-        _ => Choice::Named(name),
+    let part = match STEPS.iter().find(|step| step.name == name) {
+        Some(step) if name != "e2e" => {
+            return announced(places, step.name, step.about, step.needs, step.perform);
+        }
+        Some(_) => None,
+        None => Some(name),
     };
     announced(places, "web", "the web UI, which the server embeds", &[], web::build)?;
-    announced(places, "e2e", name, &[Need::Browser], |places| e2e::run(places, &choice))
+    announced(places, "e2e", name, &[Need::Browser], |places| e2e::run(places, part))
 }
 
 fn announced(
@@ -131,16 +128,14 @@ fn lint(places: &Places) -> Result<()> {
 }
 
 fn unit(places: &Places) -> Result<()> {
+    let beside = TestPrograms::find(places)?.beside;
     let mut tests = call::cargo(&places.root);
-    tests.args(["test", "--workspace"]);
-    // This tool is tested apart, in the profile in which it is running.
-    for package in ["hongyan-web", "hongyan-e2e", "hongyan-bench", "hongyan-xtask"] {
-        tests.args(["--exclude", package]);
-    }
+    tests.arg("test").args(TESTED).args(["--lib", "--bins"]).args(selected(&beside));
     call::run(&mut tests)?;
+    call::run(call::cargo(&places.root).arg("test").args(TESTED).arg("--doc"))?;
     call::run(call::cargo(&places.root).args(["test", "--profile", "xtask", "--package", "hongyan-xtask"]))
 }
 
 fn end_to_end(places: &Places) -> Result<()> {
-    e2e::run(places, &Choice::All)
+    e2e::run(places, None)
 }

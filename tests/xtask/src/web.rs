@@ -47,7 +47,7 @@ pub fn build(places: &Places) -> Result<()> {
         return Ok(());
     }
     let started = Instant::now();
-    let mut files = bind(&wasm, &places.target.join("web-bindgen"))?;
+    let mut files = bind(&wasm, &places.target.join("web-ui.bindgen"))?;
     for (path, content) in statics {
         if files.insert(path.clone(), content).is_some() {
             bail!("web-ui/static/{path} has the name of a generated file");
