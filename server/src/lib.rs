@@ -1,1 +1,18 @@
+//! Hongyan's server. Everything that changes is a record in one log; the directory, the inboxes and the
+//! hub follow it. `app` puts the rooms together.
 
+pub mod admin;
+pub mod app;
+pub mod auth;
+pub mod clock;
+pub mod config;
+pub mod directory;
+pub mod error;
+mod follow;
+pub mod http;
+pub mod hub;
+pub mod inbox;
+pub mod log;
+pub mod send;
+pub mod socket;
+pub mod telemetry;

@@ -108,6 +108,7 @@ pub struct UnreadCount {
 /// One change of an inbox, in the shape of the socket's frames.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "type", content = "data", rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant, reason = "made one at a time and handed on at once")]
 pub enum Change {
     Message(Message),
     StatusUpdate(StatusUpdate),
@@ -124,3 +125,7 @@ pub struct SyncAnswer {
     /// The cursor is of no use any more: forget what is known and start over without one.
     pub reset: bool,
 }
+
+/// The `data` of an answer that has nothing to say: `{}`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Done {}

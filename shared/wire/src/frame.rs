@@ -122,6 +122,7 @@ pub struct SessionRevoked {
 /// What the server says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "type", content = "data", rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant, reason = "made one at a time and handed on at once")]
 pub enum ServerFrame {
     Welcome(Welcome),
     Message(Message),

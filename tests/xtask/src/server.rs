@@ -5,12 +5,8 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::places::{self, Places};
+use crate::places::Places;
 use crate::{call, web};
-
-/// Where the server keeps its data when nobody says otherwise: variable, folder in the workspace.
-const STORAGE: [(&str, &str); 2] =
-    [("USER_STORAGE_PATH", "data/user_storage"), ("DATABASE_BACKUP_PATH", "data/backups")];
 
 /// Builds the web UI and the server; the answer is the program.
 pub fn build(places: &Places) -> Result<PathBuf> {
@@ -23,15 +19,10 @@ pub fn build(places: &Places) -> Result<PathBuf> {
     Ok(program)
 }
 
+/// Runs the server in the workspace's folder, where it keeps its data below `data` by default.
 pub fn run(places: &Places, arguments: &[String]) -> Result<()> {
     let mut server = Command::new(build(places)?);
     server.args(arguments).current_dir(&places.root);
-    for (variable, folder) in STORAGE {
-        if places::variable(variable).is_none() {
-            server.env(variable, places.root.join(folder));
-            eprintln!("    {variable} is not set: using {folder}");
-        }
-    }
     eprintln!("==> run: Ctrl-C ends the server");
     become_program(server)
 }

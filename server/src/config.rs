@@ -1,0 +1,389 @@
+//! The settings: the only reader of the environment and of the configuration file.
+//!
+//! Every setting has one name, as an environment variable in capitals and as a key of the TOML file in
+//! small letters; the environment wins. What cannot be understood ends the start with one line.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+/// A setting that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{setting}: {reason}")]
+pub struct ConfigError {
+    pub setting: String,
+    pub reason: String,
+}
+
+/// One row of the table of settings.
+pub struct Setting {
+    pub name: &'static str,
+    /// As shown to people.
+    pub default: &'static str,
+    pub meaning: &'static str,
+}
+
+macro_rules! settings {
+    ($($name:literal, $default:literal, $meaning:literal;)*) => {
+        /// All settings, in the order in which they are documented.
+        pub const SETTINGS: &[Setting] =
+            &[$(Setting { name: $name, default: $default, meaning: $meaning }),*];
+    };
+}
+
+settings! {
+    "USER_SERVER_PORT", "8080", "Port of the user gateway; 0 lets the system choose.";
+    "ADMIN_SERVER_PORT", "8081", "Port of the admin gateway; 0 lets the system choose.";
+    "BIND_ADDRESS", "127.0.0.1", "Address that both gateways listen on; 0.0.0.0 behind a proxy.";
+    "PUBLIC_URL", "http://localhost:8080", "Where people reach the user gateway; base of links.";
+    "USER_STORAGE_PATH", "data/user_storage", "One folder a user. A folder that is named must exist, or its parent must.";
+    "SYSTEM_STORAGE_PATH", "system, beside USER_STORAGE_PATH", "The log, the directory and the secret: everything that is no single user's.";
+    "DATABASE_BACKUP_PATH", "backups, beside USER_STORAGE_PATH", "Where backups are kept.";
+    "JWT_SECRET", "made on the first start", "At least 32 bytes; signs access tokens.";
+    "JWT_SECRET_PREVIOUS", "none", "Still verifies access tokens, for a change of JWT_SECRET.";
+    "JWT_EXPIRE_TIME", "2h", "Life of an access token.";
+    "REFRESH_TOKEN_EXPIRE_TIME", "720h", "Life of a refresh token.";
+    "BOOTSTRAP_ADMIN_USERNAME", "admin", "The first administrator, made when there is none.";
+    "BOOTSTRAP_ADMIN_PASSWORD", "random, printed once", "The first administrator's password.";
+    "LOCAL_LOGIN", "true", "Whether people can sign in with a password.";
+    "CORS_ALLOWED_ORIGINS", "none", "Origins besides our own that browsers may call from, separated by commas.";
+    "TRUSTED_PROXIES", "none", "Addresses of proxies whose X-Forwarded-For is believed, separated by commas.";
+    "WS_MAX_CONNECTIONS", "10000", "Sockets open at one time.";
+    "WS_MAX_CONNECTIONS_PER_ADDRESS", "1000", "Sockets open at one time from one address.";
+    "WS_PING_INTERVAL", "30s", "Time between pings; a socket silent for two is closed.";
+    "WS_READ_BUFFER_SIZE", "4096", "Bytes of read buffer of each socket.";
+    "WS_WRITE_BUFFER_SIZE", "4096", "Bytes of protocol frames (pongs) gathered for each socket before they are written.";
+    "MESSAGE_MAX_BYTES", "262144", "Largest message as JSON.";
+    "RECIPIENTS_MAX", "100000", "Most recipients listed in one request.";
+    "INBOX_HANDLES", "from the limit of open files", "Inboxes kept open, six files each.";
+    "INBOX_WALK_INTERVAL", "1m", "How often the inboxes of those who do not come are brought up to date.";
+    "LOG_RETENTION", "168h", "For how long the log keeps what every inbox already has.";
+    "LOG_LEVEL", "info", "What is logged: error, warn, info, debug, or a filter such as info,hyper=warn.";
+}
+
+/// The settings, checked.
+#[derive(Clone)]
+pub struct Config {
+    pub user_port: u16,
+    pub admin_port: u16,
+    pub bind: IpAddr,
+    pub public_url: String,
+    pub user_storage: PathBuf,
+    pub system_storage: PathBuf,
+    pub backups: PathBuf,
+    pub jwt_secret: Option<Secret>,
+    pub jwt_secret_previous: Option<Secret>,
+    pub access_life: Duration,
+    pub refresh_life: Duration,
+    pub admin_username: String,
+    pub admin_password: Option<Secret>,
+    pub local_login: bool,
+    pub cors_origins: Vec<String>,
+    pub trusted_proxies: Vec<IpAddr>,
+    pub sockets_max: usize,
+    pub sockets_per_address: usize,
+    pub ping_interval: Duration,
+    pub read_buffer: usize,
+    pub write_buffer: usize,
+    pub message_bytes: usize,
+    pub recipients: usize,
+    pub inbox_handles: Option<usize>,
+    pub walk_interval: Duration,
+    pub log_retention: Duration,
+    pub log_level: String,
+}
+
+/// A text that is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl Config {
+    /// Reads the file, if one is named, and this process's environment, and checks everything.
+    #[allow(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+    pub fn of_process(file: Option<&Path>) -> Result<Self, ConfigError> {
+        // A variable that is no UTF-8 is none of ours.
+        let variables = std::env::vars_os();
+        Self::load(
+            file,
+            variables.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
+        )
+    }
+
+    /// Takes the file, if one is named, and an environment, and checks everything.
+    pub fn load(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let mut values = BTreeMap::new();
+        if let Some(file) = file {
+            read_file(file, &mut values)?;
+        }
+        for (name, value) in environment {
+            if SETTINGS.iter().any(|setting| setting.name == name) {
+                values.insert(name, value);
+            } else if name == "NATS_URL" {
+                return Err(error("NATS_URL", "this version runs as one node; leave it unset"));
+            }
+        }
+        Self::check(&Values(values))
+    }
+
+    fn check(values: &Values) -> Result<Self, ConfigError> {
+        let (user_storage, beside) = match values.text("USER_STORAGE_PATH") {
+            Some(path) => {
+                let path = PathBuf::from(path);
+                let parent = path.parent().map(Path::to_owned).unwrap_or_default();
+                (existing("USER_STORAGE_PATH", path)?, parent)
+            }
+            None => (made("USER_STORAGE_PATH", "data/user_storage".into())?, PathBuf::from("data")),
+        };
+        let folder = |name: &str, default: &str| match values.text(name) {
+            Some(path) => existing(name, path.into()),
+            None => made(name, beside.join(default)),
+        };
+        let config = Self {
+            user_port: values.parsed("USER_SERVER_PORT", 8080, "a port from 0 to 65535")?,
+            admin_port: values.parsed("ADMIN_SERVER_PORT", 8081, "a port from 0 to 65535")?,
+            bind: values.parsed(
+                "BIND_ADDRESS",
+                IpAddr::from([127, 0, 0, 1]),
+                "an IP address such as 0.0.0.0",
+            )?,
+            public_url: public_url(values.text("PUBLIC_URL").unwrap_or("http://localhost:8080"))?,
+            system_storage: folder("SYSTEM_STORAGE_PATH", "system")?,
+            backups: folder("DATABASE_BACKUP_PATH", "backups")?,
+            user_storage,
+            jwt_secret: values.secret("JWT_SECRET")?,
+            jwt_secret_previous: values.secret("JWT_SECRET_PREVIOUS")?,
+            access_life: values.duration("JWT_EXPIRE_TIME", Duration::from_secs(2 * 3600))?,
+            refresh_life: values.duration("REFRESH_TOKEN_EXPIRE_TIME", Duration::from_secs(720 * 3600))?,
+            admin_username: values.text("BOOTSTRAP_ADMIN_USERNAME").unwrap_or("admin").to_owned(),
+            admin_password: values.text("BOOTSTRAP_ADMIN_PASSWORD").map(Secret::new),
+            local_login: values.parsed("LOCAL_LOGIN", true, "true or false")?,
+            cors_origins: values.list("CORS_ALLOWED_ORIGINS", |text| origin(text).map(str::to_owned))?,
+            trusted_proxies: values.list("TRUSTED_PROXIES", |text| text.parse().ok())?,
+            sockets_max: values.at_least("WS_MAX_CONNECTIONS", 10_000, 1)?,
+            sockets_per_address: values.at_least("WS_MAX_CONNECTIONS_PER_ADDRESS", 1_000, 1)?,
+            ping_interval: values.duration("WS_PING_INTERVAL", Duration::from_secs(30))?,
+            read_buffer: values.at_least("WS_READ_BUFFER_SIZE", 4_096, 256)?,
+            write_buffer: values.at_least("WS_WRITE_BUFFER_SIZE", 4_096, 256)?,
+            message_bytes: values.at_least(
+                "MESSAGE_MAX_BYTES",
+                hongyan_wire::limits::MESSAGE_BYTES_MAX,
+                1_024,
+            )?,
+            recipients: values.at_least("RECIPIENTS_MAX", hongyan_wire::limits::RECIPIENTS_MAX, 1)?,
+            inbox_handles: values
+                .text("INBOX_HANDLES")
+                .map(|_| values.at_least("INBOX_HANDLES", 1, 1))
+                .transpose()?,
+            walk_interval: values.duration("INBOX_WALK_INTERVAL", Duration::from_secs(60))?,
+            log_retention: values.duration("LOG_RETENTION", Duration::from_secs(168 * 3600))?,
+            log_level: values.text("LOG_LEVEL").unwrap_or("info").to_owned(),
+        };
+        let name = config.admin_username.as_str();
+        if name.is_empty()
+            || name.len() > hongyan_wire::limits::NAME_MAX
+            || name.contains(char::is_whitespace)
+        {
+            return Err(error("BOOTSTRAP_ADMIN_USERNAME", "must be 1 to 100 characters without blanks"));
+        }
+        if let Some(password) = &config.admin_password
+            && password.expose().len() < hongyan_wire::limits::PASSWORD_MIN
+        {
+            return Err(error("BOOTSTRAP_ADMIN_PASSWORD", "must have at least 8 characters"));
+        }
+        Ok(config)
+    }
+}
+
+/// Settings as they were given.
+struct Values(BTreeMap<String, String>);
+
+impl Values {
+    /// An empty value is no value: that is how a variable is unset in many places.
+    fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+    }
+
+    fn parsed<T: FromStr>(&self, name: &str, default: T, wanted: &str) -> Result<T, ConfigError> {
+        match self.text(name) {
+            Some(text) => text.parse().map_err(|_| error(name, &format!("`{text}` is not {wanted}"))),
+            None => Ok(default),
+        }
+    }
+
+    fn at_least(&self, name: &str, default: usize, least: usize) -> Result<usize, ConfigError> {
+        let value = self.parsed(name, default, "a whole number")?;
+        if value < least { Err(error(name, &format!("must be at least {least}"))) } else { Ok(value) }
+    }
+
+    fn duration(&self, name: &str, default: Duration) -> Result<Duration, ConfigError> {
+        match self.text(name) {
+            Some(text) => duration(text)
+                .ok_or_else(|| error(name, &format!("`{text}` is not a duration such as 30s, 5m or 720h"))),
+            None => Ok(default),
+        }
+    }
+
+    fn secret(&self, name: &str) -> Result<Option<Secret>, ConfigError> {
+        match self.text(name) {
+            Some(text) if text.len() < 32 => Err(error(name, "must have at least 32 bytes")),
+            Some(text) => Ok(Some(Secret::new(text))),
+            None => Ok(None),
+        }
+    }
+
+    fn list<T>(&self, name: &str, read: impl Fn(&str) -> Option<T>) -> Result<Vec<T>, ConfigError> {
+        let items = self.text(name).into_iter().flat_map(|text| text.split(','));
+        items
+            .map(str::trim)
+            .filter(|item| !item.is_empty())
+            .map(|item| read(item).ok_or_else(|| error(name, &format!("`{item}` cannot be understood"))))
+            .collect()
+    }
+}
+
+fn error(setting: &str, reason: &str) -> ConfigError {
+    ConfigError { setting: setting.into(), reason: reason.into() }
+}
+
+fn read_file(path: &Path, values: &mut BTreeMap<String, String>) -> Result<(), ConfigError> {
+    let at = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|e| error(&at, &e.to_string()))?;
+    let table: toml::Table = text.parse().map_err(|e: toml::de::Error| error(&at, e.message()))?;
+    for (key, value) in table {
+        let name = key.to_uppercase();
+        if key != key.to_lowercase() || !SETTINGS.iter().any(|setting| setting.name == name) {
+            return Err(error(&key, &format!("is no setting; see the table of settings ({at})")));
+        }
+        let text = match value {
+            toml::Value::String(text) => text,
+            toml::Value::Integer(number) => number.to_string(),
+            toml::Value::Boolean(yes) => yes.to_string(),
+            toml::Value::Array(items) => {
+                let texts: Option<Vec<&str>> = items.iter().map(toml::Value::as_str).collect();
+                texts.ok_or_else(|| error(&key, "must be a list of texts"))?.join(",")
+            }
+            _ => return Err(error(&key, "must be a text, a number, true or false, or a list of texts")),
+        };
+        values.insert(name, text);
+    }
+    Ok(())
+}
+
+/// A duration as `30s`, `5m`, `2h`, `7d` or `250ms`; longer than nothing, at most ten years.
+pub fn duration(text: &str) -> Option<Duration> {
+    let digits = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = text.split_at(digits);
+    let millis: u64 = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
+    };
+    let millis = number.parse::<u64>().ok()?.checked_mul(millis)?;
+    (1..=10 * 366 * 86_400_000).contains(&millis).then(|| Duration::from_millis(millis))
+}
+
+/// The origin of a URL that is one: `https://host` or `https://host:port`, nothing more.
+fn origin(text: &str) -> Option<&str> {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"))?;
+    let plain = !rest.is_empty() && !rest.contains(['/', '?', '#', '@', ' ']);
+    plain.then_some(text)
+}
+
+fn public_url(text: &str) -> Result<String, ConfigError> {
+    let text = text.trim_end_matches('/');
+    origin(text).map(str::to_owned).ok_or_else(|| {
+        error("PUBLIC_URL", &format!("`{text}` is not a URL such as https://notify.example.com"))
+    })
+}
+
+/// A folder that was named: it must exist, or the folder that it is to be made in.
+fn existing(name: &str, path: PathBuf) -> Result<PathBuf, ConfigError> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if path.is_dir() || parent.is_dir() {
+        return made(name, path);
+    }
+    Err(error(name, &format!("the folder {} does not exist", path.display())))
+}
+
+fn made(name: &str, path: PathBuf) -> Result<PathBuf, ConfigError> {
+    match std::fs::create_dir_all(&path) {
+        Ok(()) => Ok(path),
+        Err(e) => Err(error(name, &format!("the folder {} cannot be made: {e}", path.display()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(pairs: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("users").display().to_string();
+        let mut all = vec![("USER_STORAGE_PATH".to_owned(), path)];
+        all.extend(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        Config::load(None, all)
+    }
+
+    #[test]
+    fn what_cannot_be_understood_names_the_setting() {
+        for (name, value) in [
+            ("USER_SERVER_PORT", "eighty"),
+            ("USER_SERVER_PORT", "70000"),
+            ("WS_PING_INTERVAL", "30"),
+            ("WS_PING_INTERVAL", "0s"),
+            ("JWT_SECRET", "too short"),
+            ("PUBLIC_URL", "example.com"),
+            ("CORS_ALLOWED_ORIGINS", "https://a.example,*"),
+            ("LOCAL_LOGIN", "yes"),
+            ("USER_STORAGE_PATH", "/no/such/folder"),
+            ("BIND_ADDRESS", "localhost"),
+            ("NATS_URL", "nats://127.0.0.1"),
+        ] {
+            let error = load(&[(name, value)]).err().unwrap_or_else(|| panic!("{name}={value}"));
+            assert_eq!(error.setting, name);
+        }
+        assert_eq!(load(&[("WS_PING_INTERVAL", "5m")]).unwrap().ping_interval, Duration::from_secs(300));
+    }
+
+    #[test]
+    fn the_environment_wins_over_the_file_and_unknown_keys_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("hongyan.toml");
+        let storage = dir.path().join("users");
+        std::fs::write(
+            &file,
+            format!("user_storage_path = {storage:?}\nuser_server_port = 1\nadmin_server_port = 2\n"),
+        )
+        .unwrap();
+        let config = Config::load(Some(&file), [("USER_SERVER_PORT".into(), "3".into())]).unwrap();
+        assert_eq!((config.user_port, config.admin_port), (3, 2));
+        std::fs::write(&file, "user_server_prot = 1").unwrap();
+        let error = Config::load(Some(&file), []).err().unwrap();
+        assert_eq!(error.setting, "user_server_prot");
+    }
+}

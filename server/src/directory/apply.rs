@@ -1,0 +1,403 @@
+//! The fold: each record changes the directory in one way only, whenever it is read. No clock and no
+//! randomness; a record that cannot be (a username that is taken) changes nothing, everywhere.
+
+use super::store::{Directory, DirectoryError, exists};
+use crate::log::record::{
+    Change, GroupKey, GroupPut, MembersChange, Record, ServicePut, ServiceStatusChange, SessionOpened,
+    SessionRefreshed, SessionsEnded, UserPut, UserStatusChange,
+};
+use crate::log::{Logged, Pos};
+use hongyan_wire::admin::{ServiceStatus, ServiceType, UserStatus};
+use hongyan_wire::channel::ChannelKind;
+use hongyan_wire::{SessionId, Timestamp, UserId};
+use rusqlite::{Connection, params};
+use serde_json::{Value, json};
+use smol_str::SmolStr;
+use std::sync::atomic::Ordering;
+
+/// What those who are connected must learn of a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    Joined(UserId, GroupKey),
+    Left(UserId, GroupKey),
+    Disabled(UserId),
+    SessionsEnded(UserId, Vec<SessionId>),
+}
+
+/// What one batch changes outside the database, once it is committed.
+#[derive(Default)]
+struct Outcome {
+    effects: Vec<Effect>,
+    people: Vec<UserId>,
+    groups: Vec<GroupKey>,
+    service_keys: Vec<SmolStr>,
+    /// An existing user's name may have changed.
+    renamed: bool,
+    revoked: Vec<(SessionId, Timestamp)>,
+    new_users: u64,
+}
+
+impl Directory {
+    /// Applies records in order; those at or before the watermark change nothing.
+    pub fn apply(&self, batch: &[Logged]) -> Result<Vec<Effect>, DirectoryError> {
+        let applied = self.applied();
+        let Some(last) = batch.last().map(|logged| logged.pos).filter(|last| *last > applied) else {
+            return Ok(Vec::new());
+        };
+        let fresh = || batch.iter().filter(|logged| logged.pos > applied);
+        if !fresh().any(|logged| concerns(&logged.record)) {
+            // Messages change nothing here: the watermark on disk may stay behind and they are passed
+            // over again after a restart.
+            self.applied.store(last, Ordering::Release);
+            return Ok(Vec::new());
+        }
+        let mut writer = self.writer.lock();
+        let transaction = writer.transaction()?;
+        let mut outcome = Outcome::default();
+        for logged in fresh() {
+            outcome.apply(&transaction, logged.pos, &logged.record)?;
+        }
+        transaction
+            .prepare_cached("UPDATE meta SET value = ?1 WHERE key = 'applied'")?
+            .execute([last as i64])?;
+        if outcome.new_users > 0 {
+            transaction
+                .prepare_cached("UPDATE meta SET value = value + ?1 WHERE key = 'users'")?
+                .execute([outcome.new_users as i64])?;
+        }
+        let _filling = self.filling.write();
+        transaction.commit()?;
+        for user in &outcome.people {
+            self.people.remove(user);
+        }
+        for key in &outcome.groups {
+            self.groups.remove(key);
+        }
+        if outcome.renamed {
+            self.names.clear();
+        }
+        for key in &outcome.service_keys {
+            self.services.remove(key);
+        }
+        if !outcome.revoked.is_empty() {
+            let now = crate::clock::now();
+            let mut revoked = self.revoked.write();
+            revoked.retain(|_, until| *until > now);
+            revoked.extend(outcome.revoked);
+        }
+        self.user_count.fetch_add(outcome.new_users, Ordering::Relaxed);
+        self.applied.store(last, Ordering::Release);
+        Ok(outcome.effects)
+    }
+}
+
+/// Whether a record changes the directory at all.
+fn concerns(record: &Record) -> bool {
+    !matches!(record, Record::Message(_) | Record::Marked(_))
+}
+
+impl Outcome {
+    fn apply(&mut self, conn: &Connection, pos: Pos, record: &Record) -> rusqlite::Result<()> {
+        match record {
+            Record::Message(_) | Record::Marked(_) => Ok(()),
+            Record::UsersPut(change) => {
+                for (n, put) in change.what.iter().enumerate() {
+                    self.user(conn, pos, n, change, put)?;
+                }
+                Ok(())
+            }
+            Record::UserStatus(change) => self.user_status(conn, pos, change),
+            Record::GroupPut(change) => self.group(conn, pos, change),
+            Record::MembersChanged(change) => self.members(conn, pos, change),
+            Record::ServicePut(change) => self.service(conn, pos, change),
+            Record::ServiceStatus(change) => self.service_status(conn, pos, change),
+            Record::SessionOpened(opened) => session_opened(conn, opened),
+            Record::SessionRefreshed(refreshed) => session_refreshed(conn, refreshed),
+            Record::SessionsEnded(ended) => self.sessions_ended(conn, ended),
+        }
+    }
+
+    fn user<T>(
+        &mut self,
+        conn: &Connection,
+        pos: Pos,
+        n: usize,
+        change: &Change<T>,
+        put: &UserPut,
+    ) -> rusqlite::Result<()> {
+        if exists(
+            conn,
+            "SELECT 1 FROM user WHERE username = ?1 AND id <> ?2",
+            params![put.username.as_str(), put.id.as_str()],
+        )? {
+            return Ok(());
+        }
+        let known = exists(conn, "SELECT 1 FROM user WHERE id = ?1", [put.id.as_str()])?;
+        conn.prepare_cached(
+            "INSERT INTO user(id, username, name, email, department, password_hash, created_at, created_pos)
+             VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+             ON CONFLICT(id) DO UPDATE SET username = excluded.username, name = excluded.name,
+                 email = coalesce(excluded.email, email), department = coalesce(excluded.department, department),
+                 password_hash = coalesce(excluded.password_hash, password_hash)",
+        )?
+        .execute(params![
+            put.id.as_str(),
+            put.username.as_str(),
+            put.name,
+            put.email,
+            put.department.as_ref().map(|d| d.as_str()),
+            put.password_hash,
+            change.at.millis(),
+            pos as i64
+        ])?;
+        self.new_users += u64::from(!known);
+        self.renamed |= known;
+        if let Some(roles) = &put.roles {
+            let wanted: Vec<GroupKey> = roles.iter().map(GroupKey::role).collect();
+            if known {
+                for held in open_roles(conn, &put.id)? {
+                    if !wanted.contains(&held) {
+                        self.leave(conn, pos, &put.id, &held)?;
+                    }
+                }
+            }
+            for key in &wanted {
+                self.join(conn, pos, &put.id, key)?;
+            }
+        }
+        self.people.push(put.id.clone());
+        let action = if known { "user.update" } else { "user.create" };
+        let details = json!({ "username": put.username, "password_set": put.password_hash.is_some() });
+        audit(conn, (pos, n), change, action, put.id.as_str(), &details)
+    }
+
+    fn user_status(
+        &mut self,
+        conn: &Connection,
+        pos: Pos,
+        change: &Change<UserStatusChange>,
+    ) -> rusqlite::Result<()> {
+        let UserStatusChange { user, status } = &change.what;
+        let disabled = *status == UserStatus::Disabled;
+        conn.prepare_cached("UPDATE user SET disabled = ?2 WHERE id = ?1")?
+            .execute(params![user.as_str(), disabled])?;
+        self.people.push(user.clone());
+        if disabled {
+            self.effects.push(Effect::Disabled(user.clone()));
+        }
+        let action = if disabled { "user.disable" } else { "user.enable" };
+        audit(conn, (pos, 0), change, action, user.as_str(), &Value::Null)
+    }
+
+    fn group(&mut self, conn: &Connection, pos: Pos, change: &Change<GroupPut>) -> rusqlite::Result<()> {
+        let put = &change.what;
+        let channel_kind = match put.channel_kind {
+            ChannelKind::Public => "public",
+            ChannelKind::Private => "private",
+            ChannelKind::System => "system",
+        };
+        conn.prepare_cached(
+            "INSERT INTO groups(kind, id, name, description, channel_kind) VALUES(?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT(kind, id) DO UPDATE SET name = excluded.name, description = excluded.description,
+                 channel_kind = excluded.channel_kind",
+        )?
+        .execute(params![
+            put.key.kind.as_str(),
+            put.key.id.as_str(),
+            put.name,
+            put.description,
+            channel_kind
+        ])?;
+        self.groups.push(put.key.clone());
+        for user in &put.members {
+            self.join(conn, pos, user, &put.key)?;
+        }
+        let action = format!("{}.create", put.key.kind.as_str());
+        let details = json!({ "name": put.name, "members": put.members.len() });
+        audit(conn, (pos, 0), change, &action, &put.key.id, &details)
+    }
+
+    fn members(
+        &mut self,
+        conn: &Connection,
+        pos: Pos,
+        change: &Change<MembersChange>,
+    ) -> rusqlite::Result<()> {
+        let MembersChange { key, user, joined } = &change.what;
+        if *joined {
+            self.join(conn, pos, user, key)?;
+        } else {
+            self.leave(conn, pos, user, key)?;
+        }
+        let action = format!("{}.member.{}", key.kind.as_str(), if *joined { "add" } else { "remove" });
+        audit(conn, (pos, 0), change, &action, &key.id, &json!({ "user": user }))
+    }
+
+    fn join(&mut self, conn: &Connection, pos: Pos, user: &UserId, key: &GroupKey) -> rusqlite::Result<()> {
+        let here = params![user.as_str(), key.kind.as_str(), key.id.as_str()];
+        if exists(
+            conn,
+            "SELECT 1 FROM membership WHERE user = ?1 AND kind = ?2 AND group_id = ?3 AND to_pos IS NULL",
+            here,
+        )? || !exists(conn, "SELECT 1 FROM user WHERE id = ?1", [user.as_str()])?
+        {
+            return Ok(());
+        }
+        conn.prepare_cached("INSERT INTO membership(user, kind, group_id, from_pos) VALUES(?1, ?2, ?3, ?4)")?
+            .execute(params![user.as_str(), key.kind.as_str(), key.id.as_str(), pos as i64])?;
+        count_members(conn, key, 1)?;
+        self.groups.push(key.clone());
+        self.people.push(user.clone());
+        self.effects.push(Effect::Joined(user.clone(), key.clone()));
+        Ok(())
+    }
+
+    fn leave(&mut self, conn: &Connection, pos: Pos, user: &UserId, key: &GroupKey) -> rusqlite::Result<()> {
+        let ended = conn
+            .prepare_cached(
+                "UPDATE membership SET to_pos = ?4
+                 WHERE user = ?1 AND kind = ?2 AND group_id = ?3 AND to_pos IS NULL",
+            )?
+            .execute(params![user.as_str(), key.kind.as_str(), key.id.as_str(), pos as i64])?;
+        if ended > 0 {
+            count_members(conn, key, -1)?;
+            self.groups.push(key.clone());
+            self.people.push(user.clone());
+            self.effects.push(Effect::Left(user.clone(), key.clone()));
+        }
+        Ok(())
+    }
+
+    fn service(&mut self, conn: &Connection, pos: Pos, change: &Change<ServicePut>) -> rusqlite::Result<()> {
+        let put = &change.what;
+        let service_type = match put.service_type {
+            ServiceType::Internal => "internal",
+            ServiceType::External => "external",
+            ServiceType::System => "system",
+        };
+        conn.prepare_cached(
+            "INSERT OR IGNORE INTO service(id, name, service_type, owner, status, key_prefix, key_hash, created_at)
+             VALUES(?1, ?2, ?3, ?4, 'active', ?5, ?6, ?7)",
+        )?
+        .execute(params![
+            put.id.as_str(),
+            put.name,
+            service_type,
+            put.owner,
+            put.key_prefix.as_str(),
+            put.key_hash.as_str(),
+            change.at.millis()
+        ])?;
+        let details = json!({ "name": put.name, "type": service_type });
+        audit(conn, (pos, 0), change, "service.create", put.id.as_str(), &details)
+    }
+
+    fn service_status(
+        &mut self,
+        conn: &Connection,
+        pos: Pos,
+        change: &Change<ServiceStatusChange>,
+    ) -> rusqlite::Result<()> {
+        let ServiceStatusChange { service, status } = &change.what;
+        let (word, action) = match status {
+            ServiceStatus::Active => ("active", "service.resume"),
+            ServiceStatus::Disabled => ("disabled", "service.disable"),
+            ServiceStatus::Suspended => ("suspended", "service.suspend"),
+        };
+        conn.prepare_cached("UPDATE service SET status = ?2 WHERE id = ?1")?
+            .execute(params![service.as_str(), word])?;
+        let mut prefixes = conn.prepare_cached("SELECT key_prefix FROM service WHERE id = ?1")?;
+        for prefix in prefixes.query_map([service.as_str()], |row| row.get::<_, String>(0))? {
+            self.service_keys.push(prefix?.into());
+        }
+        audit(conn, (pos, 0), change, action, service.as_str(), &Value::Null)
+    }
+
+    fn sessions_ended(&mut self, conn: &Connection, ended: &SessionsEnded) -> rusqlite::Result<()> {
+        conn.prepare_cached("DELETE FROM revoked WHERE until <= ?1")?.execute([ended.at.millis()])?;
+        for session in &ended.sessions {
+            conn.prepare_cached("DELETE FROM session WHERE id = ?1")?.execute([session.as_str()])?;
+            conn.prepare_cached("INSERT OR REPLACE INTO revoked(session, until) VALUES(?1, ?2)")?
+                .execute(params![session.as_str(), ended.remember_until.millis()])?;
+            self.revoked.push((session.clone(), ended.remember_until));
+        }
+        self.effects.push(Effect::SessionsEnded(ended.user.clone(), ended.sessions.clone()));
+        Ok(())
+    }
+}
+
+fn session_opened(conn: &Connection, opened: &SessionOpened) -> rusqlite::Result<()> {
+    // A session whose refresh token has expired is of no use to anyone.
+    conn.prepare_cached("DELETE FROM session WHERE expires_at <= ?1")?.execute([opened.at.millis()])?;
+    conn.prepare_cached(
+        "INSERT OR REPLACE INTO session(id, user, device, device_type, device_name, provider, refresh_hash,
+             created_at, refreshed_at, expires_at) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9)",
+    )?
+    .execute(params![
+        opened.id.as_str(),
+        opened.user.as_str(),
+        opened.device.as_str(),
+        opened.device_type.as_str(),
+        opened.device_name,
+        opened.provider.as_str(),
+        opened.refresh_hash.as_str(),
+        opened.at.millis(),
+        opened.expires_at.millis()
+    ])?;
+    Ok(())
+}
+
+fn session_refreshed(conn: &Connection, refreshed: &SessionRefreshed) -> rusqlite::Result<()> {
+    conn.prepare_cached(
+        "UPDATE session SET refresh_hash = ?2, refreshed_at = ?3, expires_at = ?4 WHERE id = ?1",
+    )?
+    .execute(params![
+        refreshed.id.as_str(),
+        refreshed.refresh_hash.as_str(),
+        refreshed.at.millis(),
+        refreshed.expires_at.millis()
+    ])?;
+    Ok(())
+}
+
+fn open_roles(conn: &Connection, user: &UserId) -> rusqlite::Result<Vec<GroupKey>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT group_id FROM membership WHERE user = ?1 AND kind = 'role' AND to_pos IS NULL",
+    )?;
+    statement
+        .query_map([user.as_str()], |row| {
+            let id: String = row.get(0)?;
+            Ok(GroupKey { kind: crate::log::record::GroupKind::Role, id: id.into() })
+        })?
+        .collect()
+}
+
+fn count_members(conn: &Connection, key: &GroupKey, by: i64) -> rusqlite::Result<()> {
+    conn.prepare_cached("UPDATE groups SET member_count = member_count + ?3 WHERE kind = ?1 AND id = ?2")?
+        .execute(params![key.kind.as_str(), key.id.as_str(), by])?;
+    Ok(())
+}
+
+fn audit<T>(
+    conn: &Connection,
+    (pos, n): (Pos, usize),
+    change: &Change<T>,
+    action: &str,
+    target: &str,
+    details: &Value,
+) -> rusqlite::Result<()> {
+    conn.prepare_cached(
+        "INSERT OR REPLACE INTO audit(pos, n, at, actor, action, target, details)
+         VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?
+    .execute(params![
+        pos as i64,
+        n as i64,
+        change.at.millis(),
+        change.actor.as_str(),
+        action,
+        target,
+        details.to_string()
+    ])?;
+    Ok(())
+}

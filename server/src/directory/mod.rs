@@ -1,0 +1,58 @@
+//! Who there is: users, roles, channels, services, sessions, and what administrators did.
+//!
+//! Derived from the log by [`Directory::apply`] and from nothing else. Kept in `directory.db`, with its
+//! own watermark in the same transactions; what requests need is cached, so that the hot path reads no
+//! database. A cached value is never older than what has been applied.
+
+mod apply;
+mod audit;
+mod groups;
+mod people;
+mod services;
+mod sessions;
+mod store;
+
+pub use apply::Effect;
+pub use groups::Group;
+pub use people::{Membership, Person};
+pub use services::KnownService;
+pub use sessions::StoredSession;
+pub use store::{Directory, DirectoryError};
+
+/// One page of a list: the rows, and how many there are in all.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page<T> {
+    pub rows: Vec<T>,
+    pub total: u64,
+}
+
+/// Which page of a list is wanted.
+#[derive(Debug, Clone, Default)]
+pub struct Window {
+    /// Counted from 1.
+    pub page: u32,
+    pub size: u32,
+    /// Text to be found in ids and names.
+    pub q: Option<String>,
+}
+
+impl Window {
+    fn limit(&self) -> i64 {
+        i64::from(self.size)
+    }
+
+    fn offset(&self) -> i64 {
+        i64::from(self.page.saturating_sub(1)) * i64::from(self.size)
+    }
+
+    /// The search as a pattern for `LIKE … ESCAPE '\'`; everything when there is none.
+    fn pattern(&self) -> String {
+        like(self.q.as_deref().unwrap_or_default())
+    }
+}
+
+/// A pattern for `LIKE … ESCAPE '\'` that finds `text` anywhere, taking its signs literally.
+pub fn like(text: &str) -> String {
+    let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    format!("%{escaped}%")
+}

@@ -1,0 +1,78 @@
+CREATE TABLE meta(key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+INSERT INTO meta VALUES('applied', 0), ('users', 0);
+
+CREATE TABLE user(
+    id TEXT PRIMARY KEY,
+    username TEXT NOT NULL COLLATE NOCASE UNIQUE,
+    name TEXT NOT NULL,
+    email TEXT,
+    department TEXT,
+    password_hash TEXT,
+    disabled INTEGER NOT NULL DEFAULT 0,
+    created_at INTEGER NOT NULL,
+    -- Messages to everyone are meant for this user when they stand after this place.
+    created_pos INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE groups(
+    kind TEXT NOT NULL CHECK(kind IN ('role', 'channel')),
+    id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    description TEXT NOT NULL,
+    channel_kind TEXT NOT NULL CHECK(channel_kind IN ('public', 'private', 'system')),
+    member_count INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY(kind, id)
+) STRICT, WITHOUT ROWID;
+
+-- Who was a member when, as intervals of places in the log: a message at `pos` is meant for those
+-- with from_pos < pos and (to_pos is null or pos < to_pos).
+CREATE TABLE membership(
+    user TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    group_id TEXT NOT NULL,
+    from_pos INTEGER NOT NULL,
+    to_pos INTEGER,
+    PRIMARY KEY(user, kind, group_id, from_pos)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX membership_group ON membership(kind, group_id, user);
+
+CREATE TABLE service(
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    service_type TEXT NOT NULL CHECK(service_type IN ('internal', 'external', 'system')),
+    owner TEXT,
+    status TEXT NOT NULL CHECK(status IN ('active', 'disabled', 'suspended')),
+    key_prefix TEXT NOT NULL UNIQUE,
+    key_hash TEXT NOT NULL,
+    created_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE session(
+    id TEXT PRIMARY KEY,
+    user TEXT NOT NULL,
+    device TEXT NOT NULL,
+    device_type TEXT NOT NULL,
+    device_name TEXT NOT NULL,
+    provider TEXT NOT NULL,
+    refresh_hash TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    refreshed_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX session_user ON session(user, created_at);
+CREATE INDEX session_refresh ON session(refresh_hash);
+CREATE INDEX session_expires ON session(expires_at);
+
+-- Sessions that were ended, for as long as one of their access tokens could still be valid.
+CREATE TABLE revoked(session TEXT PRIMARY KEY, until INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+
+CREATE TABLE audit(
+    pos INTEGER NOT NULL,
+    n INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    actor TEXT NOT NULL,
+    action TEXT NOT NULL,
+    target TEXT NOT NULL,
+    details TEXT NOT NULL,
+    PRIMARY KEY(pos, n)
+) STRICT, WITHOUT ROWID;

@@ -1,0 +1,163 @@
+//! The database of the directory: opening it, reading from it, and keeping caches no older than it.
+
+use super::groups::Group;
+use super::people::Person;
+use super::services::KnownService;
+use crate::log::Pos;
+use crate::log::record::GroupKey;
+use hongyan_wire::{SessionId, Timestamp, UserId};
+use parking_lot::{Mutex, RwLock};
+use quick_cache::sync::Cache;
+use rusqlite::{Connection, OptionalExtension};
+use smol_str::SmolStr;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// People kept in memory: about 40 MB when full.
+const PEOPLE_CACHED: usize = 100_000;
+const SERVICES_CACHED: usize = 10_000;
+const GROUPS_CACHED: usize = 20_000;
+const SCHEMA_VERSION: i64 = 1;
+
+#[derive(Debug, thiserror::Error)]
+pub enum DirectoryError {
+    #[error("the directory cannot be read or written: {0}")]
+    Storage(#[from] rusqlite::Error),
+    #[error("directory.db has version {0}, this server knows {SCHEMA_VERSION}")]
+    Newer(i64),
+}
+
+/// The directory. Its methods block on storage when what they need is not cached.
+pub struct Directory {
+    path: PathBuf,
+    pub(super) writer: Mutex<Connection>,
+    readers: Mutex<Vec<Connection>>,
+    /// Held for reading while something is loaded into a cache, for writing while a change is
+    /// committed and caches are cleared of it: so nothing outdated is ever put into a cache.
+    pub(super) filling: RwLock<()>,
+    pub(super) people: Cache<UserId, Arc<Person>>,
+    /// Users by username, in small letters.
+    pub(super) names: Cache<SmolStr, Arc<UserId>>,
+    pub(super) groups: Cache<GroupKey, Arc<Group>>,
+    pub(super) services: Cache<SmolStr, Arc<KnownService>>,
+    /// Ended sessions, until no access token of theirs can be valid any more.
+    pub(super) revoked: RwLock<HashMap<SessionId, Timestamp>>,
+    pub(super) user_count: AtomicU64,
+    pub(super) applied: AtomicU64,
+}
+
+impl Directory {
+    /// Opens the directory or makes it.
+    pub fn open(path: &Path) -> Result<Self, DirectoryError> {
+        let mut writer = connect(path)?;
+        prepare(&mut writer)?;
+        let meta = |key: &str| -> rusqlite::Result<u64> {
+            let value: i64 =
+                writer.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0))?;
+            Ok(value as u64)
+        };
+        let (applied, users) = (meta("applied")?, meta("users")?);
+        let revoked = super::sessions::revoked(&writer)?;
+        Ok(Self {
+            path: path.to_owned(),
+            writer: Mutex::new(writer),
+            readers: Mutex::default(),
+            filling: RwLock::new(()),
+            people: Cache::new(PEOPLE_CACHED),
+            names: Cache::new(PEOPLE_CACHED),
+            groups: Cache::new(GROUPS_CACHED),
+            services: Cache::new(SERVICES_CACHED),
+            revoked: RwLock::new(revoked),
+            user_count: AtomicU64::new(users),
+            applied: AtomicU64::new(applied),
+        })
+    }
+
+    /// The last place in the log that has been applied.
+    pub fn applied(&self) -> Pos {
+        self.applied.load(Ordering::Acquire)
+    }
+
+    /// How many users there are, disabled ones included.
+    pub fn user_count(&self) -> u64 {
+        self.user_count.load(Ordering::Relaxed)
+    }
+
+    /// Puts everything that was applied onto the disk, so that the log need not keep it.
+    pub fn flush(&self) -> Result<(), DirectoryError> {
+        let writer = self.writer.lock();
+        writer.execute(
+            "UPDATE meta SET value = ?1 WHERE key = 'applied' AND value < ?1",
+            [self.applied() as i64],
+        )?;
+        writer.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
+        Ok(())
+    }
+
+    pub(super) fn reading<T>(
+        &self,
+        f: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, DirectoryError> {
+        let idle = self.readers.lock().pop();
+        let conn = match idle {
+            Some(conn) => conn,
+            None => connect(&self.path)?,
+        };
+        let result = f(&conn);
+        self.readers.lock().push(conn);
+        Ok(result?)
+    }
+
+    /// Gives what is cached, or loads and caches it.
+    pub(super) fn cached<K, V>(
+        &self,
+        cache: &Cache<K, Arc<V>>,
+        key: &K,
+        load: impl FnOnce(&Connection) -> rusqlite::Result<Option<V>>,
+    ) -> Result<Option<Arc<V>>, DirectoryError>
+    where
+        K: std::hash::Hash + Eq + Clone,
+    {
+        if let Some(known) = cache.get(key) {
+            return Ok(Some(known));
+        }
+        let _filling = self.filling.read();
+        let loaded = self.reading(load)?.map(Arc::new);
+        if let Some(loaded) = &loaded {
+            cache.insert(key.clone(), loaded.clone());
+        }
+        Ok(loaded)
+    }
+}
+
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let conn = Connection::open(path)?;
+    conn.busy_timeout(std::time::Duration::from_secs(5))?;
+    conn.pragma_update(None, "journal_mode", "WAL")?;
+    // What a power failure takes is applied again from the log.
+    conn.pragma_update(None, "synchronous", "NORMAL")?;
+    conn.set_prepared_statement_cache_capacity(64);
+    Ok(conn)
+}
+
+fn prepare(conn: &mut Connection) -> Result<(), DirectoryError> {
+    let transaction = conn.transaction()?;
+    let version: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    match version {
+        0 => {
+            transaction.execute_batch(include_str!("schema.sql"))?;
+            transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+        }
+        SCHEMA_VERSION => {}
+        newer => return Err(DirectoryError::Newer(newer)),
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+/// Whether a query finds a row.
+pub(super) fn exists(conn: &Connection, sql: &str, params: impl rusqlite::Params) -> rusqlite::Result<bool> {
+    Ok(conn.prepare_cached(sql)?.query_row(params, |_| Ok(())).optional()?.is_some())
+}

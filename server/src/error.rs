@@ -1,0 +1,141 @@
+//! What can go wrong with a request, and what is said of it. One `match` gives type, status and words;
+//! an internal cause is logged once and never shown.
+
+use crate::directory::DirectoryError;
+use crate::inbox::InboxError;
+use crate::log::LogError;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use hongyan_wire::error::{ErrorType, FieldError};
+use serde_json::Value;
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A request that failed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Error {
+    pub error_type: ErrorType,
+    /// For a person.
+    pub message: String,
+    pub details: Vec<FieldError>,
+    /// With a version conflict: how things stand now.
+    pub current: Option<Value>,
+    /// Seconds.
+    pub retry_after: Option<u32>,
+}
+
+impl Error {
+    pub fn new(error_type: ErrorType, message: impl Into<String>) -> Self {
+        Self { error_type, message: message.into(), details: Vec::new(), current: None, retry_after: None }
+    }
+
+    /// Valid JSON that asks for something that cannot be: one entry a field.
+    pub fn invalid(details: Vec<FieldError>) -> Self {
+        let message = match details.as_slice() {
+            [one] => format!("{}: {}", one.field, one.reason),
+            many => format!("{} fields are not valid", many.len()),
+        };
+        Self { details, ..Self::new(ErrorType::ValidationFailed, message) }
+    }
+
+    /// One field that is not valid.
+    pub fn field(field: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::invalid(vec![FieldError { field: field.into(), reason: reason.into() }])
+    }
+
+    pub fn not_found(what: &str) -> Self {
+        Self::new(ErrorType::NotFound, format!("there is no such {what}"))
+    }
+
+    pub fn unauthenticated(message: &str) -> Self {
+        Self::new(ErrorType::Unauthenticated, message)
+    }
+
+    pub fn forbidden(permission: &str) -> Self {
+        Self::new(ErrorType::PermissionDenied, format!("the permission {permission} is missing"))
+    }
+
+    pub fn exists(what: &str, field: &str) -> Self {
+        let details = vec![FieldError { field: field.into(), reason: "is taken".into() }];
+        Self { details, ..Self::new(ErrorType::AlreadyExists, format!("the {what} exists already")) }
+    }
+
+    pub fn overloaded(message: &str) -> Self {
+        Self { retry_after: Some(1), ..Self::new(ErrorType::Overloaded, message) }
+    }
+
+    /// A fault of ours: the cause goes to the error log, and only there.
+    pub fn internal(cause: impl std::fmt::Display) -> Self {
+        tracing::error!(target: "hongyan::error", %cause, "a request failed");
+        Self::new(ErrorType::Internal, "something went wrong here; the request id finds it in the log")
+    }
+
+    fn storage(cause: impl std::fmt::Display) -> Self {
+        tracing::error!(target: "hongyan::error", %cause, "the storage cannot be used");
+        let message = "the storage cannot be written or read right now; nothing was changed";
+        Self { retry_after: Some(5), ..Self::new(ErrorType::StorageUnavailable, message) }
+    }
+}
+
+impl From<LogError> for Error {
+    fn from(error: LogError) -> Self {
+        match error {
+            LogError::KeyReused => Self::new(
+                ErrorType::IdempotencyConflict,
+                "this Idempotency-Key was used with another request in the last 24 hours",
+            ),
+            LogError::Busy => Self::overloaded("the server is busy"),
+            LogError::Closed => Self::overloaded("the server is stopping"),
+            LogError::Unwritable(_) | LogError::Unreadable(_) => Self::storage(error),
+        }
+    }
+}
+
+impl From<DirectoryError> for Error {
+    fn from(error: DirectoryError) -> Self {
+        Self::storage(error)
+    }
+}
+
+impl From<InboxError> for Error {
+    fn from(error: InboxError) -> Self {
+        match error {
+            InboxError::NoUser => Self::unauthenticated("the user does not exist any more"),
+            InboxError::NoMessage => Self::not_found("message"),
+            InboxError::Moved(state) => {
+                let current = serde_json::json!({
+                    "is_read": state.is_read, "read_at": state.read_at, "version": state.version,
+                });
+                let message = "the message has changed meanwhile";
+                Self { current: Some(current), ..Self::new(ErrorType::VersionConflict, message) }
+            }
+            // Logged where it was met, with the user's id.
+            InboxError::Damaged(_) | InboxError::Newer(_) => Self::new(
+                ErrorType::InboxDamaged,
+                "this inbox cannot be read; an administrator must restore it from a backup",
+            ),
+            InboxError::Directory(error) => error.into(),
+            InboxError::Log(error) => error.into(),
+            InboxError::Stopping => Self::overloaded("the server is stopping"),
+            InboxError::Storage(_) | InboxError::Io(_) | InboxError::Path(_) => Self::storage(error),
+        }
+    }
+}
+
+impl IntoResponse for Error {
+    /// Status and headers; the body is written by the envelope, which knows the request id.
+    fn into_response(self) -> Response {
+        let status =
+            StatusCode::from_u16(self.error_type.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = status.into_response();
+        let headers = response.headers_mut();
+        if self.error_type == ErrorType::Unauthenticated {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer, Service"));
+        }
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+}

@@ -1,0 +1,103 @@
+//! The shape that every answer has: request id, envelope, errors; and a panic that stays one request's.
+
+use crate::error::Error;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use hongyan_wire::api::{Meta, Success};
+use hongyan_wire::error::{ErrorBody, ErrorType, Failure, FailureMeta};
+use serde::Serialize;
+use std::panic::AssertUnwindSafe;
+use std::time::Instant;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Longest request id taken over from a caller or proxy.
+const REQUEST_ID_MAX: usize = 64;
+
+/// A good answer.
+pub struct Answer<T> {
+    pub data: T,
+    pub meta: Meta,
+}
+
+impl<T> Answer<T> {
+    pub fn new(data: T) -> Self {
+        Self { data, meta: Meta::default() }
+    }
+}
+
+impl<T: Serialize> IntoResponse for Answer<T> {
+    fn into_response(self) -> Response {
+        let success = Success { code: 200, message: "success".into(), data: self.data, meta: self.meta };
+        match serde_json::to_vec(&success) {
+            Ok(body) => {
+                ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
+            }
+            Err(error) => Error::internal(error).into_response(),
+        }
+    }
+}
+
+/// Gives every request an id, turns failures into the envelope, and panics into failures.
+pub async fn envelope(request: Request, next: Next) -> Response {
+    let id = request_id(&request);
+    let began = Instant::now();
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let result = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+    let mut response =
+        result.unwrap_or_else(|_| Error::internal("a panic; see the lines before").into_response());
+    if let Some(error) = failure(&mut response) {
+        let status = response.status().as_u16();
+        let body = Failure {
+            code: status,
+            message: error.message,
+            error: ErrorBody { error_type: error.error_type, details: error.details, current: error.current },
+            meta: FailureMeta { request_id: id.clone() },
+        };
+        let headers = response.headers_mut();
+        headers.remove(header::CONTENT_LENGTH);
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        *response.body_mut() = Body::from(serde_json::to_vec(&body).unwrap_or_default());
+    }
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        headers.insert(REQUEST_ID, value);
+    }
+    // Only the path: queries may hold tokens.
+    tracing::debug!(
+        target: "hongyan::access", %method, path, status = response.status().as_u16(),
+        micros = began.elapsed().as_micros() as u64, request_id = id,
+    );
+    response
+}
+
+/// What went wrong: our own error, or one of the framework's put into our words.
+fn failure(response: &mut Response) -> Option<Error> {
+    if let Some(error) = response.extensions_mut().remove::<Error>() {
+        return Some(error);
+    }
+    let error = match response.status() {
+        StatusCode::METHOD_NOT_ALLOWED => Error::new(
+            ErrorType::MethodNotAllowed,
+            "this path does not take this method; see the Allow header",
+        ),
+        StatusCode::NOT_FOUND => Error::not_found("path"),
+        StatusCode::PAYLOAD_TOO_LARGE => Error::new(ErrorType::TooLarge, "the body is too large"),
+        _ => return None,
+    };
+    Some(error)
+}
+
+fn request_id(request: &Request) -> String {
+    let given = request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok());
+    match given {
+        Some(id) if (1..=REQUEST_ID_MAX).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic()) => {
+            id.into()
+        }
+        _ => uuid::Uuid::now_v7().simple().to_string(),
+    }
+}

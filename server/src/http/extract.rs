@@ -1,0 +1,209 @@
+//! What handlers take: who calls, a valid body, a valid query. Each failure names the field.
+
+use super::{AdminGateway, UserGateway};
+use crate::auth::{Caller, UserCaller};
+use crate::error::{Error, Result};
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use bytes::Bytes;
+use hongyan_wire::error::{ErrorType, FieldError};
+use serde::de::DeserializeOwned;
+
+/// What `Authorization` holds.
+enum Credentials<'a> {
+    Bearer(&'a str),
+    Service(&'a str),
+}
+
+fn credentials(headers: &HeaderMap) -> Result<Credentials<'_>> {
+    let header = headers.get(header::AUTHORIZATION);
+    let header = header.ok_or_else(|| Error::unauthenticated("the Authorization header is missing"))?;
+    let unsupported = || Error::unauthenticated("Authorization must be `Bearer <token>` or `Service <key>`");
+    let (scheme, secret) =
+        header.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(unsupported)?;
+    // Schemes are compared without regard to case (RFC 9110, section 11.1).
+    if scheme.eq_ignore_ascii_case("bearer") {
+        Ok(Credentials::Bearer(secret.trim()))
+    } else if scheme.eq_ignore_ascii_case("service") {
+        Ok(Credentials::Service(secret.trim()))
+    } else {
+        Err(unsupported())
+    }
+}
+
+impl FromRequestParts<UserGateway> for UserCaller {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, gateway: &UserGateway) -> Result<Self> {
+        match credentials(&parts.headers)? {
+            Credentials::Bearer(token) => gateway.auth.user(token),
+            Credentials::Service(_) => Err(Error::forbidden("user; services only send")),
+        }
+    }
+}
+
+impl FromRequestParts<UserGateway> for Caller {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, gateway: &UserGateway) -> Result<Self> {
+        match credentials(&parts.headers)? {
+            Credentials::Bearer(token) => gateway.auth.user(token).map(Caller::User),
+            Credentials::Service(key) => gateway.auth.service(key).map(Caller::Service),
+        }
+    }
+}
+
+/// An administrator who calls.
+pub struct AdminCaller(pub UserCaller);
+
+impl AdminCaller {
+    /// For the audit log.
+    pub fn name(&self) -> &str {
+        self.0.id().as_str()
+    }
+}
+
+impl FromRequestParts<AdminGateway> for AdminCaller {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, gateway: &AdminGateway) -> Result<Self> {
+        match credentials(&parts.headers)? {
+            Credentials::Bearer(token) => gateway.auth.admin(token).map(AdminCaller),
+            Credentials::Service(_) => Err(Error::forbidden("admin")),
+        }
+    }
+}
+
+/// A JSON body, and its bytes.
+pub struct Json<T> {
+    pub value: T,
+    pub bytes: Bytes,
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self> {
+        if !is_json(request.headers()) {
+            let message = "the Content-Type must be application/json";
+            return Err(Error::new(ErrorType::UnsupportedMediaType, message));
+        }
+        let bytes = body(request, state).await?;
+        let value = parse(&bytes)?;
+        Ok(Self { value, bytes })
+    }
+}
+
+/// A JSON body that may be left out.
+pub struct OptionalJson<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalJson<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self> {
+        let json = is_json(request.headers());
+        let bytes = body(request, state).await?;
+        if bytes.is_empty() {
+            return Ok(Self(T::default()));
+        }
+        if !json {
+            let message = "the Content-Type must be application/json";
+            return Err(Error::new(ErrorType::UnsupportedMediaType, message));
+        }
+        Ok(Self(parse(&bytes)?))
+    }
+}
+
+async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes> {
+    Bytes::from_request(request, state).await.map_err(|rejection| {
+        if rejection.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
+            Error::new(ErrorType::TooLarge, "the body is larger than a request may be")
+        } else {
+            Error::new(ErrorType::MalformedRequest, "the body could not be read to its end")
+        }
+    })
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = given.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/json") || essence.to_ascii_lowercase().ends_with("+json")
+}
+
+/// Reads JSON; only when that fails it is read again to find out where.
+pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    serde_json::from_slice(bytes).map_err(|first| {
+        let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+        match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
+            Err(error) => located(error.path().to_string(), error.inner()),
+            // Only what follows the value was wrong.
+            Ok(_) => located(String::new(), &first),
+        }
+    })
+}
+
+fn located(path: String, error: &serde_json::Error) -> Error {
+    let text = error.to_string();
+    // serde_json adds the place; the field says more.
+    let reason = text.rsplit_once(" at line ").map_or(text.as_str(), |(reason, _)| reason);
+    if !error.is_data() {
+        return Error::new(ErrorType::MalformedRequest, format!("the body is no valid JSON: {text}"));
+    }
+    let field = field_of(path, reason);
+    if reason.starts_with("invalid type") {
+        let details = vec![FieldError { field: field.clone(), reason: reason.into() }];
+        return Error { details, ..Error::new(ErrorType::MalformedRequest, format!("{field}: {reason}")) };
+    }
+    Error::field(field, reason)
+}
+
+/// The field that is meant: for a missing or unknown one serde names it in the reason only.
+fn field_of(path: String, reason: &str) -> String {
+    let named = ["missing field `", "unknown field `", "duplicate field `"]
+        .iter()
+        .find_map(|start| reason.strip_prefix(start)?.split('`').next());
+    let path = if path == "." { String::new() } else { path };
+    match named {
+        Some(name) if path.is_empty() => name.to_owned(),
+        Some(name) if path.ends_with(name) => path,
+        Some(name) => format!("{path}.{name}"),
+        None if path.is_empty() => "body".to_owned(),
+        None => path,
+    }
+}
+
+/// The query string.
+pub struct Query<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
+        let query = parts.uri.query().unwrap_or_default();
+        let pairs = serde_urlencoded::Deserializer::new(form_urlencoded(query));
+        serde_path_to_error::deserialize(pairs).map(Self).map_err(|error| {
+            let reason = error.inner().to_string();
+            let field = field_of(error.path().to_string(), &reason);
+            // What the standard library says of numbers and flags, in words for callers.
+            let reason = match reason.as_str() {
+                "invalid digit found in string" | "cannot parse integer from empty string" => {
+                    "must be a whole number"
+                }
+                "number too large to fit in target type" => "is too large",
+                "provided string was not `true` or `false`" => "must be true or false",
+                other => other,
+            };
+            Error::field(field, reason)
+        })
+    }
+}
+
+fn form_urlencoded(query: &str) -> form_urlencoded::Parse<'_> {
+    form_urlencoded::parse(query.as_bytes())
+}
+
+/// A path's last part as an id; what is no id names nothing.
+pub fn id<T: std::str::FromStr>(text: &str, what: &str) -> Result<T> {
+    text.parse().map_err(|_| Error::not_found(what))
+}

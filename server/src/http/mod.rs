@@ -1,0 +1,121 @@
+//! Both gateways. Every route of :8080 stands in [`UserGateway::router`], every route of :8081 in
+//! [`AdminGateway::router`]; one file a resource.
+
+mod admin;
+mod assets;
+mod auth;
+mod channels;
+mod docs;
+mod envelope;
+mod extract;
+mod messages;
+mod origin;
+mod send;
+pub mod serve;
+mod socket;
+mod sync;
+
+pub use envelope::Answer;
+pub use origin::Origins;
+
+use crate::admin::Administration;
+use crate::auth::Auth;
+use crate::directory::Directory;
+use crate::error::Error;
+use crate::hub::{Hub, Limits};
+use crate::inbox::Inboxes;
+use crate::log::Journal;
+use crate::send::Gate;
+use crate::socket::Sockets;
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::get;
+use std::sync::Arc;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// What the user gateway's handlers use.
+#[derive(Clone)]
+pub struct UserGateway {
+    pub auth: Arc<Auth>,
+    pub gate: Arc<Gate>,
+    pub inboxes: Arc<Inboxes>,
+    pub directory: Arc<Directory>,
+    pub hub: Arc<Hub>,
+    pub journal: Journal,
+    pub sockets: Arc<Sockets>,
+    pub limits: Arc<Limits>,
+    pub origins: Origins,
+    /// Largest body of a request, in bytes.
+    pub body_max: usize,
+}
+
+impl UserGateway {
+    /// Every route of :8080.
+    pub fn router(self) -> Router {
+        let (router, document) = OpenApiRouter::with_openapi(docs::user_document())
+            .routes(routes!(send::send))
+            .routes(routes!(messages::list))
+            .routes(routes!(messages::unread_count))
+            .routes(routes!(messages::read_batch))
+            .routes(routes!(messages::get))
+            .routes(routes!(messages::read))
+            .routes(routes!(channels::list))
+            .routes(routes!(channels::messages))
+            .routes(routes!(sync::sync))
+            .routes(routes!(auth::login))
+            .routes(routes!(auth::refresh))
+            .routes(routes!(auth::logout))
+            .routes(routes!(auth::profile))
+            .routes(routes!(auth::sessions))
+            .routes(routes!(auth::end_session))
+            .routes(routes!(auth::ticket))
+            .routes(routes!(socket::open))
+            .split_for_parts();
+        let body_max = DefaultBodyLimit::max(self.body_max);
+        let cors = self.origins.cors();
+        let router = router.with_state(self).layer(body_max).fallback(get(assets::serve));
+        finish(router, document).layer(cors)
+    }
+}
+
+/// What the admin gateway's handlers use.
+#[derive(Clone)]
+pub struct AdminGateway {
+    pub auth: Arc<Auth>,
+    pub administration: Arc<Administration>,
+    pub directory: Arc<Directory>,
+    pub journal: Journal,
+}
+
+impl AdminGateway {
+    /// Every route of :8081.
+    pub fn router(self) -> Router {
+        let (router, document) = OpenApiRouter::with_openapi(docs::admin_document())
+            .routes(routes!(admin::auth::login))
+            .routes(routes!(admin::auth::logout))
+            .routes(routes!(admin::users::list, admin::users::create))
+            .routes(routes!(admin::users::get))
+            .routes(routes!(admin::users::disable))
+            .routes(routes!(admin::users::enable))
+            .routes(routes!(admin::import::import))
+            .routes(routes!(admin::roles::list, admin::roles::create))
+            .routes(routes!(admin::roles::add_member, admin::roles::remove_member))
+            .routes(routes!(admin::channels::list, admin::channels::create))
+            .routes(routes!(admin::channels::add_member, admin::channels::remove_member))
+            .routes(routes!(admin::services::list, admin::services::create))
+            .routes(routes!(admin::services::get))
+            .routes(routes!(admin::services::suspend))
+            .routes(routes!(admin::services::resume))
+            .routes(routes!(admin::audit::list))
+            .routes(routes!(admin::health::healthz))
+            .routes(routes!(admin::health::readyz))
+            .split_for_parts();
+        finish(router.with_state(self).fallback(|| async { Error::not_found("path") }), document)
+    }
+}
+
+/// What both gateways have: the documentation, and the envelope around everything.
+fn finish(router: Router, document: utoipa::openapi::OpenApi) -> Router {
+    router.merge(docs::routes(document)).layer(axum::middleware::from_fn(envelope::envelope))
+}

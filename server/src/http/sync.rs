@@ -1,0 +1,81 @@
+//! `GET /api/v3/sync`.
+
+use super::UserGateway;
+use super::envelope::Answer;
+use super::extract::Query;
+use crate::auth::UserCaller;
+use crate::error::{Error, Result};
+use axum::extract::State;
+use hongyan_wire::api::{Success, SyncAnswer};
+use hongyan_wire::cursor::Cursor;
+use hongyan_wire::error::Failure;
+use hongyan_wire::limits::{SYNC_LIMIT_DEFAULT, SYNC_LIMIT_MAX};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+/// From where, and how much.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct SyncQuery {
+    /// Empty or left out: from the beginning.
+    #[serde(default)]
+    cursor: String,
+    /// 1 to 500; 100 when left out.
+    limit: Option<u32>,
+}
+
+/// Get the changes after a cursor, in order.
+#[utoipa::path(
+    get, path = "/api/v3/sync", tag = "reading", params(SyncQuery), security(("bearer" = [])),
+    responses(
+        (status = 200, description = "The changes, and where to go on", body = Success<SyncAnswer>),
+        (status = 401, description = "No or bad credentials", body = Failure),
+        (status = 422, description = "A parameter is not valid", body = Failure),
+    ),
+)]
+pub async fn sync(
+    State(gateway): State<UserGateway>,
+    caller: UserCaller,
+    Query(query): Query<SyncQuery>,
+) -> Result<Answer<SyncAnswer>> {
+    let limit = query.limit.unwrap_or(SYNC_LIMIT_DEFAULT);
+    if !(1..=SYNC_LIMIT_MAX).contains(&limit) {
+        return Err(Error::field("limit", "must be from 1 to 500"));
+    }
+    let epoch = gateway.journal.log().epoch();
+    let from = match query.cursor.as_str() {
+        "" => Some(Cursor { epoch, pos: 0, version: 0 }),
+        text => text.parse::<Cursor>().ok().filter(|cursor| cursor.epoch == epoch),
+    };
+    let Some(from) = from else { return Ok(Answer::new(reset())) };
+    let read = gateway.inboxes.access(caller.id(), move |inbox| {
+        // A place that this inbox has not reached: the server was put back to an earlier state.
+        if from.pos > inbox.seen() || from.version > inbox.version() {
+            return Ok(None);
+        }
+        inbox.changes(from.pos, from.version, limit as usize).map(Some)
+    });
+    let answer = match read.await? {
+        Some(changes) => SyncAnswer {
+            changes: changes.changes,
+            next_cursor: Cursor { epoch, pos: changes.pos, version: changes.version }.to_string(),
+            has_more: changes.has_more,
+            server_time: crate::clock::now(),
+            reset: false,
+        },
+        None => reset(),
+    };
+    Ok(Answer::new(answer))
+}
+
+/// The cursor is of no use: start over with an empty one.
+fn reset() -> SyncAnswer {
+    SyncAnswer {
+        changes: Vec::new(),
+        next_cursor: String::new(),
+        has_more: true,
+        server_time: crate::clock::now(),
+        reset: true,
+    }
+}

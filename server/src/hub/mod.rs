@@ -1,0 +1,310 @@
+//! Who is online, by user and by group; and the one place from which live frames go out.
+//!
+//! A message is encoded once and the same bytes are handed to every socket of its audience. What it costs
+//! grows with those who are online and meant, not with the audience.
+
+pub mod frame;
+mod limits;
+mod outlet;
+
+pub use limits::{Limits, Refused, Seat};
+pub use outlet::{Attention, Device, Duplex, Identity, Order, Outlet, QUEUE_BYTES_MAX};
+
+use crate::directory::{Effect, Person};
+use crate::log::Logged;
+use crate::log::record::{Audience, GroupKey, Posted, Record};
+use hongyan_wire::frame::{Presence, PresentDevice, ServerFrame, SessionRevoked, close};
+use hongyan_wire::{DeviceId, SessionId, Timestamp, UserId};
+use parking_lot::Mutex;
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+/// Parts with a lock of their own.
+const SHARDS: usize = 16;
+
+#[derive(Default)]
+struct Shard {
+    users: HashMap<UserId, Online>,
+    groups: HashMap<GroupKey, HashSet<UserId>>,
+}
+
+/// A user who is online.
+#[derive(Default)]
+struct Online {
+    outlets: Vec<Arc<Outlet>>,
+    groups: Vec<GroupKey>,
+}
+
+/// All sockets.
+pub struct Hub {
+    shards: Box<[Mutex<Shard>]>,
+    hasher: RandomState,
+}
+
+impl Default for Hub {
+    fn default() -> Self {
+        let shards = std::iter::repeat_with(Mutex::default).take(SHARDS).collect();
+        Self { shards, hasher: RandomState::new() }
+    }
+}
+
+impl Hub {
+    /// Beats that make one ping interval.
+    pub const BEATS: u32 = SHARDS as u32;
+
+    fn shard(&self, user: &UserId) -> &Mutex<Shard> {
+        let index = self.hasher.hash_one(user) as usize % self.shards.len();
+        &self.shards[index]
+    }
+
+    /// Takes a socket in, holding back what comes for it. `person` is asked while nothing else can
+    /// change who is online, so that no change of membership is missed. The same device's older socket
+    /// is closed.
+    pub fn register<E>(
+        &self,
+        outlet: &Arc<Outlet>,
+        person: impl FnOnce() -> Result<Arc<Person>, E>,
+    ) -> Result<(), E> {
+        let user = &outlet.identity.user;
+        let (replaced, others) = {
+            let mut shard = self.shard(user).lock();
+            let Shard { users, groups } = &mut *shard;
+            let person = person()?;
+            let online = users.entry(user.clone()).or_default();
+            if online.outlets.is_empty() {
+                online.groups = person.groups().cloned().collect();
+                for key in &online.groups {
+                    groups.entry(key.clone()).or_default().insert(user.clone());
+                }
+            }
+            let same = outlet
+                .device()
+                .and_then(|device| online.outlets.iter().position(|other| other.is_device(&device.id)));
+            let replaced = same.map(|at| online.outlets.swap_remove(at));
+            online.outlets.push(outlet.clone());
+            (replaced, online.outlets.len() > 1)
+        };
+        if let Some(older) = replaced {
+            older.close(None, close::REPLACED, "the same device has connected again");
+        }
+        // A device that is alone knows so without being told.
+        if others {
+            self.tell_presence(user);
+        }
+        Ok(())
+    }
+
+    /// Lets a socket go.
+    pub fn unregister(&self, outlet: &Arc<Outlet>) {
+        let user = &outlet.identity.user;
+        {
+            let mut shard = self.shard(user).lock();
+            let Shard { users, groups } = &mut *shard;
+            let Some(online) = users.get_mut(user) else { return };
+            let Some(at) = online.outlets.iter().position(|other| Arc::ptr_eq(other, outlet)) else { return };
+            online.outlets.swap_remove(at);
+            if online.outlets.is_empty() {
+                for key in std::mem::take(&mut online.groups) {
+                    leave(groups, &key, user);
+                }
+                users.remove(user);
+                return;
+            }
+        }
+        self.tell_presence(user);
+    }
+
+    /// Sends what was committed to everyone online who is meant; `batch` is in order.
+    pub fn deliver(&self, batch: &[Logged], now: Timestamp) {
+        let mut touched = Vec::new();
+        for logged in batch {
+            if let Record::Message(posted) = &*logged.record
+                && posted.message.expire_at.is_none_or(|at| at > now)
+            {
+                self.deliver_one(logged, posted, &mut touched);
+            }
+        }
+        // One write a socket for the whole batch.
+        for outlet in touched {
+            outlet.flush();
+        }
+    }
+
+    fn deliver_one(&self, logged: &Logged, posted: &Posted, touched: &mut Vec<Arc<Outlet>>) {
+        let mut frame = None;
+        let mut offer = |outlet: &Arc<Outlet>| {
+            if frame.is_none() {
+                let mut message = posted.message.clone();
+                message.pos = logged.pos;
+                frame = frame::encode(&ServerFrame::Message(message));
+            }
+            if let Some(frame) = &frame
+                && outlet.offer(Order::Message(logged.pos), frame)
+            {
+                touched.push(outlet.clone());
+            }
+        };
+        let Audience { everyone, users, groups } = &posted.audience;
+        if *everyone {
+            for shard in &self.shards {
+                shard.lock().users.values().flat_map(|online| &online.outlets).for_each(&mut offer);
+            }
+            return;
+        }
+        for user in users {
+            if let Some(online) = self.shard(user).lock().users.get(user) {
+                online.outlets.iter().for_each(&mut offer);
+            }
+        }
+        for key in groups {
+            for shard in &self.shards {
+                let shard = shard.lock();
+                let members = shard.groups.get(key).into_iter().flatten();
+                members
+                    .filter_map(|user| shard.users.get(user))
+                    .flat_map(|online| &online.outlets)
+                    .for_each(&mut offer);
+            }
+        }
+    }
+
+    /// Follows what has changed in the directory.
+    pub fn follow(&self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Joined(user, key) => {
+                    let mut shard = self.shard(&user).lock();
+                    let Shard { users, groups } = &mut *shard;
+                    if let Some(online) = users.get_mut(&user)
+                        && !online.groups.contains(&key)
+                    {
+                        online.groups.push(key.clone());
+                        groups.entry(key).or_default().insert(user);
+                    }
+                }
+                Effect::Left(user, key) => {
+                    let mut shard = self.shard(&user).lock();
+                    let Shard { users, groups } = &mut *shard;
+                    if let Some(online) = users.get_mut(&user) {
+                        online.groups.retain(|held| *held != key);
+                        leave(groups, &key, &user);
+                    }
+                }
+                Effect::Disabled(user) => self.end(&user, "disabled", |_| true),
+                Effect::SessionsEnded(user, sessions) => {
+                    let ended = |session: Option<&SessionId>| session.is_some_and(|s| sessions.contains(s));
+                    self.end(&user, "revoked", |outlet| ended(outlet.identity.session.as_ref()));
+                }
+            }
+        }
+    }
+
+    fn end(&self, user: &UserId, reason: &str, which: impl Fn(&Outlet) -> bool) {
+        for outlet in self.outlets(user).iter().filter(|outlet| which(outlet)) {
+            self.sign_out(outlet, reason);
+        }
+    }
+
+    /// Tells a user's devices of the user's own changes, all but the one that made them. `complete` is
+    /// false when there are more than are listed: then the devices fetch them.
+    pub fn tell_updates(
+        &self,
+        user: &UserId,
+        but: Option<&DeviceId>,
+        updates: &[hongyan_wire::frame::StatusUpdate],
+        complete: bool,
+    ) {
+        let outlets = self.outlets(user);
+        let others: Vec<_> =
+            outlets.iter().filter(|outlet| !but.is_some_and(|but| outlet.is_device(but))).collect();
+        if others.is_empty() {
+            return;
+        }
+        if complete {
+            for update in updates {
+                let order = Order::Status(update.version);
+                if let Some(frame) = frame::encode(&ServerFrame::StatusUpdate(update.clone())) {
+                    for outlet in &others {
+                        outlet.offer(order, &frame);
+                    }
+                }
+            }
+        } else {
+            for outlet in &others {
+                outlet.offer(Order::None, &frame::RESYNC);
+            }
+        }
+        for outlet in others {
+            outlet.flush();
+        }
+    }
+
+    /// Tells a user's devices which of them are online.
+    pub fn tell_presence(&self, user: &UserId) {
+        let outlets = self.outlets(user);
+        let devices = outlets.iter().filter_map(|outlet| {
+            let device = outlet.device()?.clone();
+            Some(PresentDevice {
+                device_id: device.id,
+                device_type: device.device_type,
+                device_name: device.name,
+                state: outlet.presence(),
+            })
+        });
+        let presence = ServerFrame::Presence(Presence { devices: devices.collect() });
+        if let Some(frame) = frame::encode(&presence) {
+            for outlet in outlets {
+                outlet.send(&frame);
+            }
+        }
+    }
+
+    /// One of the [`Self::BEATS`] beats of an interval: pings a part of all sockets, so that ten thousand are
+    /// not pinged at one instant, and closes those that were silent for two intervals or whose token has ended.
+    pub fn beat(&self, beat: usize, interval_millis: i64, now: Timestamp) {
+        for (index, shard) in self.shards.iter().enumerate() {
+            let outlets: Vec<Arc<Outlet>> =
+                shard.lock().users.values().flat_map(|online| &online.outlets).cloned().collect();
+            for outlet in outlets {
+                if outlet.identity.expires_at <= now {
+                    self.sign_out(&outlet, "expired");
+                } else if outlet.heard_at().plus_millis(2 * interval_millis) < now {
+                    outlet.close(None, close::POLICY, "silent for two intervals");
+                } else if index == beat % SHARDS {
+                    outlet.send(&frame::PING);
+                }
+            }
+        }
+    }
+
+    /// Asks every client to come back later: the server is stopping.
+    pub fn restart(&self) {
+        for shard in &self.shards {
+            let outlets: Vec<Arc<Outlet>> =
+                shard.lock().users.values().flat_map(|online| &online.outlets).cloned().collect();
+            for outlet in outlets {
+                outlet.close(None, close::RESTART, "the server is restarting");
+            }
+        }
+    }
+
+    /// Ends one socket whose session is over.
+    pub fn sign_out(&self, outlet: &Outlet, reason: &str) {
+        let revoked = ServerFrame::SessionRevoked(SessionRevoked { reason: reason.into() });
+        outlet.close(frame::encode(&revoked).as_ref(), close::SIGNED_OUT, reason);
+    }
+
+    fn outlets(&self, user: &UserId) -> Vec<Arc<Outlet>> {
+        self.shard(user).lock().users.get(user).map(|online| online.outlets.clone()).unwrap_or_default()
+    }
+}
+
+fn leave(groups: &mut HashMap<GroupKey, HashSet<UserId>>, key: &GroupKey, user: &UserId) {
+    if let Some(members) = groups.get_mut(key) {
+        members.remove(user);
+        if members.is_empty() {
+            groups.remove(key);
+        }
+    }
+}

@@ -1,0 +1,429 @@
+//! The way out to one socket: a bounded queue of prepared frames, written straight to the stream.
+//!
+//! Whoever has frames for a socket puts them in and flushes once; only when the stream takes no more is
+//! the connection's own task woken to wait for it. So a socket that keeps up costs one system call
+//! and no task switch, and one that does not costs a bounded queue and delays nobody.
+
+use super::frame;
+use crate::log::Pos;
+use bytes::{Buf, Bytes};
+use futures_util::task::AtomicWaker;
+use hongyan_wire::account::DeviceType;
+use hongyan_wire::frame::PresenceState;
+use hongyan_wire::{DeviceId, SessionId, Timestamp, UserId};
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::task::{Context, Poll};
+use tokio::net::TcpStream;
+
+/// Frames and bytes that may wait for one socket. One frame may exceed the bytes by itself.
+const QUEUE_FRAMES_MAX: usize = 256;
+pub const QUEUE_BYTES_MAX: usize = 1024 * 1024;
+/// Frames handed to the system in one call.
+const GATHER: usize = 64;
+
+/// Where a frame stands among those a client may have got by other means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// A message, by its place in the log.
+    Message(Pos),
+    /// A change of the person's own, by its version.
+    Status(u64),
+    /// Anything else.
+    None,
+}
+
+/// Who connects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    pub user: UserId,
+    pub session: Option<SessionId>,
+    /// When the token ends, and with it the socket.
+    pub expires_at: Timestamp,
+}
+
+/// The device at the other end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    pub id: DeviceId,
+    pub device_type: DeviceType,
+    pub name: String,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Phase {
+    /// What comes is kept back until what was missed has been put in.
+    Holding,
+    Live,
+    /// Nothing more is taken; the connection ends when the queue is empty.
+    Closing,
+    /// The stream has failed.
+    Dead,
+}
+
+struct State {
+    phase: Phase,
+    held: Vec<(Order, Bytes)>,
+    queue: VecDeque<Bytes>,
+    bytes: usize,
+    /// Whether the first frame in the queue has been written in part.
+    partial: bool,
+    /// The last message put in: one that reaches a person in two ways is sent once.
+    last_pos: Pos,
+    lagged: bool,
+    presence: PresenceState,
+    /// Put on a list of those to be flushed already.
+    touched: bool,
+}
+
+/// One socket's way out.
+pub struct Outlet {
+    pub identity: Identity,
+    /// Known once the client has said hello, and always for a registered socket.
+    device: OnceLock<Device>,
+    stream: TcpStream,
+    state: Mutex<State>,
+    waker: AtomicWaker,
+    /// Milliseconds since 1970 at which the client was last heard of.
+    heard_at: AtomicI64,
+}
+
+/// What the connection's task has to do.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Attention {
+    /// The last frame is out: close.
+    Closed,
+    /// The stream has failed.
+    Failed,
+}
+
+impl Outlet {
+    pub fn new(identity: Identity, stream: TcpStream, now: Timestamp) -> Self {
+        let state = State {
+            phase: Phase::Holding,
+            held: Vec::new(),
+            queue: VecDeque::new(),
+            bytes: 0,
+            partial: false,
+            last_pos: 0,
+            lagged: false,
+            presence: PresenceState::Active,
+            touched: false,
+        };
+        Self {
+            identity,
+            device: OnceLock::new(),
+            stream,
+            state: Mutex::new(state),
+            waker: AtomicWaker::new(),
+            heard_at: AtomicI64::new(now.millis()),
+        }
+    }
+
+    /// Says which device is at the other end; the first word counts.
+    pub fn introduce(&self, device: Device) {
+        let _ = self.device.set(device);
+    }
+
+    pub fn device(&self) -> Option<&Device> {
+        self.device.get()
+    }
+
+    pub fn is_device(&self, id: &DeviceId) -> bool {
+        self.device().is_some_and(|device| device.id == *id)
+    }
+
+    /// The last message that was put in.
+    pub fn last_pos(&self) -> Pos {
+        self.state.lock().last_pos
+    }
+
+    pub fn heard(&self, now: Timestamp) {
+        self.heard_at.store(now.millis(), Ordering::Relaxed);
+    }
+
+    pub fn heard_at(&self) -> Timestamp {
+        Timestamp::from_millis(self.heard_at.load(Ordering::Relaxed))
+    }
+
+    pub fn presence(&self) -> PresenceState {
+        self.state.lock().presence
+    }
+
+    /// Sets the presence; gives whether it changed.
+    pub fn set_presence(&self, presence: PresenceState) -> bool {
+        let mut state = self.state.lock();
+        std::mem::replace(&mut state.presence, presence) != presence
+    }
+
+    /// Puts a frame in without writing it. Gives whether this outlet should be put on the caller's list
+    /// of those to be flushed: true once until [`Self::flush`].
+    pub fn offer(&self, order: Order, frame: &Bytes) -> bool {
+        let mut state = self.state.lock();
+        match state.phase {
+            Phase::Closing | Phase::Dead => return false,
+            Phase::Holding => {
+                if state.held.len() < QUEUE_FRAMES_MAX {
+                    state.held.push((order, frame.clone()));
+                } else {
+                    state.lagged = true;
+                }
+                return false;
+            }
+            Phase::Live => {}
+        }
+        if let Order::Message(pos) = order {
+            if pos <= state.last_pos {
+                return false;
+            }
+            state.last_pos = pos;
+        }
+        state.put(frame.clone());
+        !std::mem::replace(&mut state.touched, true)
+    }
+
+    /// Puts a frame in and writes what waits.
+    pub fn send(&self, frame: &Bytes) {
+        self.offer(Order::None, frame);
+        self.flush();
+    }
+
+    /// Ends the holding: `missed` goes out first, then what came meanwhile and is not among it, namely
+    /// messages after `pos` and own changes after `version`.
+    pub fn go_live(&self, missed: Vec<Bytes>, pos: Pos, version: u64) {
+        let mut state = self.state.lock();
+        if state.phase != Phase::Holding {
+            return;
+        }
+        state.phase = Phase::Live;
+        state.last_pos = pos;
+        for frame in missed {
+            state.bytes += frame.len();
+            state.queue.push_back(frame);
+        }
+        for (order, frame) in std::mem::take(&mut state.held) {
+            let fresh = match order {
+                Order::Message(at) => at > state.last_pos,
+                Order::Status(at) => at > version,
+                Order::None => true,
+            };
+            if fresh {
+                if let Order::Message(at) = order {
+                    state.last_pos = at;
+                }
+                state.put(frame);
+            }
+        }
+        if std::mem::take(&mut state.lagged) {
+            state.put(frame::RESYNC.clone());
+        }
+        drop(state);
+        self.flush();
+    }
+
+    /// Says why and ends the connection once everything that waits is out.
+    pub fn close(&self, last_word: Option<&Bytes>, code: u16, reason: &str) {
+        let mut state = self.state.lock();
+        if matches!(state.phase, Phase::Closing | Phase::Dead) {
+            return;
+        }
+        state.phase = Phase::Closing;
+        state.held = Vec::new();
+        if let Some(frame) = last_word {
+            state.bytes += frame.len();
+            state.queue.push_back(frame.clone());
+        }
+        let close = frame::close(code, reason);
+        state.bytes += close.len();
+        state.queue.push_back(close);
+        drop(state);
+        self.flush();
+        self.waker.wake();
+    }
+
+    /// Writes what waits, as far as the stream takes it now.
+    pub fn flush(&self) {
+        let mut state = self.state.lock();
+        state.touched = false;
+        let blocked = match state.write(&self.stream) {
+            Ok(()) => !state.queue.is_empty(),
+            Err(_) => {
+                state.die();
+                true
+            }
+        };
+        drop(state);
+        if blocked {
+            self.waker.wake();
+        }
+    }
+
+    /// Bytes of the protocol itself (pongs, the answer to a close). False when the client lets them pile up.
+    fn control(&self, bytes: &[u8]) -> bool {
+        let mut state = self.state.lock();
+        if state.bytes > QUEUE_BYTES_MAX {
+            return false;
+        }
+        state.bytes += bytes.len();
+        state.queue.push_back(Bytes::copy_from_slice(bytes));
+        true
+    }
+
+    /// Ready when the connection's task must end it; until then writes whatever the stream would not take.
+    pub fn poll_attention(&self, cx: &mut Context<'_>) -> Poll<Attention> {
+        self.waker.register(cx.waker());
+        loop {
+            {
+                let mut state = self.state.lock();
+                if state.phase == Phase::Dead {
+                    return Poll::Ready(Attention::Failed);
+                }
+                if state.queue.is_empty() {
+                    return match state.phase {
+                        Phase::Closing => Poll::Ready(Attention::Closed),
+                        _ => Poll::Pending,
+                    };
+                }
+                if state.write(&self.stream).is_err() {
+                    state.die();
+                    return Poll::Ready(Attention::Failed);
+                }
+                if state.queue.is_empty() {
+                    continue;
+                }
+            }
+            match self.stream.poll_write_ready(cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(_)) => return Poll::Ready(Attention::Failed),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    /// The stream has ended or failed: nothing more is written.
+    pub fn kill(&self) {
+        self.state.lock().die();
+    }
+}
+
+impl State {
+    /// Queues a frame. When the client is too slow for the queue, what waits is replaced by `resync`.
+    fn put(&mut self, frame: Bytes) {
+        if self.queue.len() >= QUEUE_FRAMES_MAX
+            || (self.bytes + frame.len() > QUEUE_BYTES_MAX && !self.queue.is_empty())
+        {
+            let begun = self.partial.then(|| self.queue.pop_front()).flatten();
+            self.queue.clear();
+            self.queue.extend(begun);
+            self.queue.push_back(frame::RESYNC.clone());
+            self.bytes = self.queue.iter().map(Bytes::len).sum();
+        }
+        self.bytes += frame.len();
+        self.queue.push_back(frame);
+    }
+
+    fn write(&mut self, stream: &TcpStream) -> io::Result<()> {
+        while !self.queue.is_empty() {
+            let written = if self.queue.len() == 1 {
+                stream.try_write(&self.queue[0])
+            } else {
+                let mut parts = [IoSlice::new(&[]); GATHER];
+                let mut count = 0;
+                for (part, frame) in parts.iter_mut().zip(&self.queue) {
+                    *part = IoSlice::new(frame);
+                    count += 1;
+                }
+                stream.try_write_vectored(&parts[..count])
+            };
+            match written {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => self.advance(written),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        // A queue that was long for a moment does not keep its memory.
+        if self.queue.capacity() > GATHER {
+            self.queue = VecDeque::new();
+        }
+        Ok(())
+    }
+
+    fn advance(&mut self, mut written: usize) {
+        self.bytes = self.bytes.saturating_sub(written);
+        while let Some(front) = self.queue.front_mut() {
+            if written < front.len() {
+                front.advance(written);
+                self.partial |= written > 0;
+                return;
+            }
+            written -= front.len();
+            self.queue.pop_front();
+            self.partial = false;
+        }
+    }
+
+    fn die(&mut self) {
+        self.phase = Phase::Dead;
+        self.queue = VecDeque::new();
+        self.held = Vec::new();
+        self.bytes = 0;
+    }
+}
+
+/// The stream as the protocol implementation sees it: it reads from the socket and writes into the outlet, so
+/// that its own frames never break into ours.
+pub struct Duplex(pub std::sync::Arc<Outlet>);
+
+impl tokio::io::AsyncRead for Duplex {
+    fn poll_read(
+        self: std::pin::Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut tokio::io::ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let stream = &self.0.stream;
+        loop {
+            match stream.poll_read_ready(cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return Poll::Pending,
+            }
+            match stream.try_read(buf.initialize_unfilled()) {
+                Ok(read) => {
+                    buf.advance(read);
+                    return Poll::Ready(Ok(()));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+}
+
+impl tokio::io::AsyncWrite for Duplex {
+    fn poll_write(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.0.control(buf) {
+            Poll::Ready(Ok(buf.len()))
+        } else {
+            Poll::Ready(Err(io::Error::other("the client does not read")))
+        }
+    }
+
+    fn poll_flush(self: std::pin::Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.flush();
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: std::pin::Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.flush();
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,286 @@
+//! What the log's records do to an inbox. Reads no clock; a record at or before a file's watermark
+//! changes nothing in that file, so applying a record twice is applying it once.
+
+use super::InboxError;
+use super::file::Inbox;
+use crate::log::record::{Marked, MarkedWhat, Posted, Record};
+use crate::log::{Logged, Pos};
+use hongyan_wire::frame::{Status, StatusUpdate};
+use hongyan_wire::{ChannelId, MessageId, Timestamp};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use std::collections::BTreeMap;
+
+/// Messages that expire in one step.
+const EXPIRE_STEP: usize = 1_000;
+
+/// By how much the counts of channels change.
+type Deltas = BTreeMap<Option<ChannelId>, i64>;
+
+impl Inbox {
+    /// Takes in messages, given in order.
+    pub(super) fn apply_messages(&mut self, records: &[Logged]) -> Result<(), InboxError> {
+        let applied = self.messages_applied;
+        let Some(last) = records.last().map(|l| l.pos).filter(|last| *last > applied) else { return Ok(()) };
+        let transaction = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut totals = Deltas::new();
+        let mut next_expiry = self.next_expiry;
+        {
+            let mut insert = transaction.prepare_cached(
+                "INSERT OR IGNORE INTO main.message(pos, id, channel_id, title, content, message_type, priority,
+                     sender, sender_info, created_at, expire_at, metadata, attachments, actions)
+                 VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+            )?;
+            for logged in records.iter().filter(|logged| logged.pos > applied) {
+                let Record::Message(posted) = &*logged.record else { continue };
+                if insert_message(&mut insert, logged.pos, posted)? {
+                    *totals.entry(posted.message.channel_id.clone()).or_default() += 1;
+                    next_expiry = earlier(next_expiry, posted.message.expire_at);
+                }
+            }
+        }
+        add(&transaction, "main", &totals)?;
+        transaction
+            .prepare_cached("UPDATE main.meta SET value = ?1 WHERE key = 'applied'")?
+            .execute([last as i64])?;
+        transaction.commit()?;
+        for (channel, delta) in totals {
+            let count = self.counts.entry(channel).or_default();
+            count.total = count.total.saturating_add_signed(delta);
+        }
+        self.messages_applied = last;
+        self.next_expiry = next_expiry;
+        Ok(())
+    }
+
+    /// Takes in the person's own changes, given in order, after all messages before them. Gives what
+    /// changed, for the other devices.
+    pub(super) fn apply_marks(&mut self, records: &[Logged]) -> Result<Vec<StatusUpdate>, InboxError> {
+        let applied = self.status_applied;
+        let Some(last) = records.last().map(|l| l.pos).filter(|last| *last > applied) else {
+            return Ok(Vec::new());
+        };
+        let transaction = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut marking =
+            Marking { conn: &transaction, version: self.version, read: Deltas::new(), updates: Vec::new() };
+        for logged in records.iter().filter(|logged| logged.pos > applied) {
+            if let Record::Marked(marked) = &*logged.record {
+                marking.apply(marked)?;
+            }
+        }
+        let Marking { version, read, updates, .. } = marking;
+        add(&transaction, "state", &read)?;
+        transaction
+            .prepare_cached(
+                "UPDATE state.meta SET value = CASE key WHEN 'applied' THEN ?1 ELSE ?2 END
+                 WHERE key IN ('applied', 'version')",
+            )?
+            .execute([last as i64, version as i64])?;
+        transaction.commit()?;
+        self.add_read(&read);
+        self.status_applied = last;
+        self.version = version;
+        Ok(updates)
+    }
+
+    /// Removes messages whose time is over.
+    pub(super) fn expire(&mut self, now: Timestamp) -> Result<(), InboxError> {
+        while self.next_expiry.is_some_and(|at| at <= now) {
+            let expired: Vec<(i64, Option<String>)> = {
+                let mut statement = self.conn.prepare_cached(
+                    "SELECT pos, channel_id FROM main.message WHERE expire_at <= ?1 LIMIT ?2",
+                )?;
+                statement
+                    .query_map(params![now.millis(), EXPIRE_STEP as i64], |row| {
+                        Ok((row.get(0)?, row.get(1)?))
+                    })?
+                    .collect::<rusqlite::Result<_>>()?
+            };
+            self.remove(&expired)?;
+            self.load_next_expiry()?;
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, messages: &[(i64, Option<String>)]) -> Result<(), InboxError> {
+        let mut totals = Deltas::new();
+        let mut read = Deltas::new();
+        let transaction = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        for (pos, channel) in messages {
+            let channel = channel.as_deref().and_then(|c| ChannelId::new(c).ok());
+            let was_read: Option<bool> = transaction
+                .prepare_cached("DELETE FROM state.status WHERE pos = ?1 RETURNING is_read")?
+                .query_row([pos], |row| row.get(0))
+                .optional()?;
+            if was_read == Some(true) {
+                *read.entry(channel.clone()).or_default() -= 1;
+            }
+            *totals.entry(channel).or_default() -= 1;
+        }
+        add(&transaction, "state", &read)?;
+        transaction.commit()?;
+        self.add_read(&read);
+        // The states of messages that are gone must be durably gone before the messages are: the two files
+        // are not atomic together.
+        self.conn.query_row("PRAGMA state.wal_checkpoint(FULL)", [], |_| Ok(()))?;
+        let transaction = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        for (pos, _) in messages {
+            transaction.prepare_cached("DELETE FROM main.message WHERE pos = ?1")?.execute([pos])?;
+        }
+        add(&transaction, "main", &totals)?;
+        transaction.commit()?;
+        for (channel, delta) in totals {
+            let count = self.counts.entry(channel).or_default();
+            count.total = count.total.saturating_add_signed(delta);
+        }
+        Ok(())
+    }
+
+    fn add_read(&mut self, deltas: &Deltas) {
+        for (channel, delta) in deltas {
+            let count = self.counts.entry(channel.clone()).or_default();
+            count.read = count.read.saturating_add_signed(*delta);
+        }
+    }
+}
+
+/// One transaction over the person's own changes.
+struct Marking<'a> {
+    conn: &'a Connection,
+    version: u64,
+    read: Deltas,
+    updates: Vec<StatusUpdate>,
+}
+
+impl Marking<'_> {
+    fn apply(&mut self, marked: &Marked) -> rusqlite::Result<()> {
+        match &marked.what {
+            MarkedWhat::These(places) => {
+                for pos in places {
+                    let message: Option<(String, Option<String>)> = self
+                        .conn
+                        .prepare_cached("SELECT id, channel_id FROM main.message WHERE pos = ?1")?
+                        .query_row([*pos as i64], |row| Ok((row.get(0)?, row.get(1)?)))
+                        .optional()?;
+                    match message {
+                        Some((id, channel)) => self.mark(marked, *pos, &id, channel.as_deref())?,
+                        // Expired since: its number is used all the same, so that numbers never depend on
+                        // when something is applied.
+                        None => self.version += 1,
+                    }
+                }
+                Ok(())
+            }
+            MarkedWhat::Through { until_pos, channel } => {
+                let wanted: Vec<(i64, String, Option<String>)> = {
+                    let mut statement = self.conn.prepare_cached(
+                        "SELECT m.pos, m.id, m.channel_id FROM main.message m
+                         LEFT JOIN state.status s ON s.pos = m.pos
+                         WHERE m.pos <= ?1 AND (?2 IS NULL OR m.channel_id = ?2)
+                             AND coalesce(s.is_read, 0) <> ?3 ORDER BY m.pos",
+                    )?;
+                    let until = i64::try_from(*until_pos).unwrap_or(i64::MAX);
+                    let channel = channel.as_ref().map(|c| c.as_str());
+                    statement
+                        .query_map(params![until, channel, marked.is_read], |row| {
+                            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+                        })?
+                        .collect::<rusqlite::Result<_>>()?
+                };
+                for (pos, id, channel) in wanted {
+                    self.mark(marked, pos as Pos, &id, channel.as_deref())?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn mark(&mut self, marked: &Marked, pos: Pos, id: &str, channel: Option<&str>) -> rusqlite::Result<()> {
+        self.version += 1;
+        let was_read: Option<bool> = self
+            .conn
+            .prepare_cached("SELECT is_read FROM state.status WHERE pos = ?1")?
+            .query_row([pos as i64], |row| row.get(0))
+            .optional()?;
+        let delta = i64::from(marked.is_read) - i64::from(was_read.unwrap_or(false));
+        if delta != 0 {
+            let channel = channel.and_then(|c| ChannelId::new(c).ok());
+            *self.read.entry(channel).or_default() += delta;
+        }
+        self.conn
+            .prepare_cached(
+                "INSERT INTO state.status(pos, message_id, channel_id, is_read, read_at, version, changed_at, device_id)
+                 VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+                 ON CONFLICT(pos) DO UPDATE SET is_read = excluded.is_read, read_at = excluded.read_at,
+                     version = excluded.version, changed_at = excluded.changed_at, device_id = excluded.device_id",
+            )?
+            .execute(params![
+                pos as i64,
+                id,
+                channel,
+                marked.is_read,
+                marked.is_read.then_some(marked.at.millis()),
+                self.version as i64,
+                marked.at.millis(),
+                marked.device.as_ref().map(|d| d.as_str())
+            ])?;
+        if let Ok(message_id) = MessageId::new(id) {
+            self.updates.push(StatusUpdate {
+                message_id,
+                status: if marked.is_read { Status::Read } else { Status::Unread },
+                device_id: marked.device.clone(),
+                version: self.version,
+                at: marked.at,
+            });
+        }
+        Ok(())
+    }
+}
+
+fn insert_message(insert: &mut rusqlite::Statement<'_>, pos: Pos, posted: &Posted) -> rusqlite::Result<bool> {
+    let message = &posted.message;
+    let json = |value: serde_json::Result<String>| {
+        value.map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))
+    };
+    let unless_empty = |empty: bool, value: serde_json::Result<String>| {
+        if empty { Ok(None) } else { json(value).map(Some) }
+    };
+    let inserted = insert.execute(params![
+        pos as i64,
+        message.id.as_str(),
+        message.channel_id.as_ref().map(|c| c.as_str()),
+        message.title,
+        message.content,
+        message.message_type,
+        message.priority,
+        message.sender,
+        json(serde_json::to_string(&message.sender_info))?,
+        message.created_at.millis(),
+        message.expire_at.map(Timestamp::millis),
+        unless_empty(message.metadata.is_empty(), serde_json::to_string(&message.metadata))?,
+        unless_empty(message.attachments.is_empty(), serde_json::to_string(&message.attachments))?,
+        unless_empty(message.actions.is_empty(), serde_json::to_string(&message.actions))?,
+    ])?;
+    Ok(inserted > 0)
+}
+
+fn add(conn: &Connection, schema: &str, deltas: &Deltas) -> rusqlite::Result<()> {
+    if deltas.is_empty() {
+        return Ok(());
+    }
+    let sql = format!(
+        "INSERT INTO {schema}.total(channel_id, messages) VALUES(?1, ?2)
+         ON CONFLICT(channel_id) DO UPDATE SET messages = messages + excluded.messages"
+    );
+    let mut statement = conn.prepare_cached(&sql)?;
+    for (channel, delta) in deltas {
+        statement.execute(params![channel.as_ref().map_or("", |c| c.as_str()), delta])?;
+    }
+    Ok(())
+}
+
+fn earlier(known: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    match (known, other) {
+        (Some(known), Some(other)) => Some(known.min(other)),
+        (known, other) => known.or(other),
+    }
+}

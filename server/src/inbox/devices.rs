@@ -1,0 +1,59 @@
+//! `.sync/`: for each device, how far it has got and when it was last seen. Kept in memory and written
+//! from time to time, so that ten thousand reconnects write nothing.
+
+use super::Folders;
+use hongyan_wire::account::DeviceType;
+use hongyan_wire::{DeviceId, Timestamp, UserId};
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+
+/// Devices noted but not yet written; beyond it the oldest news is good enough.
+const NOTED_MAX: usize = 200_000;
+
+/// One device of a person, as written to `.sync/{device_id}.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceSeen {
+    pub device_id: DeviceId,
+    pub device_type: DeviceType,
+    pub device_name: String,
+    /// How far the device had got.
+    pub cursor: String,
+    pub last_seen: Timestamp,
+}
+
+/// What has been noted and not yet written.
+#[derive(Default)]
+pub struct Devices {
+    noted: Mutex<HashMap<(UserId, DeviceId), DeviceSeen>>,
+}
+
+impl Devices {
+    /// Notes where a device stands.
+    pub fn note(&self, user: &UserId, seen: DeviceSeen) {
+        let mut noted = self.noted.lock();
+        let key = (user.clone(), seen.device_id.clone());
+        if noted.len() < NOTED_MAX || noted.contains_key(&key) {
+            noted.insert(key, seen);
+        }
+    }
+
+    /// Writes what was noted into the folders of those who have one. Blocks on storage.
+    pub(super) fn write(&self, folders: &Folders) {
+        let noted = std::mem::take(&mut *self.noted.lock());
+        for ((user, device), seen) in noted {
+            let sync = folders.of(&user).join(".sync");
+            if !sync.is_dir() {
+                continue;
+            }
+            let path = sync.join(format!("{device}.json"));
+            let written = serde_json::to_vec(&seen)
+                .map_err(std::io::Error::from)
+                .and_then(|json| std::fs::write(path.with_extension("new"), json))
+                .and_then(|()| std::fs::rename(path.with_extension("new"), &path));
+            if let Err(error) = written {
+                tracing::warn!(%user, %device, %error, "where a device stands could not be written");
+            }
+        }
+    }
+}

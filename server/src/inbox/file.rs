@@ -1,0 +1,209 @@
+//! One person's folder: `messages.db`, `read_status.db`, `.sync/`.
+//!
+//! Both databases are in WAL mode and may be opened with the plain `sqlite3` program at any time. They
+//! are views of the log: what a power failure takes from their tails is applied again, so they need no
+//! flush of their own on the way of a request.
+
+use super::InboxError;
+use crate::log::Pos;
+use hongyan_wire::{ChannelId, Timestamp, UserId};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+const MESSAGES: &str = "messages.db";
+const READ_STATUS: &str = "read_status.db";
+const BEHIND: &str = ".sync/behind";
+const SCHEMA_VERSION: i64 = 1;
+/// Memory that SQLite may use for the pages of one inbox, in KiB.
+const CACHE_KIB: i64 = 128;
+
+/// Where the folders are, and what a fresh one is made of.
+pub struct Folders {
+    root: PathBuf,
+    /// Empty databases with their schema: copying one costs a twentieth of making one.
+    messages: Vec<u8>,
+    read_status: Vec<u8>,
+}
+
+impl Folders {
+    /// Takes the folder of all folders; uses `scratch` to make the empty databases.
+    pub fn open(root: &Path, scratch: &Path) -> Result<Self, InboxError> {
+        let make = |name: &str, schema: &str| -> Result<Vec<u8>, InboxError> {
+            let path = scratch.join(format!("empty-{name}"));
+            for leftover in ["", "-wal", "-shm"] {
+                let _ = fs::remove_file(scratch.join(format!("empty-{name}{leftover}")));
+            }
+            let conn = Connection::open(&path)?;
+            conn.pragma_update(None, "journal_mode", "WAL")?;
+            conn.execute_batch(schema)?;
+            conn.close().map_err(|(_, error)| error)?;
+            let bytes = fs::read(&path)?;
+            fs::remove_file(&path)?;
+            Ok(bytes)
+        };
+        Ok(Self {
+            root: root.to_owned(),
+            messages: make(MESSAGES, include_str!("messages.sql"))?,
+            read_status: make(READ_STATUS, include_str!("read_status.sql"))?,
+        })
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// A person's folder. Ids cannot leave the root: they hold no separator and begin with no dot.
+    pub fn of(&self, user: &UserId) -> PathBuf {
+        self.root.join(user.as_str())
+    }
+
+    /// Opens a person's inbox; makes it when there is none.
+    pub(super) fn inbox(&self, user: &UserId) -> Result<Inbox, InboxError> {
+        let folder = self.of(user);
+        let messages = folder.join(MESSAGES);
+        let read_status = folder.join(READ_STATUS);
+        if !read_status.exists() || !messages.exists() {
+            fs::create_dir_all(folder.join(".sync"))?;
+            place(&messages, &self.messages)?;
+            place(&read_status, &self.read_status)?;
+        }
+        let mut inbox = Inbox::open(&messages, &read_status)?;
+        inbox.behind = self.behind(user)?;
+        Ok(inbox)
+    }
+
+    /// From which place on a person's inbox may lack messages that the walker could not bring.
+    fn behind(&self, user: &UserId) -> Result<Option<Pos>, InboxError> {
+        match fs::read_to_string(self.of(user).join(BEHIND)) {
+            // A mark that cannot be read means everything that the log still has.
+            Ok(text) => Ok(Some(text.trim().parse().unwrap_or(0))),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Remembers that a person's inbox could not be brought past a place, so that the others need not
+    /// wait: once it can be opened again, what it lacks is looked for in the log itself.
+    pub(super) fn leave_behind(&self, user: &UserId, pos: Pos) -> Result<(), InboxError> {
+        if self.behind(user)?.is_none() {
+            fs::create_dir_all(self.of(user).join(".sync"))?;
+            fs::write(self.of(user).join(BEHIND), pos.to_string())?;
+        }
+        Ok(())
+    }
+
+    /// A person's inbox has everything again.
+    pub(super) fn no_longer_behind(&self, user: &UserId) -> Result<(), InboxError> {
+        Ok(fs::remove_file(self.of(user).join(BEHIND))?)
+    }
+}
+
+/// Puts a whole file in place, or none: a crash leaves no half database. One that is there stays.
+fn place(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    let half = path.with_extension("new");
+    let mut file = fs::File::create(&half)?;
+    file.write_all(bytes)?;
+    drop(file);
+    fs::rename(&half, path)
+}
+
+/// How many messages a channel has, and how many of them are read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Count {
+    pub total: u64,
+    pub read: u64,
+}
+
+/// An open inbox.
+pub struct Inbox {
+    /// `messages.db`, with `read_status.db` attached as `state`.
+    pub(super) conn: Connection,
+    /// Watermarks of the two files.
+    pub(super) messages_applied: Pos,
+    pub(super) status_applied: Pos,
+    /// Everything up to here that concerns the person is in the files.
+    pub(super) seen: Pos,
+    /// The person's last number.
+    pub(super) version: u64,
+    pub(super) counts: BTreeMap<Option<ChannelId>, Count>,
+    /// The next moment at which a message expires.
+    pub(super) next_expiry: Option<Timestamp>,
+    /// From which place on the log itself must be searched, after the file was damaged.
+    pub(super) behind: Option<Pos>,
+}
+
+impl Inbox {
+    fn open(messages: &Path, read_status: &Path) -> Result<Self, InboxError> {
+        // Not created when missing: an empty database must not stand in for a lost one.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let conn = Connection::open_with_flags(messages, flags)?;
+        conn.busy_timeout(std::time::Duration::from_secs(5))?;
+        // Closing would fold the write-ahead log in and flush; the log protects what is in there.
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        conn.set_prepared_statement_cache_capacity(24);
+        let path = read_status.to_str().ok_or_else(|| InboxError::Path(read_status.to_owned()))?;
+        conn.execute("ATTACH ?1 AS state", [path])?;
+        for schema in ["main", "state"] {
+            conn.pragma_update(Some(schema), "synchronous", "NORMAL")?;
+            conn.pragma_update(Some(schema), "cache_size", -CACHE_KIB)?;
+            let version: i64 = conn.pragma_query_value(Some(schema), "user_version", |row| row.get(0))?;
+            if version != SCHEMA_VERSION {
+                return Err(InboxError::Newer(version));
+            }
+        }
+        let mut inbox = Self {
+            conn,
+            messages_applied: 0,
+            status_applied: 0,
+            seen: 0,
+            version: 0,
+            counts: BTreeMap::new(),
+            next_expiry: None,
+            behind: None,
+        };
+        inbox.load()?;
+        Ok(inbox)
+    }
+
+    /// Reads what is kept in memory anew from the files, as after a transaction that failed.
+    pub(super) fn load(&mut self) -> Result<(), InboxError> {
+        let meta = |sql: &str| -> rusqlite::Result<u64> {
+            let value: i64 = self.conn.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+            Ok(value as u64)
+        };
+        self.messages_applied = meta("SELECT value FROM main.meta WHERE key = 'applied'")?;
+        self.status_applied = meta("SELECT value FROM state.meta WHERE key = 'applied'")?;
+        self.version = meta("SELECT value FROM state.meta WHERE key = 'version'")?;
+        self.seen = 0;
+        let mut counts: BTreeMap<Option<ChannelId>, Count> = BTreeMap::new();
+        for (sql, read) in [
+            ("SELECT channel_id, messages FROM main.total", false),
+            ("SELECT channel_id, messages FROM state.total", true),
+        ] {
+            let mut statement = self.conn.prepare_cached(sql)?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                let channel = ChannelId::new(row.get_ref(0)?.as_str().unwrap_or_default()).ok();
+                let messages: i64 = row.get(1)?;
+                let count = counts.entry(channel).or_default();
+                *(if read { &mut count.read } else { &mut count.total }) = messages.max(0) as u64;
+            }
+        }
+        self.counts = counts;
+        self.load_next_expiry()
+    }
+
+    pub(super) fn load_next_expiry(&mut self) -> Result<(), InboxError> {
+        let sql = "SELECT min(expire_at) FROM main.message WHERE expire_at IS NOT NULL";
+        let millis: Option<i64> = self.conn.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+        self.next_expiry = millis.map(Timestamp::from_millis);
+        Ok(())
+    }
+}

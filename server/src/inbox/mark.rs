@@ -1,0 +1,122 @@
+//! A person's own change: read and taken back.
+
+use super::{InboxError, Inboxes, State};
+use crate::log::Pos;
+use crate::log::record::{Marked, MarkedWhat, Record};
+use hongyan_wire::frame::StatusUpdate;
+use hongyan_wire::{ChannelId, DeviceId, MessageId, UserId};
+use std::sync::Arc;
+
+/// Changes told one by one; a larger change tells the other devices to fetch it.
+const UPDATES_MAX: usize = 64;
+
+/// What is to be marked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MarkRequest {
+    /// One message; an unknown one is an error.
+    One { id: MessageId, is_read: bool, if_version: Option<u64> },
+    /// Some messages as read; unknown ones are passed over.
+    Some(Vec<MessageId>),
+    /// All up to a place as read.
+    Through { until_pos: Option<Pos>, channel: Option<ChannelId> },
+}
+
+/// What became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MarkOutcome {
+    /// How many messages changed.
+    pub changed: u64,
+    /// The first of them, in the order of their new versions; see [`UPDATES_MAX`].
+    pub updates: Vec<StatusUpdate>,
+    /// The state of the one message that was asked for.
+    pub state: State,
+    pub unread_count: u64,
+}
+
+/// What a request comes to, once the inbox has been looked at.
+enum Decision {
+    /// Everything is already so: nothing is written.
+    Nothing(MarkOutcome),
+    /// The person's last number before, what to append, and whether as read.
+    Append(u64, MarkedWhat, bool),
+}
+
+impl Inboxes {
+    /// Makes a person's own change durable, applies it, and lets `tell` know before the next change of
+    /// the same person: so other devices hear of changes in the order of their versions.
+    pub async fn mark(
+        self: &Arc<Self>,
+        user: &UserId,
+        device: Option<DeviceId>,
+        request: MarkRequest,
+        tell: impl FnOnce(&MarkOutcome),
+    ) -> Result<MarkOutcome, InboxError> {
+        let slot = self.slot(user);
+        let _one_at_a_time = slot.marks.lock().await;
+        let asked = request.clone();
+        let (before, what, is_read) = match self.access(user, move |inbox| decide(inbox, &asked)).await? {
+            Decision::Nothing(outcome) => return Ok(outcome),
+            Decision::Append(before, what, is_read) => (before, what, is_read),
+        };
+        let marked = Marked { user: user.clone(), what, is_read, device, at: crate::clock::now() };
+        self.journal.append_applied(Record::Marked(marked)).await?;
+        let outcome = self
+            .access(user, move |inbox| {
+                let state = match &request {
+                    MarkRequest::One { id, .. } => inbox.state(id)?.map(|(_, state)| state),
+                    _ => None,
+                };
+                Ok(MarkOutcome {
+                    changed: inbox.version().saturating_sub(before),
+                    updates: inbox.updates_after(before, UPDATES_MAX)?,
+                    state: state.unwrap_or_default(),
+                    unread_count: inbox.unread_total(),
+                })
+            })
+            .await?;
+        tell(&outcome);
+        Ok(outcome)
+    }
+}
+
+fn decide(inbox: &super::Inbox, request: &MarkRequest) -> Result<Decision, InboxError> {
+    let nothing =
+        |state| MarkOutcome { changed: 0, updates: Vec::new(), state, unread_count: inbox.unread_total() };
+    let append = |what, is_read| Ok(Decision::Append(inbox.version(), what, is_read));
+    match request {
+        MarkRequest::One { id, is_read, if_version } => {
+            let (pos, state) = inbox.state(id)?.ok_or(InboxError::NoMessage)?;
+            if if_version.is_some_and(|version| version != state.version) {
+                return Err(InboxError::Moved(state));
+            }
+            if state.is_read == *is_read {
+                return Ok(Decision::Nothing(nothing(state)));
+            }
+            append(MarkedWhat::These(vec![pos]), *is_read)
+        }
+        MarkRequest::Some(ids) => {
+            let mut places = Vec::new();
+            for id in ids {
+                if let Some((pos, state)) = inbox.state(id)?
+                    && !state.is_read
+                {
+                    places.push(pos);
+                }
+            }
+            places.sort_unstable();
+            places.dedup();
+            if places.is_empty() {
+                return Ok(Decision::Nothing(nothing(State::default())));
+            }
+            append(MarkedWhat::These(places), true)
+        }
+        MarkRequest::Through { until_pos, channel } => {
+            // Without a place it means what is there now, not what arrives while the record is written.
+            let until_pos = until_pos.unwrap_or(Pos::MAX).min(inbox.seen());
+            if !inbox.any_unread(until_pos, channel.as_ref())? {
+                return Ok(Decision::Nothing(nothing(State::default())));
+            }
+            append(MarkedWhat::Through { until_pos, channel: channel.clone() }, true)
+        }
+    }
+}

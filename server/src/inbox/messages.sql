@@ -1,0 +1,30 @@
+-- A person's messages, in the order in which everyone sees things.
+CREATE TABLE message(
+    pos INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    channel_id TEXT,
+    title TEXT NOT NULL,
+    content TEXT NOT NULL,
+    message_type TEXT NOT NULL,
+    priority INTEGER NOT NULL,
+    sender TEXT NOT NULL,
+    -- JSON
+    sender_info TEXT NOT NULL,
+    -- Milliseconds since 1970.
+    created_at INTEGER NOT NULL,
+    expire_at INTEGER,
+    -- JSON, NULL when empty.
+    metadata TEXT,
+    attachments TEXT,
+    actions TEXT
+) STRICT;
+CREATE INDEX message_channel ON message(channel_id) WHERE channel_id IS NOT NULL;
+CREATE INDEX message_expire ON message(expire_at) WHERE expire_at IS NOT NULL;
+
+-- How many messages each channel has; '' stands for those without a channel.
+CREATE TABLE total(channel_id TEXT PRIMARY KEY, messages INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+
+-- applied: the last place in the delivery log that this file has taken in.
+CREATE TABLE meta(key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+INSERT INTO meta VALUES('applied', 0);
+PRAGMA user_version = 1;

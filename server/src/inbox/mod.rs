@@ -1,0 +1,329 @@
+//! Everyone's inbox: a view of the log for one person, caught up whenever it is opened.
+//!
+//! One owner a person at a time: all work on an inbox goes through its slot. Open handles are bounded;
+//! a person whose inbox has nothing new costs no handle at all (`tips`).
+
+mod apply;
+mod devices;
+mod file;
+mod mark;
+mod pending;
+mod read;
+mod walker;
+
+pub use devices::{DeviceSeen, Devices};
+pub use file::{Folders, Inbox};
+pub use mark::{MarkOutcome, MarkRequest};
+pub use pending::Pending;
+pub use read::{Changes, Filter, State};
+pub use walker::Walker;
+
+use crate::directory::{Directory, DirectoryError, Person};
+use crate::log::record::Record;
+use crate::log::{Journal, LogError, Logged, Pos};
+use hashlink::LruCache;
+use hongyan_wire::api::UnreadCount;
+use hongyan_wire::{Timestamp, UserId};
+use parking_lot::Mutex;
+use quick_cache::sync::Cache;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+/// Inboxes being worked on at one moment.
+const AT_WORK_MAX: usize = 32;
+/// People whose newest place is kept in memory.
+const TIPS: usize = 200_000;
+/// Records taken in with one transaction.
+const CATCH_UP_STEP: usize = 512;
+
+#[derive(Debug, thiserror::Error)]
+pub enum InboxError {
+    #[error("no such user")]
+    NoUser,
+    #[error("no such message")]
+    NoMessage,
+    #[error("the message has changed meanwhile")]
+    Moved(State),
+    #[error("the inbox file is damaged: {0}")]
+    Damaged(rusqlite::Error),
+    #[error("the inbox has version {0}, newer than this server knows")]
+    Newer(i64),
+    #[error("the inbox cannot be read or written: {0}")]
+    Storage(rusqlite::Error),
+    #[error("the inbox cannot be read or written: {0}")]
+    Io(#[from] std::io::Error),
+    #[error("the path {0:?} is no UTF-8")]
+    Path(PathBuf),
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error("the server is stopping")]
+    Stopping,
+}
+
+impl From<rusqlite::Error> for InboxError {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode::{CannotOpen, DatabaseCorrupt, NotADatabase};
+        match error.sqlite_error_code() {
+            Some(DatabaseCorrupt | NotADatabase) => Self::Damaged(error),
+            // A file of the pair is missing where one is: not ours to replace.
+            Some(CannotOpen) => Self::Storage(error),
+            // A value that cannot be what the server wrote.
+            None if matches!(error, rusqlite::Error::FromSqlConversionFailure(..)) => Self::Damaged(error),
+            _ => Self::Storage(error),
+        }
+    }
+}
+
+/// A person's inbox in a few words, as of a place in the log.
+#[derive(Debug, Clone)]
+pub struct Tip {
+    pub seen: Pos,
+    pub last_message: Pos,
+    pub version: u64,
+    pub unread: Arc<UnreadCount>,
+    next_expiry: Option<Timestamp>,
+}
+
+impl Tip {
+    fn of(inbox: &Inbox) -> Self {
+        Self {
+            seen: inbox.seen(),
+            last_message: inbox.last_message(),
+            version: inbox.version(),
+            unread: Arc::new(inbox.unread()),
+            next_expiry: inbox.next_expiry(),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Slot {
+    inbox: Mutex<Option<Inbox>>,
+    /// Held by a person's own change from reading the state until the other devices know.
+    marks: tokio::sync::Mutex<()>,
+}
+
+/// All inboxes.
+pub struct Inboxes {
+    folders: Folders,
+    journal: Journal,
+    directory: Arc<Directory>,
+    pending: Arc<Pending>,
+    slots: Mutex<LruCache<UserId, Arc<Slot>>>,
+    handles_max: usize,
+    tips: Cache<UserId, Tip>,
+    at_work: Semaphore,
+    devices: Devices,
+}
+
+impl Inboxes {
+    /// `handles_max`: how many inboxes stay open, each costing six file descriptors.
+    pub fn new(
+        folders: Folders,
+        journal: Journal,
+        directory: Arc<Directory>,
+        pending: Arc<Pending>,
+        handles_max: usize,
+    ) -> Self {
+        Self {
+            folders,
+            journal,
+            directory,
+            pending,
+            slots: Mutex::new(LruCache::new_unbounded()),
+            handles_max: handles_max.max(1),
+            tips: Cache::new(TIPS),
+            at_work: Semaphore::new(AT_WORK_MAX),
+            devices: Devices::default(),
+        }
+    }
+
+    /// When and how far people's devices were last seen.
+    pub fn devices(&self) -> &Devices {
+        &self.devices
+    }
+
+    /// The person's last number as far as it is known in memory.
+    pub fn known_version(&self, user: &UserId) -> u64 {
+        self.tips.get(user).map_or(0, |tip| tip.version)
+    }
+
+    /// Where a person stands, from memory; `None` when the inbox must be opened to know.
+    pub async fn tip(&self, user: &UserId) -> Result<Option<Tip>, InboxError> {
+        let head = self.journal.caught_up().await?;
+        let Some(tip) = self.tips.get(user) else { return Ok(None) };
+        if tip.next_expiry.is_some_and(|at| at <= crate::clock::now()) {
+            return Ok(None);
+        }
+        let person = self.directory.person(user)?.ok_or(InboxError::NoUser)?;
+        if self.pending.anything_for(&person, tip.seen) {
+            return Ok(None);
+        }
+        Ok(Some(Tip { seen: head.max(tip.seen), ..tip }))
+    }
+
+    /// Unread messages; opens the inbox only when something is new.
+    pub async fn unread(self: &Arc<Self>, user: &UserId) -> Result<Arc<UnreadCount>, InboxError> {
+        match self.tip(user).await? {
+            Some(tip) => Ok(tip.unread),
+            None => self.access(user, |inbox| Ok(Arc::new(inbox.unread()))).await,
+        }
+    }
+
+    /// Works on an inbox that has everything that was in the log when this was called.
+    pub async fn access<R: Send + 'static>(
+        self: &Arc<Self>,
+        user: &UserId,
+        work: impl FnOnce(&mut Inbox) -> Result<R, InboxError> + Send + 'static,
+    ) -> Result<R, InboxError> {
+        let head = self.journal.caught_up().await?;
+        let _at_work = self.at_work.acquire().await.map_err(|_| InboxError::Stopping)?;
+        let (this, user) = (self.clone(), user.clone());
+        tokio::task::spawn_blocking(move || this.access_now(&user, head, work))
+            .await
+            .map_err(|_| InboxError::Stopping)?
+    }
+
+    fn access_now<R>(
+        &self,
+        user: &UserId,
+        head: Pos,
+        work: impl FnOnce(&mut Inbox) -> Result<R, InboxError>,
+    ) -> Result<R, InboxError> {
+        let person = self.directory.person(user)?.ok_or(InboxError::NoUser)?;
+        let slot = self.slot(user);
+        let mut guard = slot.inbox.lock();
+        let result = self.caught_up(&person, &mut guard, head).and_then(|inbox| {
+            let result = work(inbox);
+            self.tips.insert(user.clone(), Tip::of(inbox));
+            result
+        });
+        if let Err(InboxError::Damaged(_) | InboxError::Storage(_) | InboxError::Io(_)) = &result {
+            // What is in memory may not be what is in the files: the next access reads them anew.
+            *guard = None;
+            self.tips.remove(user);
+        }
+        if let Err(error @ (InboxError::Damaged(_) | InboxError::Newer(_))) = &result {
+            tracing::error!(target: "hongyan::error", user = %user, %error, "an inbox cannot be used");
+        }
+        result
+    }
+
+    /// Opens if need be, takes in what the log has for the person, and lets go what has expired.
+    fn caught_up<'a>(
+        &self,
+        person: &Person,
+        guard: &'a mut Option<Inbox>,
+        head: Pos,
+    ) -> Result<&'a mut Inbox, InboxError> {
+        let inbox = match guard {
+            Some(inbox) => inbox,
+            none => none.insert(self.folders.inbox(&person.id)?),
+        };
+        if inbox.seen < head {
+            self.take_in(person, inbox, head)?;
+        }
+        inbox.expire(crate::clock::now())?;
+        Ok(inbox)
+    }
+
+    fn take_in(&self, person: &Person, inbox: &mut Inbox, head: Pos) -> Result<(), InboxError> {
+        if let Some(behind) = inbox.behind {
+            self.search(person, inbox, behind, head)?;
+        }
+        let log = self.journal.log();
+        let up_to_head = |mut places: Vec<Pos>| {
+            places.retain(|pos| *pos <= head);
+            places
+        };
+        let messages = up_to_head(self.pending.messages_for(person, inbox.messages_applied.max(inbox.seen)));
+        for part in messages.chunks(CATCH_UP_STEP) {
+            inbox.apply_messages(&whole(log.read_at(part)?, part)?)?;
+        }
+        let marks = up_to_head(self.pending.marks_for(&person.id, inbox.status_applied.max(inbox.seen)));
+        for part in marks.chunks(CATCH_UP_STEP) {
+            inbox.apply_marks(&whole(log.read_at(part)?, part)?)?;
+        }
+        inbox.seen = head;
+        if !messages.is_empty() || !marks.is_empty() {
+            self.pending.forget_person(&person.id, head);
+        }
+        Ok(())
+    }
+
+    /// Takes in what the index no longer names, by reading the log from a place on.
+    fn search(&self, person: &Person, inbox: &mut Inbox, behind: Pos, head: Pos) -> Result<(), InboxError> {
+        let mut after = behind;
+        while after < head {
+            let records = self.journal.log().read(after, CATCH_UP_STEP)?;
+            let Some(last) = records.last() else { break };
+            after = last.pos;
+            let messages: Vec<Logged> =
+                records.iter().filter(|l| l.pos <= head && is_for(person, l)).cloned().collect();
+            inbox.apply_messages(&messages)?;
+            let own =
+                |l: &&Logged| matches!(&*l.record, Record::Marked(m) if m.user == person.id && l.pos <= head);
+            let marks: Vec<Logged> = records.iter().filter(own).cloned().collect();
+            inbox.apply_marks(&marks)?;
+        }
+        inbox.behind = None;
+        self.folders.no_longer_behind(&person.id)
+    }
+
+    fn slot(&self, user: &UserId) -> Arc<Slot> {
+        let mut evicted = Vec::new();
+        let mut slots = self.slots.lock();
+        let slot = match slots.get(user) {
+            Some(slot) => slot.clone(),
+            None => {
+                let slot = Arc::new(Slot::default());
+                slots.insert(user.clone(), slot.clone());
+                slot
+            }
+        };
+        // The least recently used that nobody works on. Those in use are few: at most AT_WORK_MAX.
+        let mut surplus = slots.len().saturating_sub(self.handles_max);
+        while surplus > 0 {
+            surplus -= 1;
+            let Some((user, oldest)) = slots.remove_lru() else { break };
+            if Arc::strong_count(&oldest) > 1 {
+                slots.insert(user, oldest);
+            } else {
+                evicted.push(oldest);
+            }
+        }
+        drop(slots);
+        // Files are closed outside the lock.
+        drop(evicted);
+        slot
+    }
+
+    /// Lets go of a handle that was opened only to catch an inbox up.
+    fn release(&self, user: &UserId) {
+        let mut slots = self.slots.lock();
+        let unused = slots.peek(user).is_some_and(|slot| Arc::strong_count(slot) == 1);
+        let released = if unused { slots.remove(user) } else { None };
+        drop(slots);
+        drop(released);
+    }
+}
+
+fn is_for(person: &Person, logged: &Logged) -> bool {
+    matches!(&*logged.record, Record::Message(posted) if person.is_meant(&posted.audience, logged.pos))
+}
+
+/// A record that the index names and the log does not have must not be passed over silently.
+fn whole(records: Vec<Logged>, places: &[Pos]) -> Result<Vec<Logged>, InboxError> {
+    if records.len() == places.len() {
+        return Ok(records);
+    }
+    Err(LogError::Unreadable(format!(
+        "{} of {} records are missing",
+        places.len() - records.len(),
+        places.len()
+    ))
+    .into())
+}

@@ -1,0 +1,317 @@
+//! What a person asks of their inbox.
+
+use super::InboxError;
+use super::file::{Count, Inbox};
+use crate::directory::like;
+use crate::log::Pos;
+use hongyan_wire::api::{Change, MessageList, UnreadCount};
+use hongyan_wire::frame::{Status, StatusUpdate};
+use hongyan_wire::message::Message;
+use hongyan_wire::{ChannelId, DeviceId, MessageId, Timestamp};
+use rusqlite::types::{Type, Value};
+use rusqlite::{OptionalExtension, Row, params, params_from_iter};
+
+/// Which messages a list holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    pub channel: Option<ChannelId>,
+    pub is_read: Option<bool>,
+    pub message_type: Option<String>,
+    pub min_priority: Option<u8>,
+    pub since: Option<Timestamp>,
+    pub until: Option<Timestamp>,
+    pub q: Option<String>,
+}
+
+impl Filter {
+    /// Whether the kept counts know how many messages it finds.
+    fn is_counted(&self) -> bool {
+        self.message_type.is_none()
+            && self.min_priority.is_none()
+            && self.since.is_none()
+            && self.until.is_none()
+            && self.q.is_none()
+    }
+
+    fn to_sql(&self) -> (String, Vec<Value>) {
+        let mut sql = String::from("1");
+        let mut values = Vec::new();
+        let mut and = |condition: &str, value: Option<Value>| {
+            sql.push_str(" AND ");
+            sql.push_str(condition);
+            values.extend(value);
+        };
+        if let Some(channel) = &self.channel {
+            and("m.channel_id = ?", Some(Value::Text(channel.to_string())));
+        }
+        match self.is_read {
+            Some(true) => and("s.is_read = 1", None),
+            Some(false) => and("s.is_read IS NOT 1", None),
+            None => {}
+        }
+        if let Some(message_type) = &self.message_type {
+            and("m.message_type = ?", Some(Value::Text(message_type.clone())));
+        }
+        if let Some(priority) = self.min_priority {
+            and("m.priority >= ?", Some(Value::Integer(priority.into())));
+        }
+        if let Some(since) = self.since {
+            and("m.created_at >= ?", Some(Value::Integer(since.millis())));
+        }
+        if let Some(until) = self.until {
+            and("m.created_at < ?", Some(Value::Integer(until.millis())));
+        }
+        if let Some(q) = &self.q {
+            let pattern = Value::Text(like(q));
+            and("(m.title LIKE ? ESCAPE '\\'", Some(pattern.clone()));
+            // Closes the parenthesis of the line above.
+            sql.push_str(" OR m.content LIKE ? ESCAPE '\\')");
+            values.push(pattern);
+        }
+        (sql, values)
+    }
+}
+
+/// A message's state, as its reader left it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct State {
+    pub is_read: bool,
+    pub read_at: Option<Timestamp>,
+    pub version: u64,
+}
+
+/// Part of what has changed since a cursor.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Changes {
+    pub changes: Vec<Change>,
+    /// Where the next part begins.
+    pub pos: Pos,
+    pub version: u64,
+    pub has_more: bool,
+}
+
+const COLUMNS: &str = "m.pos, m.id, m.channel_id, m.title, m.content, m.message_type, m.priority, m.sender,
+    m.sender_info, m.created_at, m.expire_at, m.metadata, m.attachments, m.actions, s.is_read, s.read_at, s.version";
+const TABLES: &str = "main.message m LEFT JOIN state.status s ON s.pos = m.pos";
+
+impl Inbox {
+    /// Everything up to here is in the inbox.
+    pub fn seen(&self) -> Pos {
+        self.seen
+    }
+
+    /// The person's last number.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The place of the newest message that the inbox ever took in.
+    pub fn last_message(&self) -> Pos {
+        self.messages_applied
+    }
+
+    /// When the next message expires.
+    pub fn next_expiry(&self) -> Option<Timestamp> {
+        self.next_expiry
+    }
+
+    fn count(&self, channel: Option<&ChannelId>) -> Count {
+        match channel {
+            Some(_) => self.counts.get(&channel.cloned()).copied().unwrap_or_default(),
+            None => self.counts.values().fold(Count::default(), |sum, count| Count {
+                total: sum.total + count.total,
+                read: sum.read + count.read,
+            }),
+        }
+    }
+
+    /// Unread messages of all channels together.
+    pub fn unread_total(&self) -> u64 {
+        let count = self.count(None);
+        count.total.saturating_sub(count.read)
+    }
+
+    /// Unread messages by channel.
+    pub fn unread(&self) -> UnreadCount {
+        let by_channel = self.counts.iter().filter_map(|(channel, count)| {
+            let unread = count.total.saturating_sub(count.read);
+            Some((channel.clone()?, unread)).filter(|(_, unread)| *unread > 0)
+        });
+        UnreadCount { total: self.unread_total(), by_channel: by_channel.collect() }
+    }
+
+    /// One page, newest first.
+    pub fn list(&self, filter: &Filter, page: u32, size: u32) -> Result<MessageList, InboxError> {
+        let (condition, mut values) = filter.to_sql();
+        let total = if filter.is_counted() {
+            let count = self.count(filter.channel.as_ref());
+            match filter.is_read {
+                None => count.total,
+                Some(true) => count.read,
+                Some(false) => count.total.saturating_sub(count.read),
+            }
+        } else {
+            let sql = format!("SELECT count(*) FROM {TABLES} WHERE {condition}");
+            let total: i64 = self
+                .conn
+                .prepare_cached(&sql)?
+                .query_row(params_from_iter(values.iter()), |row| row.get(0))?;
+            total as u64
+        };
+        let sql =
+            format!("SELECT {COLUMNS} FROM {TABLES} WHERE {condition} ORDER BY m.pos DESC LIMIT ? OFFSET ?");
+        values.push(Value::Integer(size.into()));
+        values.push(Value::Integer(i64::from(page.saturating_sub(1)) * i64::from(size)));
+        let messages = self
+            .conn
+            .prepare_cached(&sql)?
+            .query_map(params_from_iter(values.iter()), message)?
+            .collect::<rusqlite::Result<_>>()?;
+        Ok(MessageList { messages, unread_count: self.unread_total(), total })
+    }
+
+    /// One message.
+    pub fn get(&self, id: &MessageId) -> Result<Option<Message>, InboxError> {
+        let sql = format!("SELECT {COLUMNS} FROM {TABLES} WHERE m.id = ?1");
+        Ok(self.conn.prepare_cached(&sql)?.query_row([id.as_str()], message).optional()?)
+    }
+
+    /// A message's place and state, without its content.
+    pub(super) fn state(&self, id: &MessageId) -> Result<Option<(Pos, State)>, InboxError> {
+        let sql = format!("SELECT m.pos, s.is_read, s.read_at, s.version FROM {TABLES} WHERE m.id = ?1");
+        let found = self.conn.prepare_cached(&sql)?.query_row([id.as_str()], |row| {
+            let pos: i64 = row.get(0)?;
+            Ok((pos as Pos, state(row, 1)?))
+        });
+        Ok(found.optional()?)
+    }
+
+    /// Whether marking everything up to a place would change anything.
+    pub(super) fn any_unread(&self, until: Pos, channel: Option<&ChannelId>) -> Result<bool, InboxError> {
+        let count = self.count(channel);
+        if count.read >= count.total {
+            return Ok(false);
+        }
+        let sql = format!(
+            "SELECT 1 FROM {TABLES} WHERE m.pos <= ?1 AND (?2 IS NULL OR m.channel_id = ?2)
+             AND coalesce(s.is_read, 0) = 0 LIMIT 1"
+        );
+        let until = i64::try_from(until).unwrap_or(i64::MAX);
+        let found = self
+            .conn
+            .prepare_cached(&sql)?
+            .query_row(params![until, channel.map(|c| c.as_str())], |_| Ok(()))
+            .optional()?;
+        Ok(found.is_some())
+    }
+
+    /// The person's changes after a number, in order, at most `limit`.
+    pub(super) fn updates_after(&self, version: u64, limit: usize) -> Result<Vec<StatusUpdate>, InboxError> {
+        let updates = self
+            .conn
+            .prepare_cached(
+                "SELECT message_id, is_read, device_id, version, changed_at FROM state.status
+                 WHERE version > ?1 ORDER BY version LIMIT ?2",
+            )?
+            .query_map(params![version as i64, limit as i64], update)?
+            .collect::<rusqlite::Result<Vec<_>>>()?;
+        Ok(updates)
+    }
+
+    /// What has changed after a place and a number: first messages with the state they have now, then
+    /// states. States follow only when no message is left, so that each finds its message known.
+    pub fn changes(&self, pos: Pos, version: u64, limit: usize) -> Result<Changes, InboxError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM {TABLES} WHERE m.pos > ?1 AND m.pos <= ?2 ORDER BY m.pos LIMIT ?3"
+        );
+        let mut changes = self
+            .conn
+            .prepare_cached(&sql)?
+            .query_map(params![pos as i64, self.seen as i64, limit as i64 + 1], |row| {
+                Ok(Change::Message(message(row)?))
+            })?
+            .collect::<rusqlite::Result<Vec<_>>>()?;
+        if changes.len() > limit {
+            changes.truncate(limit);
+            let pos = match changes.last() {
+                Some(Change::Message(message)) => message.pos,
+                _ => pos,
+            };
+            return Ok(Changes { changes, pos, version, has_more: true });
+        }
+        let room = limit - changes.len();
+        let mut statuses = self.updates_after(version, room + 1)?;
+        let has_more = statuses.len() > room;
+        statuses.truncate(room);
+        let version = match statuses.last() {
+            Some(last) if has_more => last.version,
+            _ if has_more => version,
+            _ => self.version,
+        };
+        changes.extend(statuses.into_iter().map(Change::StatusUpdate));
+        Ok(Changes { changes, pos: self.seen.max(pos), version, has_more })
+    }
+}
+
+fn state(row: &Row<'_>, first: usize) -> rusqlite::Result<State> {
+    let read_at: Option<i64> = row.get(first + 1)?;
+    let version: Option<i64> = row.get(first + 2)?;
+    Ok(State {
+        is_read: row.get::<_, Option<bool>>(first)?.unwrap_or(false),
+        read_at: read_at.map(Timestamp::from_millis),
+        version: version.unwrap_or(0) as u64,
+    })
+}
+
+fn update(row: &Row<'_>) -> rusqlite::Result<StatusUpdate> {
+    let device: Option<String> = row.get(2)?;
+    let version: i64 = row.get(3)?;
+    Ok(StatusUpdate {
+        message_id: parsed(row, 0)?,
+        status: if row.get(1)? { Status::Read } else { Status::Unread },
+        device_id: device.and_then(|d| DeviceId::new(&d).ok()),
+        version: version as u64,
+        at: Timestamp::from_millis(row.get(4)?),
+    })
+}
+
+fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
+    let pos: i64 = row.get(0)?;
+    let channel = row.get_ref(2)?.as_str_or_null()?;
+    let expire_at: Option<i64> = row.get(10)?;
+    let state = state(row, 14)?;
+    Ok(Message {
+        id: parsed(row, 1)?,
+        pos: pos as Pos,
+        channel_id: channel.and_then(|c| ChannelId::new(c).ok()),
+        title: row.get(3)?,
+        content: row.get(4)?,
+        message_type: row.get(5)?,
+        priority: row.get(6)?,
+        sender: row.get(7)?,
+        sender_info: json(row, 8)?.unwrap_or_default(),
+        created_at: Timestamp::from_millis(row.get(9)?),
+        expire_at: expire_at.map(Timestamp::from_millis),
+        metadata: json(row, 11)?.unwrap_or_default(),
+        attachments: json(row, 12)?.unwrap_or_default(),
+        actions: json(row, 13)?.unwrap_or_default(),
+        is_read: state.is_read,
+        read_at: state.read_at,
+        version: state.version,
+    })
+}
+
+fn parsed<T: std::str::FromStr<Err = hongyan_wire::ids::InvalidId>>(
+    row: &Row<'_>,
+    column: usize,
+) -> rusqlite::Result<T> {
+    let text = row.get_ref(column)?.as_str()?;
+    text.parse().map_err(|e| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(e)))
+}
+
+fn json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<T>> {
+    let Some(text) = row.get_ref(column)?.as_str_or_null()? else { return Ok(None) };
+    let value = serde_json::from_str(text)
+        .map_err(|e| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(e)))?;
+    Ok(Some(value))
+}

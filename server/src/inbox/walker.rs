@@ -1,0 +1,144 @@
+//! The background walker: brings what the log has into the inboxes of those who have not come for it,
+//! so that every file is at most minutes behind and the log can be trimmed.
+
+use super::{InboxError, Inboxes};
+use crate::log::record::GroupKey;
+use crate::log::{Consumer, Pos};
+use hongyan_wire::{Timestamp, UserId};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Ids read from the directory at once.
+const STEP: usize = 500;
+
+/// Walks from time to time.
+pub struct Walker {
+    inboxes: Arc<Inboxes>,
+    every: Duration,
+    /// How long the log keeps what everyone already has, in milliseconds.
+    retention: i64,
+}
+
+impl Walker {
+    pub fn new(inboxes: Arc<Inboxes>, every: Duration, retention: Duration) -> Self {
+        let retention = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
+        Self { inboxes, every, retention }
+    }
+
+    /// Walks until told to stop.
+    pub async fn run(self, mut stop: watch::Receiver<bool>) {
+        loop {
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => break,
+                () = tokio::time::sleep(self.every) => {}
+            }
+            let before = crate::clock::now().plus_millis(-self.retention);
+            let (inboxes, stopping) = (self.inboxes.clone(), stop.clone());
+            let walked =
+                tokio::task::spawn_blocking(move || inboxes.walk(before, &|| *stopping.borrow())).await;
+            match walked {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    tracing::error!(target: "hongyan::error", %error, "the inboxes could not all be brought up to date; trying again later");
+                }
+                Err(_) => break,
+            }
+        }
+        self.inboxes.devices.write(&self.inboxes.folders);
+    }
+}
+
+impl Inboxes {
+    /// Brings every inbox up to the log's head, makes that durable, and lets the log go of what is
+    /// older than `before`.
+    pub fn walk(&self, before: Timestamp, stop: &dyn Fn() -> bool) -> Result<(), InboxError> {
+        self.devices.write(&self.folders);
+        let target = self.directory.applied().min(self.journal.log().head());
+        self.catch_all_up(target, stop)?;
+        if !stop() {
+            self.sync()?;
+            self.directory.flush()?;
+            let log = self.journal.log();
+            log.acknowledge(Consumer::Inboxes, target)?;
+            log.acknowledge(Consumer::Directory, target)?;
+            self.pending.forget_all(target);
+            log.trim(before, crate::clock::now().plus_millis(-crate::log::local::KEY_LIFE))?;
+        }
+        Ok(())
+    }
+
+    fn catch_all_up(&self, target: Pos, stop: &dyn Fn() -> bool) -> Result<(), InboxError> {
+        let dirty = self.pending.dirty(target);
+        let mut walk = |users: &[UserId]| -> Result<(), InboxError> {
+            for user in users {
+                if stop() {
+                    break;
+                }
+                self.walk_one(user, target)?;
+            }
+            Ok(())
+        };
+        walk(&dirty.users)?;
+        if dirty.everyone {
+            self.pages(|after| Ok(self.directory.user_ids_after(after, STEP)?), &mut walk)?;
+        } else {
+            for key in &dirty.groups {
+                self.members(key, &mut walk)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn members(
+        &self,
+        key: &GroupKey,
+        walk: &mut dyn FnMut(&[UserId]) -> Result<(), InboxError>,
+    ) -> Result<(), InboxError> {
+        self.pages(|after| Ok(self.directory.member_ids_after(key, after, STEP)?), walk)
+    }
+
+    fn pages(
+        &self,
+        next: impl Fn(Option<&UserId>) -> Result<Vec<UserId>, InboxError>,
+        walk: &mut dyn FnMut(&[UserId]) -> Result<(), InboxError>,
+    ) -> Result<(), InboxError> {
+        let mut last: Option<UserId> = None;
+        loop {
+            let users = next(last.as_ref())?;
+            walk(&users)?;
+            match users.last() {
+                Some(user) if users.len() == STEP => last = Some(user.clone()),
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    /// Brings one person's inbox up to `target`. A damaged one is left behind with a mark, so that it
+    /// keeps nobody else waiting; storage that cannot be written ends the walk.
+    fn walk_one(&self, user: &UserId, target: Pos) -> Result<(), InboxError> {
+        let Some(person) = self.directory.person(user)? else { return Ok(()) };
+        if !self.pending.anything_for(&person, self.tips.get(user).map_or(0, |tip| tip.seen)) {
+            return Ok(());
+        }
+        let was_open = self.slots.lock().peek(user).is_some();
+        let result = self.access_now(user, target, |_| Ok(()));
+        if !was_open {
+            self.release(user);
+        }
+        match result {
+            Err(InboxError::Damaged(_) | InboxError::Newer(_)) => {
+                let walked = self.journal.log().acknowledged(Consumer::Inboxes)?;
+                self.folders.leave_behind(user, walked)
+            }
+            other => other,
+        }
+    }
+
+    /// Everything that was written to the inboxes is on the disk afterwards: one call for all of them.
+    fn sync(&self) -> Result<(), InboxError> {
+        let root = std::fs::File::open(self.folders.root())?;
+        rustix::fs::syncfs(&root).map_err(std::io::Error::from)?;
+        Ok(())
+    }
+}

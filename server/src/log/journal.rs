@@ -1,0 +1,62 @@
+//! The log together with how far it has been applied: for those who must see their own change.
+
+use super::{Appended, Entry, Log, LogError, Pos};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// How long a request waits for what it wrote to be applied before it is told to come back.
+const APPLY_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Appending and waiting. Cheap to clone.
+#[derive(Clone)]
+pub struct Journal {
+    log: Arc<dyn Log>,
+    applied: watch::Receiver<Pos>,
+}
+
+impl Journal {
+    pub fn new(log: Arc<dyn Log>, applied: watch::Receiver<Pos>) -> Self {
+        Self { log, applied }
+    }
+
+    pub fn log(&self) -> &Arc<dyn Log> {
+        &self.log
+    }
+
+    /// Appends; the answer comes when the record is on the disk.
+    pub async fn append(&self, entry: impl Into<Entry>) -> Result<Appended, LogError> {
+        self.log.append(entry.into()).await
+    }
+
+    /// Appends and waits until everyone on this node knows. Gives the record's place.
+    pub async fn append_applied(&self, entry: impl Into<Entry>) -> Result<Pos, LogError> {
+        match self.append(entry).await? {
+            Appended::Written(pos) => {
+                self.applied(pos).await?;
+                Ok(pos)
+            }
+            Appended::Repeated(_) => Ok(self.log.head()),
+        }
+    }
+
+    /// Waits until everything up to a place has been applied.
+    pub async fn applied(&self, pos: Pos) -> Result<(), LogError> {
+        if *self.applied.borrow() >= pos {
+            return Ok(());
+        }
+        let mut applied = self.applied.clone();
+        match tokio::time::timeout(APPLY_PATIENCE, applied.wait_for(|through| *through >= pos)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) => Err(LogError::Closed),
+            Err(_) => Err(LogError::Busy),
+        }
+    }
+
+    /// Waits until everything that was on the disk when it was called has been applied; gives that place.
+    pub async fn caught_up(&self) -> Result<Pos, LogError> {
+        let head = self.log.head();
+        self.applied(head).await?;
+        Ok(head)
+    }
+}

@@ -1,0 +1,121 @@
+//! The one ordered, durable log. Everything that changes is a record here first; the directory, the
+//! inboxes and the hub follow it.
+//!
+//! What always holds: a position is given once and only grows; `append` answers after the record is
+//! on the disk; followers see every record exactly once, in the order of positions.
+
+mod journal;
+pub mod local;
+mod recent;
+pub mod record;
+
+pub use journal::Journal;
+
+use hongyan_wire::Timestamp;
+use record::Record;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+/// A place in the log. The first record has 1.
+pub type Pos = u64;
+
+/// A record at its place.
+#[derive(Debug, Clone)]
+pub struct Logged {
+    pub pos: Pos,
+    pub record: Arc<Record>,
+}
+
+/// What is to be appended.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    pub record: Record,
+    pub idempotency: Option<Idempotency>,
+}
+
+impl From<Record> for Entry {
+    fn from(record: Record) -> Self {
+        Self { record, idempotency: None }
+    }
+}
+
+/// How a repeat of the same request is known.
+#[derive(Debug, Clone)]
+pub struct Idempotency {
+    /// The caller and the caller's key.
+    pub key: String,
+    /// SHA-256 of the request: another one under the same key is refused.
+    pub fingerprint: [u8; 32],
+    /// What to answer, now and to every repeat.
+    pub answer: String,
+    pub at: Timestamp,
+}
+
+/// What became of an append.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Appended {
+    Written(Pos),
+    /// The same request was appended before; this was its answer.
+    Repeated(String),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LogError {
+    #[error("the idempotency key was used with another request")]
+    KeyReused,
+    #[error("too many records are waiting to be written")]
+    Busy,
+    #[error("the log cannot be written: {0}")]
+    Unwritable(String),
+    #[error("the log cannot be read: {0}")]
+    Unreadable(String),
+    #[error("the log is closed")]
+    Closed,
+}
+
+/// A boxed answer that comes later.
+pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Who follows the log and remembers how far it has got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Consumer {
+    Directory,
+    Inboxes,
+}
+
+impl Consumer {
+    pub const ALL: [Self; 2] = [Self::Directory, Self::Inboxes];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Directory => "directory",
+            Self::Inboxes => "inboxes",
+        }
+    }
+}
+
+/// The log, embedded or shared between nodes. All but `append` block on storage and belong on a thread
+/// that may wait.
+pub trait Log: Send + Sync + 'static {
+    /// Appends a record; the answer comes when it is on the disk.
+    fn append(&self, entry: Entry) -> Later<'_, Result<Appended, LogError>>;
+    /// A number that this log was given when it was made.
+    fn epoch(&self) -> u64;
+    /// The last place that is on the disk; 0 when there is none.
+    fn head(&self) -> Pos;
+    /// Records after a place, in order, at most `limit`.
+    fn read(&self, after: Pos, limit: usize) -> Result<Vec<Logged>, LogError>;
+    /// The records at these places, in the order asked for; those that were trimmed are left out.
+    fn read_at(&self, places: &[Pos]) -> Result<Vec<Logged>, LogError>;
+    /// What was answered under an idempotency key in the 24 hours before `at`: the request's fingerprint
+    /// and the answer.
+    fn recall(&self, key: &str, at: Timestamp) -> Result<Option<([u8; 32], String)>, LogError>;
+    /// How far a consumer has durably got.
+    fn acknowledged(&self, consumer: Consumer) -> Result<Pos, LogError>;
+    /// A consumer needs nothing up to here any more.
+    fn acknowledge(&self, consumer: Consumer, through: Pos) -> Result<(), LogError>;
+    /// Drops records that no consumer needs and that are older than `before`, and idempotency keys older
+    /// than `keys_before`. Gives how many records went.
+    fn trim(&self, before: Timestamp, keys_before: Timestamp) -> Result<u64, LogError>;
+}

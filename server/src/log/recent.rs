@@ -1,0 +1,65 @@
+//! The newest records, decoded: inboxes of people who are online are caught up from here and read
+//! nothing from the disk. Bounded by number and by size.
+
+use super::{Logged, Pos};
+use std::collections::VecDeque;
+
+const RECORDS_MAX: usize = 16_384;
+const BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// A window that ends at the head of the log, without gaps.
+#[derive(Default)]
+pub struct Recent {
+    records: VecDeque<(usize, Logged)>,
+    bytes: usize,
+}
+
+impl Recent {
+    /// Adds the next record. `size` is its length in bytes as written.
+    pub fn push(&mut self, size: usize, logged: Logged) {
+        self.bytes += size;
+        self.records.push_back((size, logged));
+        while self.records.len() > RECORDS_MAX || (self.bytes > BYTES_MAX && self.records.len() > 1) {
+            if let Some((size, _)) = self.records.pop_front() {
+                self.bytes -= size;
+            }
+        }
+    }
+
+    pub fn get(&self, pos: Pos) -> Option<&Logged> {
+        let first = self.records.front()?.1.pos;
+        let index = usize::try_from(pos.checked_sub(first)?).ok()?;
+        self.records.get(index).map(|(_, logged)| logged)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::record::{Record, SessionsEnded};
+    use hongyan_wire::{Timestamp, UserId};
+    use std::sync::Arc;
+
+    fn logged(pos: Pos) -> Logged {
+        let ended = SessionsEnded {
+            user: UserId::new("u").unwrap(),
+            sessions: Vec::new(),
+            at: Timestamp::default(),
+            remember_until: Timestamp::default(),
+        };
+        Logged { pos, record: Arc::new(Record::SessionsEnded(ended)) }
+    }
+
+    #[test]
+    fn keeps_the_newest_within_its_bounds() {
+        let mut recent = Recent::default();
+        for pos in 5..=(RECORDS_MAX as u64 + 10) {
+            recent.push(1, logged(pos));
+        }
+        assert!(recent.get(10).is_none());
+        assert_eq!(recent.get(11).unwrap().pos, 11);
+        assert!(recent.get(RECORDS_MAX as u64 + 11).is_none());
+        recent.push(BYTES_MAX, logged(RECORDS_MAX as u64 + 11));
+        assert_eq!(recent.records.len(), 1);
+    }
+}

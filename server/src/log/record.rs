@@ -1,0 +1,225 @@
+//! What stands in the log. A record is all that `apply` needs: times, ids and hashes are decided
+//! before it is appended, so that reading it again gives the same state.
+
+use hongyan_wire::account::DeviceType;
+use hongyan_wire::admin::{RateLimit, ServiceStatus, ServiceType, UserStatus};
+use hongyan_wire::channel::ChannelKind;
+use hongyan_wire::message::Message;
+use hongyan_wire::{ChannelId, DepartmentId, DeviceId, RoleId, ServiceId, SessionId, Timestamp, UserId};
+use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
+use std::fmt;
+
+/// One change. The JSON form is kept for years: fields are added with a default, never renamed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Record {
+    Message(Box<Posted>),
+    Marked(Marked),
+    UsersPut(Change<Vec<UserPut>>),
+    UserStatus(Change<UserStatusChange>),
+    GroupPut(Change<GroupPut>),
+    MembersChanged(Change<MembersChange>),
+    ServicePut(Change<ServicePut>),
+    ServiceStatus(Change<ServiceStatusChange>),
+    SessionOpened(SessionOpened),
+    SessionRefreshed(SessionRefreshed),
+    SessionsEnded(SessionsEnded),
+}
+
+/// A message on its way to its audience.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Posted {
+    /// As its readers will see it, but for `pos`, which is the record's own.
+    pub message: Message,
+    pub audience: Audience,
+    /// To how many people it went when it was sent.
+    pub recipients: u64,
+    /// Whose credentials sent it: `service:…` or `user:…`.
+    pub sent_by: SmolStr,
+}
+
+/// Who a message is for: the union of the three.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Audience {
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub everyone: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub users: Vec<UserId>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<GroupKey>,
+}
+
+/// What people can be members of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GroupKind {
+    Role,
+    Channel,
+}
+
+impl GroupKind {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Role => "role",
+            Self::Channel => "channel",
+        }
+    }
+}
+
+/// A role or a channel. The same id may name one of each.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct GroupKey {
+    pub kind: GroupKind,
+    pub id: SmolStr,
+}
+
+impl GroupKey {
+    pub fn role(id: &RoleId) -> Self {
+        Self { kind: GroupKind::Role, id: id.as_str().into() }
+    }
+
+    pub fn channel(id: &ChannelId) -> Self {
+        Self { kind: GroupKind::Channel, id: id.as_str().into() }
+    }
+}
+
+impl fmt::Display for GroupKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.kind.as_str(), self.id)
+    }
+}
+
+/// A reader's change of their own messages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Marked {
+    pub user: UserId,
+    pub what: MarkedWhat,
+    pub is_read: bool,
+    pub device: Option<DeviceId>,
+    pub at: Timestamp,
+}
+
+/// Which messages were marked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MarkedWhat {
+    /// By their places in the log.
+    These(Vec<u64>),
+    /// All up to a place, in one channel or in all.
+    Through { until_pos: u64, channel: Option<ChannelId> },
+}
+
+/// A change of the directory, and who made it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Change<T> {
+    /// An administrator's user id, or `system`.
+    pub actor: SmolStr,
+    pub at: Timestamp,
+    pub what: T,
+}
+
+/// A user made or changed: `None` leaves what was there.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserPut {
+    pub id: UserId,
+    pub username: SmolStr,
+    pub name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// An argon2id hash in PHC form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_hash: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub department: Option<DepartmentId>,
+    /// Exactly the roles that the user has from now on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roles: Option<Vec<RoleId>>,
+}
+
+/// Hashes do not belong into logs, so this shows none.
+impl fmt::Debug for UserPut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UserPut").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserStatusChange {
+    pub user: UserId,
+    pub status: UserStatus,
+}
+
+/// A role or channel made or changed, with those who join it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupPut {
+    pub key: GroupKey,
+    pub name: String,
+    #[serde(default)]
+    pub description: String,
+    #[serde(default)]
+    pub channel_kind: ChannelKind,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<UserId>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MembersChange {
+    pub key: GroupKey,
+    pub user: UserId,
+    /// Joined or left.
+    pub joined: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServicePut {
+    pub id: ServiceId,
+    pub name: String,
+    pub service_type: ServiceType,
+    pub owner: Option<String>,
+    pub key_prefix: SmolStr,
+    /// SHA-256 of the whole key, in hex. The key itself is 256 random bits, so a plain hash is enough.
+    pub key_hash: SmolStr,
+    #[serde(default)]
+    pub rate_limit: Option<RateLimit>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceStatusChange {
+    pub service: ServiceId,
+    pub status: ServiceStatus,
+}
+
+/// Someone signed in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionOpened {
+    pub id: SessionId,
+    pub user: UserId,
+    pub device: DeviceId,
+    pub device_type: DeviceType,
+    pub device_name: String,
+    /// How: `local`, later a provider's name.
+    pub provider: SmolStr,
+    /// SHA-256 of the refresh token, in hex.
+    pub refresh_hash: SmolStr,
+    pub at: Timestamp,
+    pub expires_at: Timestamp,
+}
+
+/// A refresh token was used and replaced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionRefreshed {
+    pub id: SessionId,
+    pub refresh_hash: SmolStr,
+    pub at: Timestamp,
+    pub expires_at: Timestamp,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionsEnded {
+    pub user: UserId,
+    pub sessions: Vec<SessionId>,
+    pub at: Timestamp,
+    /// Until when an access token of these sessions could still be valid.
+    pub remember_until: Timestamp,
+}

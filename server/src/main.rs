@@ -1,0 +1,111 @@
+//! The program `hongyan-server`.
+
+use clap::{Parser, Subcommand, ValueEnum};
+use hongyan_server::app::{Gateways, Running, start};
+use hongyan_server::config::{Config, SETTINGS};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Exit status for a setting that cannot be used.
+const BAD_SETTING: u8 = 2;
+
+/// Hongyan, a self-hosted message and notification service.
+#[derive(Parser)]
+#[command(version, about)]
+struct Arguments {
+    /// The TOML file with the settings; environment variables win over it.
+    #[arg(long, env = "HONGYAN_CONFIG", global = true)]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serves; the default.
+    Serve {
+        /// Only one of the two gateways.
+        #[arg(long)]
+        only: Option<Only>,
+    },
+    /// Prints the table of settings.
+    Settings,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Only {
+    User,
+    Admin,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let gateways = match arguments.command {
+        Some(Command::Settings) => {
+            print_settings();
+            return ExitCode::SUCCESS;
+        }
+        Some(Command::Serve { only: Some(Only::User) }) => Gateways::User,
+        Some(Command::Serve { only: Some(Only::Admin) }) => Gateways::Admin,
+        Some(Command::Serve { only: None }) | None => Gateways::Both,
+    };
+    let config = match Config::of_process(arguments.config.as_deref()) {
+        Ok(config) => config,
+        Err(error) => return refuse(&error.to_string()),
+    };
+    if let Err(error) = hongyan_server::telemetry::init(&config.log_level) {
+        return refuse(&error);
+    }
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(serve(config, gateways)),
+        Err(error) => refuse(&error.to_string()),
+    }
+}
+
+async fn serve(config: Config, gateways: Gateways) -> ExitCode {
+    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    let (Ok(mut terminate), Ok(mut interrupt)) = signals else { return refuse("signals cannot be received") };
+    let running = match start(config, gateways).await {
+        Ok(running) => running,
+        Err(error) => return refuse(&format!("{error:#}")),
+    };
+    announce(&running);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    println!("stopping");
+    running.stop().await;
+    ExitCode::SUCCESS
+}
+
+fn announce(running: &Running) {
+    if let Some(address) = running.user {
+        println!("user gateway   http://{address}/");
+    }
+    if let Some(address) = running.admin {
+        println!("admin gateway  http://{address}/");
+    }
+    if let Some(made) = &running.bootstrapped {
+        match &made.password {
+            Some(password) => {
+                println!("first administrator: {} with password {password} (shown only now)", made.username);
+            }
+            None => println!("first administrator: {} with the password that was set", made.username),
+        }
+    }
+    println!("ready");
+}
+
+fn refuse(reason: &str) -> ExitCode {
+    eprintln!("hongyan-server: {reason}");
+    ExitCode::from(BAD_SETTING)
+}
+
+fn print_settings() {
+    println!("| setting | default | meaning |\n| --- | --- | --- |");
+    for setting in SETTINGS {
+        println!("| `{}` | {} | {} |", setting.name, setting.default, setting.meaning);
+    }
+}

@@ -1,0 +1,210 @@
+//! Whether a request to send is well formed. Every fault is named, not only the first.
+
+use super::not_yet;
+use crate::error::{Error, Result};
+use hongyan_wire::Timestamp;
+use hongyan_wire::error::{ErrorType, FieldError};
+use hongyan_wire::limits;
+use hongyan_wire::message::{
+    ActionInfo, ActionType, AttachmentInfo, Message, RecipientType, SendMessageRequest,
+};
+
+/// Faults named in one answer.
+const FAULTS_MAX: usize = 50;
+
+#[derive(Default)]
+struct Faults(Vec<FieldError>);
+
+impl Faults {
+    fn add(&mut self, field: impl Into<String>, reason: impl Into<String>) {
+        if self.0.len() < FAULTS_MAX {
+            self.0.push(FieldError { field: field.into(), reason: reason.into() });
+        }
+    }
+
+    fn unless(&mut self, good: bool, field: &str, reason: &str) {
+        if !good {
+            self.add(field, reason);
+        }
+    }
+}
+
+/// Checks everything that can be known without looking anyone up.
+pub fn check(request: &SendMessageRequest, recipients_max: usize, now: Timestamp) -> Result<()> {
+    if request.template_id.is_some() {
+        return Err(not_yet("template_id", "templates"));
+    }
+    if request.scheduled_at.is_some_and(|at| at > now) {
+        return Err(not_yet("scheduled_at", "scheduled messages"));
+    }
+    let mut faults = Faults::default();
+    let title = request.title.as_deref().unwrap_or_default();
+    faults.unless(
+        !title.trim().is_empty() && title.chars().count() <= limits::TITLE_MAX,
+        "title",
+        "must have 1 to 200 characters",
+    );
+    faults.unless(!title.contains(char::is_control), "title", "must be one line without control characters");
+    let content = request.content.as_deref().unwrap_or_default();
+    let hidden = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
+    faults.unless(
+        !content.contains(hidden),
+        "content",
+        "must not contain control characters other than line breaks and tabs",
+    );
+    if let Some(message_type) = &request.message_type {
+        let word = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-' | b'.');
+        faults.unless(
+            !message_type.is_empty()
+                && message_type.len() <= limits::MESSAGE_TYPE_MAX
+                && message_type.bytes().all(word),
+            "message_type",
+            "must be 1 to 64 of a-z 0-9 _ - .",
+        );
+    }
+    if let Some(priority) = request.priority {
+        faults.unless(
+            (limits::PRIORITY_MIN..=limits::PRIORITY_MAX).contains(&priority),
+            "priority",
+            "must be from 1 to 10",
+        );
+    }
+    faults.unless(request.expire_at.is_none_or(|at| at > now), "expire_at", "must be in the future");
+    faults.unless(request.variables.is_none(), "variables", "goes with template_id only");
+    recipients(request, recipients_max, &mut faults);
+    if let Some(sender) = &request.sender {
+        faults.unless(sender.id.len() <= limits::ID_MAX, "sender.id", "must have at most 64 bytes");
+        faults.unless(
+            is_name(&sender.name, true),
+            "sender.name",
+            "must be one line of at most 100 characters",
+        );
+        faults.unless(sender.avatar.is_empty() || is_url(&sender.avatar), "sender.avatar", URL);
+        faults.unless(
+            sender.service_id.is_none(),
+            "sender.service_id",
+            "is filled in from the credentials; leave it out",
+        );
+    }
+    faults.unless(request.attachments.len() <= limits::ATTACHMENTS_MAX, "attachments", "must be at most 20");
+    for (n, item) in request.attachments.iter().enumerate().take(limits::ATTACHMENTS_MAX) {
+        attachment(n, item, &mut faults);
+    }
+    faults.unless(request.actions.len() <= limits::ACTIONS_MAX, "actions", "must be at most 10");
+    for (n, item) in request.actions.iter().enumerate().take(limits::ACTIONS_MAX) {
+        action(n, item, &mut faults);
+    }
+    if faults.0.is_empty() { Ok(()) } else { Err(Error::invalid(faults.0)) }
+}
+
+const URL: &str = "must be an http or https URL of at most 2048 bytes";
+
+fn recipients(request: &SendMessageRequest, max: usize, faults: &mut Faults) {
+    let listed = &request.recipients;
+    if listed.len() > max {
+        faults.add("recipients", format!("must be at most {max}; send to a role, a channel or all"));
+        return;
+    }
+    match request.recipient_type {
+        Some(RecipientType::All) => {
+            faults.unless(listed.is_empty(), "recipients", "must be empty with recipient_type all");
+        }
+        Some(RecipientType::Channel) if request.channel_id.is_some() => {}
+        _ => faults.unless(!listed.is_empty(), "recipients", "must name at least one recipient"),
+    }
+    for (n, entry) in listed.iter().enumerate() {
+        if entry.is_empty() || entry.chars().count() > limits::NAME_MAX {
+            faults.add(format!("recipients[{n}]"), "must have 1 to 100 characters");
+        }
+    }
+}
+
+fn attachment(n: usize, item: &AttachmentInfo, faults: &mut Faults) {
+    let at = |field: &str| format!("attachments[{n}].{field}");
+    faults.unless(is_name(&item.name, false), &at("name"), "must be one line of 1 to 100 characters");
+    faults.unless(is_url(&item.url), &at("url"), URL);
+    faults.unless(item.thumbnail.is_empty() || is_url(&item.thumbnail), &at("thumbnail"), URL);
+    let mime = item.mime_type.len() <= 127 && item.mime_type.bytes().all(|b| b.is_ascii_graphic());
+    faults.unless(mime, &at("mime_type"), "must be a media type such as application/pdf");
+}
+
+fn action(n: usize, item: &ActionInfo, faults: &mut Faults) {
+    let at = |field: &str| format!("actions[{n}].{field}");
+    faults.unless(is_name(&item.text, false), &at("text"), "must be one line of 1 to 100 characters");
+    match item.action_type {
+        ActionType::Link => {
+            faults.unless(is_url(&item.url), &at("url"), URL);
+        }
+        ActionType::Button | ActionType::Confirm => {
+            let called = hongyan_wire::ids::check(&item.action).is_ok();
+            faults.unless(
+                called,
+                &at("action"),
+                "must be 1 to 64 of A-Z a-z 0-9 . _ - and not begin with a dot",
+            );
+            faults.unless(item.url.is_empty() || is_url(&item.url), &at("url"), URL);
+        }
+    }
+}
+
+fn is_name(text: &str, may_be_empty: bool) -> bool {
+    (may_be_empty || !text.trim().is_empty())
+        && text.chars().count() <= limits::NAME_MAX
+        && !text.contains(char::is_control)
+}
+
+/// Whether a text is a link that may be shown: http or https with a host, nothing that breaks out of it.
+fn is_url(text: &str) -> bool {
+    let Some(rest) = ["https://", "http://"].iter().find_map(|scheme| {
+        let head = text.get(..scheme.len())?;
+        head.eq_ignore_ascii_case(scheme).then(|| &text[scheme.len()..])
+    }) else {
+        return false;
+    };
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    text.len() <= limits::URL_MAX
+        && !host.is_empty()
+        && !text
+            .contains(|c: char| c.is_control() || c.is_whitespace() || matches!(c, '<' | '>' | '"' | '\\'))
+}
+
+/// Checks the size of the whole message.
+pub fn check_size(message: &Message, max: usize) -> Result<()> {
+    // Most messages are far from the limit: their texts alone say so, without encoding anything.
+    let rough = message.title.len() + message.content.len();
+    let simple = message.attachments.is_empty() && message.actions.is_empty() && message.metadata.is_empty();
+    if simple && rough * 6 + 1_024 <= max {
+        return Ok(());
+    }
+    let size = serde_json::to_vec(message).map_err(Error::internal)?.len();
+    if size > max {
+        let reason = format!("the message has {size} bytes as JSON, more than {max}");
+        return Err(Error::new(ErrorType::TooLarge, reason));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_web_links_are_links() {
+        for good in ["https://a.example/x?y#z", "http://localhost:1/", "HTTPS://A"] {
+            assert!(is_url(good), "{good}");
+        }
+        for bad in [
+            "",
+            "javascript:alert(1)",
+            "https://",
+            "https:///x",
+            "ftp://a",
+            "https://a b",
+            "//a",
+            "https://a\n",
+            "data:text/html,x",
+        ] {
+            assert!(!is_url(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! What the server says about itself. Four logs, told apart by their target: `hongyan::access`,
+//! `hongyan::error`, `hongyan::security`, and everything else is business. No secret is ever given to them.
+
+use tracing_subscriber::EnvFilter;
+
+/// Begins logging to standard error. `filter` is a level or a list such as `info,hyper=warn`.
+pub fn init(filter: &str) -> Result<(), String> {
+    let filter = EnvFilter::try_new(filter).map_err(|e| format!("LOG_LEVEL: {e}"))?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .try_init()
+        .map_err(|e| format!("LOG_LEVEL: {e}"))
+}
