@@ -4,6 +4,7 @@ use crate::admin::{Administration, Bootstrapped};
 use crate::auth::Auth;
 use crate::config::{Config, Secret};
 use crate::directory::Directory;
+use crate::faults::Faults;
 use crate::follow::Follower;
 use crate::http::{AdminGateway, UserGateway, serve};
 use crate::hub::{Hub, Limits};
@@ -79,7 +80,7 @@ pub async fn start(config: Config, gateways: Gateways) -> Result<Running> {
     let follower = follower.spawn(tail)?;
 
     let journal = Journal::new(log.clone(), applied_through);
-    let folders = Folders::open(&config.user_storage, &config.system_storage).context("USER_STORAGE_PATH")?;
+    let folders = Folders::open(&config.user_storage, Faults::default()).context("USER_STORAGE_PATH")?;
     let inboxes =
         Arc::new(Inboxes::new(folders, journal.clone(), directory.clone(), pending.clone(), handles));
     let secret = secret(&config)?;

@@ -110,7 +110,7 @@ impl From<InboxError> for Error {
                 Self { current: Some(current), ..Self::new(ErrorType::VersionConflict, message) }
             }
             // Logged where it was met, with the user's id.
-            InboxError::Damaged(_) | InboxError::Newer(_) => Self::new(
+            InboxError::Damaged(_) | InboxError::Newer(_) | InboxError::Lost(_) => Self::new(
                 ErrorType::InboxDamaged,
                 "this inbox cannot be read; an administrator must restore it from a backup",
             ),

@@ -8,11 +8,14 @@ pub mod clock;
 pub mod config;
 pub mod directory;
 pub mod error;
+pub mod faults;
 mod follow;
 pub mod http;
 pub mod hub;
 pub mod inbox;
 pub mod log;
 pub mod send;
+#[cfg(test)]
+mod simulation;
 pub mod socket;
 pub mod telemetry;

@@ -25,6 +25,8 @@ const SCHEMA_VERSION: i64 = 1;
 pub enum DirectoryError {
     #[error("the directory cannot be read or written: {0}")]
     Storage(#[from] rusqlite::Error),
+    #[error("the directory cannot be made durable: {0}")]
+    Io(#[from] std::io::Error),
     #[error("directory.db has version {0}, this server knows {SCHEMA_VERSION}")]
     Newer(i64),
 }
@@ -92,7 +94,16 @@ impl Directory {
             "UPDATE meta SET value = ?1 WHERE key = 'applied' AND value < ?1",
             [self.applied() as i64],
         )?;
-        writer.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
+        // The write-ahead log holds what the database does not yet: both must reach the disk.
+        for suffix in ["-wal", ""] {
+            let mut path = self.path.clone().into_os_string();
+            path.push(suffix);
+            match std::fs::File::open(path) {
+                Ok(file) => file.sync_all()?,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
         Ok(())
     }
 

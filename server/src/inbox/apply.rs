@@ -3,7 +3,7 @@
 
 use super::InboxError;
 use super::file::Inbox;
-use crate::log::record::{Marked, MarkedWhat, Posted, Record};
+use crate::log::record::{Marked, Posted, Record};
 use crate::log::{Logged, Pos};
 use hongyan_wire::frame::{Status, StatusUpdate};
 use hongyan_wire::{ChannelId, MessageId, Timestamp};
@@ -119,9 +119,11 @@ impl Inbox {
         add(&transaction, "state", &read)?;
         transaction.commit()?;
         self.add_read(&read);
+        self.faults.at("states of expired messages are gone")?;
         // The states of messages that are gone must be durably gone before the messages are: the two files
         // are not atomic together.
         self.conn.query_row("PRAGMA state.wal_checkpoint(FULL)", [], |_| Ok(()))?;
+        self.faults.at("states of expired messages are durably gone")?;
         let transaction = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         for (pos, _) in messages {
             transaction.prepare_cached("DELETE FROM main.message WHERE pos = ?1")?.execute([pos])?;
@@ -153,45 +155,20 @@ struct Marking<'a> {
 
 impl Marking<'_> {
     fn apply(&mut self, marked: &Marked) -> rusqlite::Result<()> {
-        match &marked.what {
-            MarkedWhat::These(places) => {
-                for pos in places {
-                    let message: Option<(String, Option<String>)> = self
-                        .conn
-                        .prepare_cached("SELECT id, channel_id FROM main.message WHERE pos = ?1")?
-                        .query_row([*pos as i64], |row| Ok((row.get(0)?, row.get(1)?)))
-                        .optional()?;
-                    match message {
-                        Some((id, channel)) => self.mark(marked, *pos, &id, channel.as_deref())?,
-                        // Expired since: its number is used all the same, so that numbers never depend on
-                        // when something is applied.
-                        None => self.version += 1,
-                    }
-                }
-                Ok(())
-            }
-            MarkedWhat::Through { until_pos, channel } => {
-                let wanted: Vec<(i64, String, Option<String>)> = {
-                    let mut statement = self.conn.prepare_cached(
-                        "SELECT m.pos, m.id, m.channel_id FROM main.message m
-                         LEFT JOIN state.status s ON s.pos = m.pos
-                         WHERE m.pos <= ?1 AND (?2 IS NULL OR m.channel_id = ?2)
-                             AND coalesce(s.is_read, 0) <> ?3 ORDER BY m.pos",
-                    )?;
-                    let until = i64::try_from(*until_pos).unwrap_or(i64::MAX);
-                    let channel = channel.as_ref().map(|c| c.as_str());
-                    statement
-                        .query_map(params![until, channel, marked.is_read], |row| {
-                            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-                        })?
-                        .collect::<rusqlite::Result<_>>()?
-                };
-                for (pos, id, channel) in wanted {
-                    self.mark(marked, pos as Pos, &id, channel.as_deref())?;
-                }
-                Ok(())
+        for pos in &marked.places {
+            let message: Option<(String, Option<String>)> = self
+                .conn
+                .prepare_cached("SELECT id, channel_id FROM main.message WHERE pos = ?1")?
+                .query_row([*pos as i64], |row| Ok((row.get(0)?, row.get(1)?)))
+                .optional()?;
+            match message {
+                Some((id, channel)) => self.mark(marked, *pos, &id, channel.as_deref())?,
+                // Expired since: its number is used all the same, so that numbers never depend on when
+                // something is applied.
+                None => self.version += 1,
             }
         }
+        Ok(())
     }
 
     fn mark(&mut self, marked: &Marked, pos: Pos, id: &str, channel: Option<&str>) -> rusqlite::Result<()> {

@@ -5,13 +5,14 @@
 //! flush of their own on the way of a request.
 
 use super::InboxError;
+use crate::faults::Faults;
 use crate::log::Pos;
 use hongyan_wire::{ChannelId, Timestamp, UserId};
+use parking_lot::Mutex;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 const MESSAGES: &str = "messages.db";
@@ -21,22 +22,35 @@ const SCHEMA_VERSION: i64 = 1;
 /// Memory that SQLite may use for the pages of one inbox, in KiB.
 const CACHE_KIB: i64 = 128;
 
+/// Empty folders made at once when none is left.
+const SPARE: usize = 64;
+
 /// Where the folders are, and what a fresh one is made of.
+///
+/// A fresh folder is made ahead, many at a time with one flush for all, and given to a person by renaming
+/// it: so there is a whole inbox or none, also after a power failure, and a new person costs no flush.
 pub struct Folders {
     root: PathBuf,
     /// Empty databases with their schema: copying one costs a twentieth of making one.
     messages: Vec<u8>,
     read_status: Vec<u8>,
+    spare: Mutex<Vec<PathBuf>>,
+    /// See [`SPARE`].
+    pub(crate) spare_at_once: usize,
+    pub(super) faults: Faults,
 }
 
 impl Folders {
-    /// Takes the folder of all folders; uses `scratch` to make the empty databases.
-    pub fn open(root: &Path, scratch: &Path) -> Result<Self, InboxError> {
+    /// Takes the folder of all folders.
+    pub fn open(root: &Path, faults: Faults) -> Result<Self, InboxError> {
+        // No person's id begins with a dot.
+        let spare = root.join(".spare");
+        match fs::remove_dir_all(&spare) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+            _ => fs::create_dir_all(&spare)?,
+        }
         let make = |name: &str, schema: &str| -> Result<Vec<u8>, InboxError> {
-            let path = scratch.join(format!("empty-{name}"));
-            for leftover in ["", "-wal", "-shm"] {
-                let _ = fs::remove_file(scratch.join(format!("empty-{name}{leftover}")));
-            }
+            let path = spare.join(name);
             let conn = Connection::open(&path)?;
             conn.pragma_update(None, "journal_mode", "WAL")?;
             conn.execute_batch(schema)?;
@@ -49,11 +63,10 @@ impl Folders {
             root: root.to_owned(),
             messages: make(MESSAGES, include_str!("messages.sql"))?,
             read_status: make(READ_STATUS, include_str!("read_status.sql"))?,
+            spare: Mutex::default(),
+            spare_at_once: SPARE,
+            faults,
         })
-    }
-
-    pub fn root(&self) -> &Path {
-        &self.root
     }
 
     /// A person's folder. Ids cannot leave the root: they hold no separator and begin with no dot.
@@ -61,19 +74,49 @@ impl Folders {
         self.root.join(user.as_str())
     }
 
+    /// Everything that was written below the root is on the disk afterwards: one call for all of it.
+    pub(super) fn sync(&self) -> Result<(), InboxError> {
+        let root = fs::File::open(&self.root)?;
+        rustix::fs::syncfs(&root).map_err(std::io::Error::from)?;
+        Ok(())
+    }
+
     /// Opens a person's inbox; makes it when there is none.
     pub(super) fn inbox(&self, user: &UserId) -> Result<Inbox, InboxError> {
         let folder = self.of(user);
-        let messages = folder.join(MESSAGES);
-        let read_status = folder.join(READ_STATUS);
-        if !read_status.exists() || !messages.exists() {
-            fs::create_dir_all(folder.join(".sync"))?;
-            place(&messages, &self.messages)?;
-            place(&read_status, &self.read_status)?;
+        let files = [folder.join(MESSAGES), folder.join(READ_STATUS)];
+        if !folder.exists() {
+            self.faults.at("a folder is to be given")?;
+            fs::rename(self.take_spare()?, &folder)?;
+            self.faults.at("a folder is given")?;
         }
-        let mut inbox = Inbox::open(&messages, &read_status)?;
+        // A file that is gone was lost: an empty one must not stand in for it.
+        if let Some(lost) = files.iter().find(|file| !file.exists()) {
+            return Err(InboxError::Lost(lost.clone()));
+        }
+        let mut inbox = Inbox::open(&files[0], &files[1])?;
+        inbox.faults = self.faults.clone();
         inbox.behind = self.behind(user)?;
         Ok(inbox)
+    }
+
+    fn take_spare(&self) -> Result<PathBuf, InboxError> {
+        let mut spare = self.spare.lock();
+        if let Some(folder) = spare.pop() {
+            return Ok(folder);
+        }
+        let mut made = Vec::with_capacity(self.spare_at_once);
+        for n in 0..self.spare_at_once {
+            let folder = self.root.join(".spare").join(n.to_string());
+            fs::create_dir_all(folder.join(".sync"))?;
+            fs::write(folder.join(MESSAGES), &self.messages)?;
+            fs::write(folder.join(READ_STATUS), &self.read_status)?;
+            made.push(folder);
+        }
+        self.sync()?;
+        self.faults.at("spare folders are durable")?;
+        *spare = made;
+        spare.pop().ok_or(InboxError::Stopping)
     }
 
     /// From which place on a person's inbox may lack messages that the walker could not bring.
@@ -90,7 +133,6 @@ impl Folders {
     /// wait: once it can be opened again, what it lacks is looked for in the log itself.
     pub(super) fn leave_behind(&self, user: &UserId, pos: Pos) -> Result<(), InboxError> {
         if self.behind(user)?.is_none() {
-            fs::create_dir_all(self.of(user).join(".sync"))?;
             fs::write(self.of(user).join(BEHIND), pos.to_string())?;
         }
         Ok(())
@@ -100,18 +142,6 @@ impl Folders {
     pub(super) fn no_longer_behind(&self, user: &UserId) -> Result<(), InboxError> {
         Ok(fs::remove_file(self.of(user).join(BEHIND))?)
     }
-}
-
-/// Puts a whole file in place, or none: a crash leaves no half database. One that is there stays.
-fn place(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    if path.exists() {
-        return Ok(());
-    }
-    let half = path.with_extension("new");
-    let mut file = fs::File::create(&half)?;
-    file.write_all(bytes)?;
-    drop(file);
-    fs::rename(&half, path)
 }
 
 /// How many messages a channel has, and how many of them are read.
@@ -137,6 +167,7 @@ pub struct Inbox {
     pub(super) next_expiry: Option<Timestamp>,
     /// From which place on the log itself must be searched, after the file was damaged.
     pub(super) behind: Option<Pos>,
+    pub(super) faults: Faults,
 }
 
 impl Inbox {
@@ -167,6 +198,7 @@ impl Inbox {
             counts: BTreeMap::new(),
             next_expiry: None,
             behind: None,
+            faults: Faults::default(),
         };
         inbox.load()?;
         Ok(inbox)

@@ -2,13 +2,16 @@
 
 use super::{InboxError, Inboxes, State};
 use crate::log::Pos;
-use crate::log::record::{Marked, MarkedWhat, Record};
+use crate::log::record::{Marked, Record};
 use hongyan_wire::frame::StatusUpdate;
 use hongyan_wire::{ChannelId, DeviceId, MessageId, UserId};
 use std::sync::Arc;
 
 /// Changes told one by one; a larger change tells the other devices to fetch it.
 const UPDATES_MAX: usize = 64;
+
+/// Messages marked with one record; a larger change is several.
+const PLACES_MAX: usize = 10_000;
 
 /// What is to be marked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,8 +40,12 @@ pub struct MarkOutcome {
 enum Decision {
     /// Everything is already so: nothing is written.
     Nothing(MarkOutcome),
-    /// The person's last number before, what to append, and whether as read.
-    Append(u64, MarkedWhat, bool),
+    Append {
+        /// The person's last number before.
+        before: u64,
+        places: Vec<Pos>,
+        is_read: bool,
+    },
 }
 
 impl Inboxes {
@@ -54,12 +61,16 @@ impl Inboxes {
         let slot = self.slot(user);
         let _one_at_a_time = slot.marks.lock().await;
         let asked = request.clone();
-        let (before, what, is_read) = match self.access(user, move |inbox| decide(inbox, &asked)).await? {
+        let (before, places, is_read) = match self.access(user, move |inbox| decide(inbox, &asked)).await? {
             Decision::Nothing(outcome) => return Ok(outcome),
-            Decision::Append(before, what, is_read) => (before, what, is_read),
+            Decision::Append { before, places, is_read } => (before, places, is_read),
         };
-        let marked = Marked { user: user.clone(), what, is_read, device, at: crate::clock::now() };
-        self.journal.append_applied(Record::Marked(marked)).await?;
+        let at = self.clock.now();
+        for part in places.chunks(PLACES_MAX) {
+            let marked =
+                Marked { user: user.clone(), places: part.to_vec(), is_read, device: device.clone(), at };
+            self.journal.append(Record::Marked(marked)).await?;
+        }
         let outcome = self
             .access(user, move |inbox| {
                 let state = match &request {
@@ -82,7 +93,7 @@ impl Inboxes {
 fn decide(inbox: &super::Inbox, request: &MarkRequest) -> Result<Decision, InboxError> {
     let nothing =
         |state| MarkOutcome { changed: 0, updates: Vec::new(), state, unread_count: inbox.unread_total() };
-    let append = |what, is_read| Ok(Decision::Append(inbox.version(), what, is_read));
+    let append = |places, is_read| Ok(Decision::Append { before: inbox.version(), places, is_read });
     match request {
         MarkRequest::One { id, is_read, if_version } => {
             let (pos, state) = inbox.state(id)?.ok_or(InboxError::NoMessage)?;
@@ -92,7 +103,7 @@ fn decide(inbox: &super::Inbox, request: &MarkRequest) -> Result<Decision, Inbox
             if state.is_read == *is_read {
                 return Ok(Decision::Nothing(nothing(state)));
             }
-            append(MarkedWhat::These(vec![pos]), *is_read)
+            append(vec![pos], *is_read)
         }
         MarkRequest::Some(ids) => {
             let mut places = Vec::new();
@@ -108,15 +119,16 @@ fn decide(inbox: &super::Inbox, request: &MarkRequest) -> Result<Decision, Inbox
             if places.is_empty() {
                 return Ok(Decision::Nothing(nothing(State::default())));
             }
-            append(MarkedWhat::These(places), true)
+            append(places, true)
         }
         MarkRequest::Through { until_pos, channel } => {
             // Without a place it means what is there now, not what arrives while the record is written.
             let until_pos = until_pos.unwrap_or(Pos::MAX).min(inbox.seen());
-            if !inbox.any_unread(until_pos, channel.as_ref())? {
+            let places = inbox.unread_places(until_pos, channel.as_ref())?;
+            if places.is_empty() {
                 return Ok(Decision::Nothing(nothing(State::default())));
             }
-            append(MarkedWhat::Through { until_pos, channel: channel.clone() }, true)
+            append(places, true)
         }
     }
 }

@@ -18,6 +18,7 @@ pub use pending::Pending;
 pub use read::{Changes, Filter, State};
 pub use walker::Walker;
 
+use crate::clock::Clock;
 use crate::directory::{Directory, DirectoryError, Person};
 use crate::log::record::Record;
 use crate::log::{Journal, LogError, Logged, Pos};
@@ -47,6 +48,8 @@ pub enum InboxError {
     Moved(State),
     #[error("the inbox file is damaged: {0}")]
     Damaged(rusqlite::Error),
+    #[error("the inbox file {0:?} is gone")]
+    Lost(PathBuf),
     #[error("the inbox has version {0}, newer than this server knows")]
     Newer(i64),
     #[error("the inbox cannot be read or written: {0}")]
@@ -61,6 +64,19 @@ pub enum InboxError {
     Log(#[from] LogError),
     #[error("the server is stopping")]
     Stopping,
+}
+
+impl InboxError {
+    /// Whether it is this one inbox that cannot be used, whatever is tried.
+    pub(crate) fn is_of_one_inbox(&self) -> bool {
+        matches!(self, Self::Damaged(_) | Self::Newer(_) | Self::Lost(_))
+    }
+}
+
+impl From<crate::faults::Ended> for InboxError {
+    fn from(_: crate::faults::Ended) -> Self {
+        Self::Stopping
+    }
 }
 
 impl From<rusqlite::Error> for InboxError {
@@ -117,6 +133,7 @@ pub struct Inboxes {
     tips: Cache<UserId, Tip>,
     at_work: Semaphore,
     devices: Devices,
+    pub(crate) clock: Clock,
 }
 
 impl Inboxes {
@@ -138,6 +155,7 @@ impl Inboxes {
             tips: Cache::new(TIPS),
             at_work: Semaphore::new(AT_WORK_MAX),
             devices: Devices::default(),
+            clock: Clock::default(),
         }
     }
 
@@ -155,7 +173,7 @@ impl Inboxes {
     pub async fn tip(&self, user: &UserId) -> Result<Option<Tip>, InboxError> {
         let head = self.journal.caught_up().await?;
         let Some(tip) = self.tips.get(user) else { return Ok(None) };
-        if tip.next_expiry.is_some_and(|at| at <= crate::clock::now()) {
+        if tip.next_expiry.is_some_and(|at| at <= self.clock.now()) {
             return Ok(None);
         }
         let person = self.directory.person(user)?.ok_or(InboxError::NoUser)?;
@@ -206,7 +224,9 @@ impl Inboxes {
             *guard = None;
             self.tips.remove(user);
         }
-        if let Err(error @ (InboxError::Damaged(_) | InboxError::Newer(_))) = &result {
+        if let Err(error) = &result
+            && error.is_of_one_inbox()
+        {
             tracing::error!(target: "hongyan::error", user = %user, %error, "an inbox cannot be used");
         }
         result
@@ -226,7 +246,7 @@ impl Inboxes {
         if inbox.seen < head {
             self.take_in(person, inbox, head)?;
         }
-        inbox.expire(crate::clock::now())?;
+        inbox.expire(self.clock.now())?;
         Ok(inbox)
     }
 
@@ -242,10 +262,12 @@ impl Inboxes {
         let messages = up_to_head(self.pending.messages_for(person, inbox.messages_applied.max(inbox.seen)));
         for part in messages.chunks(CATCH_UP_STEP) {
             inbox.apply_messages(&whole(log.read_at(part)?, part)?)?;
+            self.folders.faults.at("messages are taken in")?;
         }
         let marks = up_to_head(self.pending.marks_for(&person.id, inbox.status_applied.max(inbox.seen)));
         for part in marks.chunks(CATCH_UP_STEP) {
             inbox.apply_marks(&whole(log.read_at(part)?, part)?)?;
+            self.folders.faults.at("marks are taken in")?;
         }
         inbox.seen = head;
         if !messages.is_empty() || !marks.is_empty() {
@@ -269,6 +291,7 @@ impl Inboxes {
             let marks: Vec<Logged> = records.iter().filter(own).cloned().collect();
             inbox.apply_marks(&marks)?;
         }
+        self.folders.faults.at("the log is searched")?;
         inbox.behind = None;
         self.folders.no_longer_behind(&person.id)
     }

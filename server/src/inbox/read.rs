@@ -186,23 +186,28 @@ impl Inbox {
         Ok(found.optional()?)
     }
 
-    /// Whether marking everything up to a place would change anything.
-    pub(super) fn any_unread(&self, until: Pos, channel: Option<&ChannelId>) -> Result<bool, InboxError> {
+    /// The places of unread messages up to one, of one channel or of all, in order.
+    pub(super) fn unread_places(
+        &self,
+        until: Pos,
+        channel: Option<&ChannelId>,
+    ) -> Result<Vec<Pos>, InboxError> {
         let count = self.count(channel);
         if count.read >= count.total {
-            return Ok(false);
+            return Ok(Vec::new());
         }
         let sql = format!(
-            "SELECT 1 FROM {TABLES} WHERE m.pos <= ?1 AND (?2 IS NULL OR m.channel_id = ?2)
-             AND coalesce(s.is_read, 0) = 0 LIMIT 1"
+            "SELECT m.pos FROM {TABLES} WHERE m.pos <= ?1 AND (?2 IS NULL OR m.channel_id = ?2)
+             AND s.is_read IS NOT 1 ORDER BY m.pos"
         );
         let until = i64::try_from(until).unwrap_or(i64::MAX);
-        let found = self
+        let places = self
             .conn
             .prepare_cached(&sql)?
-            .query_row(params![until, channel.map(|c| c.as_str())], |_| Ok(()))
-            .optional()?;
-        Ok(found.is_some())
+            .query_map(params![until, channel.map(|c| c.as_str())], |row| row.get::<_, i64>(0))?
+            .map(|pos| pos.map(|pos| pos as Pos))
+            .collect::<rusqlite::Result<_>>()?;
+        Ok(places)
     }
 
     /// The person's changes after a number, in order, at most `limit`.

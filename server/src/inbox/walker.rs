@@ -57,10 +57,14 @@ impl Inboxes {
         let target = self.directory.applied().min(self.journal.log().head());
         self.catch_all_up(target, stop)?;
         if !stop() {
-            self.sync()?;
+            let faults = &self.folders.faults;
+            self.folders.sync()?;
+            faults.at("the inboxes are durable")?;
             self.directory.flush()?;
+            faults.at("the directory is durable")?;
             let log = self.journal.log();
             log.acknowledge(Consumer::Inboxes, target)?;
+            faults.at("the inboxes are acknowledged")?;
             log.acknowledge(Consumer::Directory, target)?;
             self.pending.forget_all(target);
             log.trim(before, crate::clock::now().plus_millis(-crate::log::local::KEY_LIFE))?;
@@ -121,24 +125,18 @@ impl Inboxes {
         if !self.pending.anything_for(&person, self.tips.get(user).map_or(0, |tip| tip.seen)) {
             return Ok(());
         }
+        self.folders.faults.at("one more inbox is walked to")?;
         let was_open = self.slots.lock().peek(user).is_some();
         let result = self.access_now(user, target, |_| Ok(()));
         if !was_open {
             self.release(user);
         }
         match result {
-            Err(InboxError::Damaged(_) | InboxError::Newer(_)) => {
+            Err(error) if error.is_of_one_inbox() => {
                 let walked = self.journal.log().acknowledged(Consumer::Inboxes)?;
                 self.folders.leave_behind(user, walked)
             }
             other => other,
         }
-    }
-
-    /// Everything that was written to the inboxes is on the disk afterwards: one call for all of them.
-    fn sync(&self) -> Result<(), InboxError> {
-        let root = std::fs::File::open(self.folders.root())?;
-        rustix::fs::syncfs(&root).map_err(std::io::Error::from)?;
-        Ok(())
     }
 }

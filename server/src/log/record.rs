@@ -94,20 +94,12 @@ impl fmt::Display for GroupKey {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Marked {
     pub user: UserId,
-    pub what: MarkedWhat,
+    /// The messages, by their places in the log: decided before the append, so that what is applied
+    /// never depends on when. Each of them takes the person's next number.
+    pub places: Vec<u64>,
     pub is_read: bool,
     pub device: Option<DeviceId>,
     pub at: Timestamp,
-}
-
-/// Which messages were marked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum MarkedWhat {
-    /// By their places in the log.
-    These(Vec<u64>),
-    /// All up to a place, in one channel or in all.
-    Through { until_pos: u64, channel: Option<ChannelId> },
 }
 
 /// A change of the directory, and who made it.
