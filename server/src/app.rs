@@ -74,8 +74,14 @@ pub async fn start(config: Config, gateways: Gateways) -> Result<Running> {
     let pending = Arc::new(Pending::default());
     let hub = Arc::new(Hub::default());
     let (applied, applied_through) = watch::channel(0);
-    let follower =
-        Follower { directory: directory.clone(), pending: pending.clone(), hub: hub.clone(), applied };
+    let (stop, stopping) = watch::channel(false);
+    let follower = Follower {
+        directory: directory.clone(),
+        pending: pending.clone(),
+        hub: hub.clone(),
+        applied,
+        stop: stopping.clone(),
+    };
     tokio::task::block_in_place(|| follower.replay(&*log)).context("the log cannot be replayed")?;
     let follower = follower.spawn(tail)?;
 
@@ -100,7 +106,6 @@ pub async fn start(config: Config, gateways: Gateways) -> Result<Running> {
         write_buffer: config.write_buffer,
     });
 
-    let (stop, stopping) = watch::channel(false);
     let mut tasks = JoinSet::new();
     let limits = Limits::new(config.sockets_max, config.sockets_per_address);
     let user = user_listener.as_ref().map(TcpListener::local_addr).transpose()?;
@@ -146,6 +151,8 @@ impl Running {
             tracing::warn!("some requests were cut off");
             self.tasks.shutdown().await;
         }
+        // Those who came in while the others were being asked.
+        self.hub.restart();
         let Self { log, directory, follower, .. } = self;
         let closed = tokio::task::spawn_blocking(move || {
             log.close();

@@ -371,6 +371,14 @@ mod tests {
     }
 
     #[test]
+    fn the_readme_has_the_table_of_settings() {
+        let readme = include_str!("../../README.md");
+        for Setting { name, default, meaning } in SETTINGS {
+            assert!(readme.contains(&format!("| `{name}` | {default} | {meaning} |")), "{name}");
+        }
+    }
+
+    #[test]
     fn the_environment_wins_over_the_file_and_unknown_keys_are_refused() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("hongyan.toml");

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 /// Records read at once when starting.
 const REPLAY_STEP: usize = 1_000;
 /// Between tries when the directory cannot be written.
-const RETRY: Duration = Duration::from_millis(200);
+const RETRY: Duration = Duration::from_millis(500);
 
 /// Why a start failed.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +31,8 @@ pub struct Follower {
     pub pending: Arc<Pending>,
     pub hub: Arc<Hub>,
     pub applied: watch::Sender<Pos>,
+    /// Ends the waiting for a directory that cannot be written; the next start goes on.
+    pub stop: watch::Receiver<bool>,
 }
 
 impl Follower {
@@ -58,27 +60,32 @@ impl Follower {
                 while let Ok(more) = tail.try_recv() {
                     batch.extend(more);
                 }
-                self.follow(&batch);
+                if !self.follow(&batch) {
+                    return;
+                }
             }
         })
     }
 
-    fn follow(&self, batch: &[Logged]) {
-        let effects = self.apply(batch);
+    /// Hands a batch on; false when the server stops before that was possible.
+    fn follow(&self, batch: &[Logged]) -> bool {
+        let Some(effects) = self.apply(batch) else { return false };
         self.pending.note(batch);
         self.hub.follow(effects);
         self.hub.deliver(batch, crate::clock::now());
         if let Some(last) = batch.last() {
             self.applied.send_replace(last.pos);
         }
+        true
     }
 
     /// The directory must not miss a record: while its storage cannot be written, everything waits.
     #[allow(clippy::disallowed_methods, reason = "a full disk gives no signal when there is room again")]
-    fn apply(&self, batch: &[Logged]) -> Vec<Effect> {
+    fn apply(&self, batch: &[Logged]) -> Option<Vec<Effect>> {
         loop {
             match self.directory.apply(batch) {
-                Ok(effects) => return effects,
+                Ok(effects) => return Some(effects),
+                Err(_) if *self.stop.borrow() => return None,
                 Err(error) => {
                     tracing::error!(target: "hongyan::error", %error, "the directory cannot follow the log; trying again");
                     std::thread::sleep(RETRY);

@@ -17,6 +17,9 @@ struct Arguments {
     /// The TOML file with the settings; environment variables win over it.
     #[arg(long, env = "HONGYAN_CONFIG", global = true)]
     config: Option<PathBuf>,
+    /// Only one of the two gateways.
+    #[arg(long, global = true)]
+    only: Option<Only>,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -24,11 +27,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Serves; the default.
-    Serve {
-        /// Only one of the two gateways.
-        #[arg(long)]
-        only: Option<Only>,
-    },
+    Serve,
     /// Prints the table of settings.
     Settings,
 }
@@ -41,14 +40,14 @@ enum Only {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let gateways = match arguments.command {
-        Some(Command::Settings) => {
-            print_settings();
-            return ExitCode::SUCCESS;
-        }
-        Some(Command::Serve { only: Some(Only::User) }) => Gateways::User,
-        Some(Command::Serve { only: Some(Only::Admin) }) => Gateways::Admin,
-        Some(Command::Serve { only: None }) | None => Gateways::Both,
+    if let Some(Command::Settings) = arguments.command {
+        print_settings();
+        return ExitCode::SUCCESS;
+    }
+    let gateways = match arguments.only {
+        Some(Only::User) => Gateways::User,
+        Some(Only::Admin) => Gateways::Admin,
+        None => Gateways::Both,
     };
     let config = match Config::of_process(arguments.config.as_deref()) {
         Ok(config) => config,

@@ -9,7 +9,6 @@ use crate::clock::Clock;
 use crate::directory::Directory;
 use crate::faults::Faults;
 use crate::follow::Follower;
-use crate::hub::Hub;
 use crate::inbox::{Filter, Folders, Inboxes, MarkRequest, Pending};
 use crate::log::local::Local;
 use crate::log::record::{
@@ -185,8 +184,9 @@ impl World {
         let follower = Follower {
             directory: directory.clone(),
             pending: pending.clone(),
-            hub: Arc::new(Hub::default()),
+            hub: Arc::default(),
             applied,
+            stop: watch::channel(false).1,
         };
         follower.replay(&*log).unwrap();
         let follower = follower.spawn(tail).unwrap();

@@ -401,3 +401,154 @@ fn audit<T>(
     ])?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::record::GroupKind;
+    use hongyan_wire::account::DeviceType;
+    use hongyan_wire::{DeviceId, RoleId, ServiceId};
+    use std::sync::Arc;
+
+    fn change<T>(what: T) -> Change<T> {
+        Change { actor: "admin".into(), at: Timestamp::from_millis(5), what }
+    }
+
+    fn put(id: &str, username: &str, roles: Option<&[&str]>) -> UserPut {
+        UserPut {
+            id: UserId::new(id).unwrap(),
+            username: username.into(),
+            name: id.into(),
+            email: None,
+            password_hash: None,
+            department: None,
+            roles: roles.map(|roles| roles.iter().map(|role| RoleId::new(role).unwrap()).collect()),
+        }
+    }
+
+    fn role(id: &str) -> GroupKey {
+        GroupKey { kind: GroupKind::Role, id: id.into() }
+    }
+
+    fn history() -> Vec<Logged> {
+        let group = |id: &str, members: &[&str]| GroupPut {
+            key: role(id),
+            name: id.into(),
+            description: String::new(),
+            channel_kind: ChannelKind::Public,
+            members: members.iter().map(|user| UserId::new(user).unwrap()).collect(),
+        };
+        let member = |id: &str, user: &str, joined| MembersChange {
+            key: role(id),
+            user: UserId::new(user).unwrap(),
+            joined,
+        };
+        let session = SessionId::new("s1").unwrap();
+        let opened = SessionOpened {
+            id: session.clone(),
+            user: UserId::new("ann").unwrap(),
+            device: DeviceId::new("d1").unwrap(),
+            device_type: DeviceType::Web,
+            device_name: String::new(),
+            provider: "local".into(),
+            refresh_hash: "h".into(),
+            at: Timestamp::from_millis(6),
+            expires_at: Timestamp::from_millis(i64::MAX),
+        };
+        let ended = SessionsEnded {
+            user: opened.user.clone(),
+            sessions: vec![session],
+            at: Timestamp::from_millis(7),
+            remember_until: Timestamp::from_millis(i64::MAX),
+        };
+        let service = ServicePut {
+            id: ServiceId::new("svc").unwrap(),
+            name: "svc".into(),
+            service_type: ServiceType::Internal,
+            owner: None,
+            key_prefix: "abc".into(),
+            key_hash: "h".into(),
+            rate_limit: None,
+        };
+        let records = vec![
+            Record::GroupPut(change(group("ops", &[]))),
+            Record::UsersPut(change(vec![put("ann", "ann", Some(&["ops"])), put("bob", "bob", None)])),
+            Record::GroupPut(change(group("dev", &["ann", "bob", "nobody"]))),
+            // A username that is taken: nothing happens, everywhere.
+            Record::UsersPut(change(vec![put("cid", "ANN", None)])),
+            Record::MembersChanged(change(member("ops", "bob", true))),
+            Record::MembersChanged(change(member("ops", "bob", true))),
+            Record::MembersChanged(change(member("dev", "ann", false))),
+            Record::UsersPut(change(vec![put("ann", "anna", Some(&[]))])),
+            Record::ServicePut(change(service)),
+            Record::SessionOpened(opened),
+            Record::SessionsEnded(ended),
+            Record::UserStatus(change(UserStatusChange {
+                user: UserId::new("bob").unwrap(),
+                status: UserStatus::Disabled,
+            })),
+        ];
+        let logged = |(n, record)| Logged { pos: n as Pos + 1, record: Arc::new(record) };
+        records.into_iter().enumerate().map(logged).collect()
+    }
+
+    /// Every row of every table.
+    fn dump(directory: &Directory) -> Vec<String> {
+        let writer = directory.writer.lock();
+        let tables = ["meta", "user", "groups", "membership", "service", "session", "revoked", "audit"];
+        let mut rows = Vec::new();
+        for table in tables {
+            let mut statement = writer.prepare(&format!("SELECT * FROM {table}")).unwrap();
+            let columns = statement.column_count();
+            let read = statement.query_map([], |row| {
+                (0..columns)
+                    .map(|n| row.get::<_, rusqlite::types::Value>(n))
+                    .collect::<rusqlite::Result<Vec<_>>>()
+            });
+            rows.extend(read.unwrap().map(|row| format!("{table} {:?}", row.unwrap())));
+        }
+        rows
+    }
+
+    #[test]
+    fn the_same_records_give_the_same_directory_however_they_come() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = |name: &str| Directory::open(&dir.path().join(name)).unwrap();
+        let (whole, single, again) = (open("whole"), open("single"), open("again"));
+        let history = history();
+        whole.apply(&history).unwrap();
+        for logged in &history {
+            single.apply(std::slice::from_ref(logged)).unwrap();
+        }
+        for end in [3, 7, 5, history.len()] {
+            again.apply(&history[..end]).unwrap();
+        }
+        assert_eq!(dump(&whole), dump(&single));
+        assert_eq!(dump(&whole), dump(&again));
+        drop(whole);
+        let reopened = open("whole");
+        assert_eq!(dump(&reopened), dump(&single));
+        assert!(reopened.is_revoked(&SessionId::new("s1").unwrap()));
+    }
+
+    #[test]
+    fn what_is_cached_is_never_older_than_what_was_applied() {
+        let dir = tempfile::tempdir().unwrap();
+        let directory = Directory::open(&dir.path().join("directory.db")).unwrap();
+        let (ann, bob) = (UserId::new("ann").unwrap(), UserId::new("bob").unwrap());
+        for logged in history() {
+            directory.apply(&[logged]).unwrap();
+            // Fills the caches between all changes.
+            for id in [&ann, &bob] {
+                let _ = directory.person(id).unwrap();
+            }
+            let _ = (directory.user_named("ann").unwrap(), directory.group(&role("ops")).unwrap());
+        }
+        assert_eq!(directory.person(&ann).unwrap().unwrap().username, "anna");
+        assert_eq!(directory.user_named("ann").unwrap(), None);
+        assert_eq!(directory.user_named("Anna").unwrap().as_deref(), Some(&ann));
+        assert!(directory.person(&bob).unwrap().unwrap().disabled);
+        assert_eq!(directory.group(&role("ops")).unwrap().unwrap().member_count, 1);
+        assert_eq!(directory.user_count(), 2);
+    }
+}

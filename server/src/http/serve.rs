@@ -11,8 +11,8 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt;
 
-/// How long a client may take to send a request's head.
-const HEAD_PATIENCE: Duration = Duration::from_secs(15);
+/// How long a connection may be idle, or take to send a request's head.
+const HEAD_PATIENCE: Duration = Duration::from_secs(30);
 /// Connections beside those that become sockets.
 const CONNECTIONS_BESIDE: usize = 2_048;
 /// Pause after an accept that failed, as when all files are in use.

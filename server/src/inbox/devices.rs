@@ -7,9 +7,13 @@ use hongyan_wire::{DeviceId, Timestamp, UserId};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use std::path::Path;
 
 /// Devices noted but not yet written; beyond it the oldest news is good enough.
 const NOTED_MAX: usize = 200_000;
+
+/// Devices remembered of one person; those not seen for longest go first.
+const DEVICES_MAX: usize = 100;
 
 /// One device of a person, as written to `.sync/{device_id}.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,10 +54,30 @@ impl Devices {
             let written = serde_json::to_vec(&seen)
                 .map_err(std::io::Error::from)
                 .and_then(|json| std::fs::write(path.with_extension("new"), json))
-                .and_then(|()| std::fs::rename(path.with_extension("new"), &path));
+                .and_then(|()| std::fs::rename(path.with_extension("new"), &path))
+                .and_then(|()| prune(&sync));
             if let Err(error) = written {
                 tracing::warn!(%user, %device, %error, "where a device stands could not be written");
             }
         }
     }
+}
+
+/// Every browser window is a device of its own: forgets those not seen for longest.
+fn prune(sync: &Path) -> std::io::Result<()> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(sync)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "json") {
+            files.push(path);
+        }
+    }
+    if files.len() <= DEVICES_MAX {
+        return Ok(());
+    }
+    files.sort_by_key(|path| path.metadata().and_then(|meta| meta.modified()).ok());
+    for path in files.iter().take(files.len() - DEVICES_MAX) {
+        std::fs::remove_file(path)?;
+    }
+    Ok(())
 }

@@ -12,6 +12,9 @@ use tokio::sync::watch;
 /// Ids read from the directory at once.
 const STEP: usize = 500;
 
+/// Inboxes that may fail before a walk gives up.
+const FAILURES_MAX: usize = 20;
+
 /// Walks from time to time.
 pub struct Walker {
     inboxes: Arc<Inboxes>,
@@ -72,14 +75,27 @@ impl Inboxes {
         Ok(())
     }
 
+    /// Brings every inbox up to `target`. One that fails does not keep the others waiting, but the walk
+    /// has failed then; when many fail it ends at once.
     fn catch_all_up(&self, target: Pos, stop: &dyn Fn() -> bool) -> Result<(), InboxError> {
         let dirty = self.pending.dirty(target);
+        let mut failures = 0;
+        let mut failed = None;
         let mut walk = |users: &[UserId]| -> Result<(), InboxError> {
             for user in users {
                 if stop() {
                     break;
                 }
-                self.walk_one(user, target)?;
+                match self.walk_one(user, target) {
+                    Ok(()) => {}
+                    Err(error) if failures >= FAILURES_MAX || matches!(error, InboxError::Stopping) => {
+                        return Err(error);
+                    }
+                    Err(error) => {
+                        failures += 1;
+                        failed = Some(error);
+                    }
+                }
             }
             Ok(())
         };
@@ -91,7 +107,7 @@ impl Inboxes {
                 self.members(key, &mut walk)?;
             }
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 
     fn members(
@@ -119,7 +135,7 @@ impl Inboxes {
     }
 
     /// Brings one person's inbox up to `target`. A damaged one is left behind with a mark, so that it
-    /// keeps nobody else waiting; storage that cannot be written ends the walk.
+    /// keeps nobody else waiting.
     fn walk_one(&self, user: &UserId, target: Pos) -> Result<(), InboxError> {
         let Some(person) = self.directory.person(user)? else { return Ok(()) };
         if !self.pending.anything_for(&person, self.tips.get(user).map_or(0, |tip| tip.seen)) {
