@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -331,7 +332,8 @@ fn existing(name: &str, path: PathBuf) -> Result<PathBuf, ConfigError> {
 }
 
 fn made(name: &str, path: PathBuf) -> Result<PathBuf, ConfigError> {
-    match std::fs::create_dir_all(&path) {
+    // What people were sent is nobody else's business on a shared machine.
+    match std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&path) {
         Ok(()) => Ok(path),
         Err(e) => Err(error(name, &format!("the folder {} cannot be made: {e}", path.display()))),
     }

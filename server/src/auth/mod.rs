@@ -14,7 +14,7 @@ use crate::log::record::{GroupKey, Record, SessionOpened, SessionRefreshed, Sess
 use hongyan_wire::account::{DeviceInfo, LoginRequest, Profile, TokenAnswer};
 use hongyan_wire::admin::{AdminTokenAnswer, Service, ServiceStatus};
 use hongyan_wire::limits::{NAME_MAX, PASSWORD_MAX};
-use hongyan_wire::{DeviceId, RoleId, SessionId, UserId};
+use hongyan_wire::{DeviceId, RoleId, SessionId, Timestamp, UserId};
 use jwt::{BadToken, Claims, Gateway, Jwt};
 use std::sync::Arc;
 use std::time::Duration;
@@ -239,22 +239,26 @@ impl Auth {
         if found.is_none() {
             return Err(Error::not_found("session"));
         }
-        self.end(user.clone(), session.clone()).await
+        self.end(user.clone(), session.clone(), None).await
     }
 
     /// Ends the session that calls, known here or not.
     pub async fn logout(&self, caller: &UserCaller) -> Result<()> {
         match &caller.claims.session_id {
-            Some(session) => self.end(caller.id().clone(), session.clone()).await,
+            Some(session) => {
+                let expires_at = caller.claims.expires_at();
+                self.end(caller.id().clone(), session.clone(), Some(expires_at)).await
+            }
             None => Ok(()),
         }
     }
 
-    async fn end(&self, user: UserId, session: SessionId) -> Result<()> {
+    /// `expires_at`: when the token in hand ends, which someone else may have signed for longer than we do.
+    async fn end(&self, user: UserId, session: SessionId, expires_at: Option<Timestamp>) -> Result<()> {
         let now = crate::clock::now();
-        // No access token of the session lives longer, nor one that someone else signed for it: those
-        // are remembered as long as a refresh token would live.
-        let remember_until = now.plus_millis(millis(self.access_life.max(self.refresh_life)));
+        // Until then one of the session's access tokens may still carry a valid signature.
+        let ours = now.plus_millis(millis(self.access_life));
+        let remember_until = expires_at.map_or(ours, |at| at.max(ours)).plus_millis(60_000);
         let ended = SessionsEnded { user, sessions: vec![session], at: now, remember_until };
         self.journal.append_applied(Record::SessionsEnded(ended)).await?;
         Ok(())
