@@ -1,0 +1,187 @@
+//! Hongyan's server as a child process, and what an administrator does with it first.
+
+use crate::http::{self, Client};
+use crate::process::Process;
+use crate::setting::Setting;
+use anyhow::{Context, Result};
+use hongyan_server::auth::jwt::{Claims, ISSUER, Jwt};
+use hongyan_server::config::Secret;
+use hongyan_wire::UserId;
+use hongyan_wire::admin::UserRequest;
+use serde_json::{Value, json};
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
+use tempfile::TempDir;
+
+const PASSWORD: &str = "measured and thrown away";
+const SECRET: &str = "measured and thrown away, at least 32 bytes";
+/// How long the tokens are good.
+const HOURS: i64 = 24;
+
+/// Settings of one server: names and values.
+pub type Settings<'a> = &'a [(&'a str, &'a str)];
+
+pub struct Server {
+    pub process: Process,
+    pub user: SocketAddr,
+    admin: SocketAddr,
+    program: PathBuf,
+    folder: TempDir,
+    jwt: Jwt,
+    key: String,
+}
+
+impl Server {
+    /// Starts a server with nothing in it but a service that sends.
+    pub async fn start(setting: &Setting, settings: Settings<'_>) -> Result<Self> {
+        let folder = setting.scratch()?;
+        let (process, user, admin) = launch(&setting.server, folder.path(), settings)?;
+        let jwt = Jwt::new(&Secret::new(SECRET), None);
+        let program = setting.server.clone();
+        let mut server = Self { process, user, admin, program, folder, jwt, key: String::new() };
+        let service = json!({"name": "bench", "type": "internal"}).to_string();
+        let made = server.administer("services", "application/json", service.as_bytes()).await?;
+        server.key = format!("Service {}", made["api_key"].as_str().context("no key")?);
+        Ok(server)
+    }
+
+    /// Ends the server as a crash would, and starts it with the same data.
+    pub fn restart(self, settings: Settings<'_>) -> Result<Self> {
+        drop(self.process);
+        let (process, user, admin) = launch(&self.program, self.folder.path(), settings)?;
+        Ok(Self { process, user, admin, ..self })
+    }
+
+    /// Where the log and the directory are.
+    pub fn system(&self) -> PathBuf {
+        self.folder.path().join("system")
+    }
+
+    /// A person's folder.
+    pub fn inbox(&self, number: usize) -> PathBuf {
+        self.folder.path().join("users").join(name(number))
+    }
+
+    /// Makes users 0 to `count` that have no password.
+    pub async fn import(&self, count: usize) -> Result<()> {
+        let mut lines = String::new();
+        for number in 0..count {
+            let id = name(number);
+            let user = UserRequest {
+                id: Some(UserId::new(&id)?),
+                username: id.clone(),
+                name: format!("User {number}"),
+                ..UserRequest::default()
+            };
+            writeln!(lines, "{}", serde_json::to_string(&user)?)?;
+        }
+        let answer = self.administer("users/import", "application/x-ndjson", lines.as_bytes()).await?;
+        anyhow::ensure!(answer["created"] == count, "the import answered {answer}");
+        Ok(())
+    }
+
+    async fn administer(&self, path: &str, content_type: &str, body: &[u8]) -> Result<Value> {
+        let mut client = Client::connect(self.admin).await?;
+        let login = json!({"username": "admin", "password": PASSWORD}).to_string();
+        let login = http::post("/admin/api/v3/auth/login", "none", "application/json", login.as_bytes());
+        let answer: Value = serde_json::from_slice(client.ask(&login).await.context("signing in")?)?;
+        let token = answer["data"]["access_token"].as_str().context("no token")?;
+        let request =
+            http::post(&format!("/admin/api/v3/{path}"), &format!("Bearer {token}"), content_type, body);
+        let mut answer: Value =
+            serde_json::from_slice(client.ask(&request).await.with_context(|| path.to_owned())?)?;
+        Ok(answer["data"].take())
+    }
+
+    /// The request that sends a message to one user.
+    pub fn send_to(&self, number: usize) -> Vec<u8> {
+        self.send(&json!({"recipients": [name(number)], "recipient_type": "user"}))
+    }
+
+    /// The request that sends a message to everyone.
+    pub fn send_to_all(&self) -> Vec<u8> {
+        self.send(&json!({"recipient_type": "all"}))
+    }
+
+    fn send(&self, to: &Value) -> Vec<u8> {
+        let mut message = json!({
+            "title": "The backup has finished",
+            "content": "All 12 databases were copied in 41 seconds. The oldest copy was removed.",
+            "message_type": "text",
+            "priority": 5,
+        });
+        if let (Some(message), Some(to)) = (message.as_object_mut(), to.as_object()) {
+            message.extend(to.clone());
+        }
+        http::post("/api/v3/messages/send", &self.key, "application/json", message.to_string().as_bytes())
+    }
+
+    /// A request in a user's name.
+    pub fn get(&self, path: &str, number: usize) -> Result<Vec<u8>> {
+        Ok(http::get(path, &format!("Bearer {}", self.token(number)?)))
+    }
+
+    /// The path that opens a user's socket.
+    pub fn socket(&self, number: usize) -> Result<String> {
+        Ok(format!("/ws?token={}", self.token(number)?))
+    }
+
+    /// A user's token; nobody has signed in for it.
+    fn token(&self, number: usize) -> Result<String> {
+        let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs())?;
+        let id = name(number);
+        let claims = Claims {
+            iss: ISSUER.into(),
+            sub: id.clone(),
+            aud: "client-app".into(),
+            exp: now + HOURS * 3600,
+            iat: now,
+            jti: format!("token-{number}"),
+            user_id: Some(UserId::new(&id)?),
+            username: id,
+            email: None,
+            provider: "local".into(),
+            scope: vec!["read".into(), "write".into()],
+            device_id: Some(format!("device-{number}").parse()?),
+            session_id: Some(format!("session-{number}").parse()?),
+        };
+        self.jwt.sign(&claims).context("signing a token")
+    }
+}
+
+fn launch(
+    program: &Path,
+    folder: &Path,
+    settings: Settings<'_>,
+) -> Result<(Process, SocketAddr, SocketAddr)> {
+    let mut command = Command::new(program);
+    command.env_clear();
+    command
+        .env("USER_STORAGE_PATH", folder.join("users"))
+        .env("USER_SERVER_PORT", "0")
+        .env("ADMIN_SERVER_PORT", "0")
+        .env("BOOTSTRAP_ADMIN_PASSWORD", PASSWORD)
+        .env("JWT_SECRET", SECRET)
+        .env("LOG_LEVEL", "warn")
+        // Nothing happens by itself while something is measured, unless the workload wants it.
+        .env("INBOX_WALK_INTERVAL", "24h")
+        .env("WS_PING_INTERVAL", "1h")
+        .envs(settings.iter().copied());
+    let mut process = Process::start(command)?;
+    let lines = process.lines_until("ready")?;
+    let address = |gateway: &str| -> Result<SocketAddr> {
+        let line = lines.iter().find_map(|line| line.strip_prefix(gateway)).context("no address was said")?;
+        let text = line.trim().trim_start_matches("http://").trim_end_matches('/');
+        text.parse().with_context(|| text.to_owned())
+    };
+    let (user, admin) = (address("user gateway")?, address("admin gateway")?);
+    Ok((process, user, admin))
+}
+
+/// A user's id.
+pub fn name(number: usize) -> String {
+    format!("user-{number:06}")
+}
