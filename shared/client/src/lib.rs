@@ -4,5 +4,9 @@
 //! one loop that performs its effects, through `api` and `socket` over a `platform`, and writes the kept
 //! copy to a `mirror`. Only `platform` knows whether this is a browser.
 
+pub mod api;
 pub mod engine;
 pub mod mirror;
+pub mod platform;
+pub mod run;
+pub mod socket;

@@ -1,0 +1,234 @@
+//! The REST calls, and the tokens that they are made with.
+//!
+//! What always holds: the access token is only in memory. The refresh token, good once, is used by one window
+//! at a time; whoever comes second uses the one that the first has left.
+
+use crate::engine::request::{Answer, Failed, Request};
+use crate::platform::{Call, Method, NoReply, Platform, Reply};
+use hongyan_wire::UserId;
+use hongyan_wire::account::{DeviceInfo, LoginRequest, Profile, RefreshRequest, TicketAnswer, TokenAnswer};
+use hongyan_wire::api::{Meta, ReadRequest, Success};
+use hongyan_wire::channel::ChannelList;
+use hongyan_wire::error::{ErrorType, Failure};
+use hongyan_wire::limits::SYNC_LIMIT_MAX;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::cell::RefCell;
+
+/// How long another window may take to keep the token that it got, where windows cannot lock each other out.
+const OTHER_WINDOW_MS: u32 = 1_500;
+/// How many tokens are tried before the person has to sign in again.
+const TOKEN_TRIES: usize = 3;
+
+/// Why a call has failed.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ApiError {
+    #[error("the server cannot be reached")]
+    Unreachable { retry_after_ms: Option<i64> },
+    #[error("{0:?}")]
+    Refused(ErrorType),
+    /// Not an answer of this server.
+    #[error("unexpected answer, status {0}")]
+    Unexpected(u16),
+}
+
+impl From<NoReply> for ApiError {
+    fn from(_: NoReply) -> Self {
+        Self::Unreachable { retry_after_ms: None }
+    }
+}
+
+impl From<ApiError> for Failed {
+    fn from(error: ApiError) -> Self {
+        match error {
+            ApiError::Unreachable { retry_after_ms } => Self::Unreachable { retry_after_ms },
+            ApiError::Refused(ErrorType::Unauthenticated) => Self::Unauthenticated,
+            ApiError::Refused(_) => Self::Refused,
+            // A proxy's page, or half an answer: the server itself may answer another time.
+            ApiError::Unexpected(_) => Self::Unreachable { retry_after_ms: None },
+        }
+    }
+}
+
+pub struct Api<P> {
+    platform: P,
+    access: RefCell<Option<String>>,
+    profile: RefCell<Option<Profile>>,
+}
+
+impl<P: Platform> Api<P> {
+    pub fn new(platform: P) -> Self {
+        Self { platform, access: RefCell::default(), profile: RefCell::default() }
+    }
+
+    pub fn platform(&self) -> &P {
+        &self.platform
+    }
+
+    /// Whether a session was left to go on with.
+    pub fn has_session(&self) -> bool {
+        self.platform.refresh_token().is_some()
+    }
+
+    /// Who is signed in, once the server has said so.
+    pub fn profile(&self) -> Option<Profile> {
+        self.profile.borrow().clone()
+    }
+
+    pub async fn login(&self, username: &str, password: &str, device: DeviceInfo) -> Result<(), ApiError> {
+        let request =
+            LoginRequest { username: username.into(), password: password.into(), device: Some(device) };
+        let (answer, _) = self.post("/api/v3/auth/local/login", None, &request).await?;
+        self.keep(answer);
+        Ok(())
+    }
+
+    /// Ends the session. Also when the server cannot be told: then its tokens are at least forgotten here.
+    pub async fn logout(&self) {
+        let access = self.access.borrow_mut().take();
+        self.profile.borrow_mut().take();
+        self.platform.keep_refresh_token(None);
+        if let Some(access) = access {
+            let path = "/api/v3/auth/logout".to_owned();
+            let _ = self
+                .platform
+                .call(Call { method: Method::Post, path, bearer: Some(access), body: None })
+                .await;
+        }
+    }
+
+    pub async fn channels(&self) -> Result<ChannelList, ApiError> {
+        Ok(self.get("/api/v3/channels").await?.0)
+    }
+
+    /// Does what the engine asks for.
+    pub async fn perform(&self, request: Request) -> Result<Answer, Failed> {
+        Ok(match request {
+            Request::Page { page, size } => {
+                let (list, meta) = self.get(&format!("/api/v3/messages?page={page}&size={size}")).await?;
+                Answer::Page { list, cursor: meta.cursor }
+            }
+            Request::Sync { cursor } => Answer::Sync(
+                self.get(&format!("/api/v3/sync?cursor={cursor}&limit={SYNC_LIMIT_MAX}")).await?.0,
+            ),
+            Request::Mark { id, is_read } => {
+                let body = ReadRequest { is_read: Some(is_read), if_version: None };
+                Answer::Marked(
+                    self.post(&format!("/api/v3/messages/{id}/read"), self.access(), &body).await?.0,
+                )
+            }
+            Request::MarkMany(body) => {
+                Answer::MarkedMany(self.post("/api/v3/messages/read-batch", self.access(), &body).await?.0)
+            }
+            Request::UnreadCount => {
+                let (counts, meta) = self.get("/api/v3/messages/unread-count").await?;
+                Answer::UnreadCount { counts, cursor: meta.cursor }
+            }
+            Request::Ticket => {
+                let answer: (TicketAnswer, Meta) = self
+                    .exchange(Method::Post, "/api/v3/auth/ws-ticket", Some(self.access_or_fail()?), None)
+                    .await?;
+                Answer::Ticket(answer.0.ticket)
+            }
+            Request::Refresh => {
+                self.refresh().await?;
+                Answer::Refreshed
+            }
+        })
+    }
+
+    /// New tokens, from the refresh token that is kept now.
+    async fn refresh(&self) -> Result<(), Failed> {
+        self.platform.alone(self.refresh_alone()).await
+    }
+
+    async fn refresh_alone(&self) -> Result<(), Failed> {
+        let mut refused = None;
+        for _ in 0..TOKEN_TRIES {
+            let Some(token) = self.platform.refresh_token() else { break };
+            if refused.as_ref() == Some(&token) {
+                // Nobody has a better one: it is of no use any more.
+                self.platform.keep_refresh_token(None);
+                break;
+            }
+            let request = RefreshRequest { refresh_token: token.clone() };
+            match self.post::<TokenAnswer>("/api/v3/auth/refresh", None, &request).await {
+                Ok((answer, _)) => {
+                    let before = self.profile.borrow().as_ref().map(|profile| profile.id.clone());
+                    let same = before.is_none_or(|before: UserId| before == answer.user.id);
+                    self.keep(answer);
+                    // Another person has signed in, in another window: nothing here is theirs.
+                    return if same { Ok(()) } else { Err(Failed::Unauthenticated) };
+                }
+                Err(ApiError::Refused(ErrorType::Unauthenticated)) => {
+                    // Another window may have used it just before, and be about to keep the next one.
+                    refused = Some(token);
+                    self.platform.sleep(OTHER_WINDOW_MS).await;
+                }
+                Err(ApiError::Refused(_)) => {
+                    self.platform.keep_refresh_token(None);
+                    break;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.access.borrow_mut().take();
+        Err(Failed::Unauthenticated)
+    }
+
+    fn keep(&self, answer: TokenAnswer) {
+        self.platform.keep_refresh_token(Some(&answer.refresh_token));
+        *self.access.borrow_mut() = Some(answer.access_token);
+        *self.profile.borrow_mut() = Some(answer.user);
+    }
+
+    fn access(&self) -> Option<String> {
+        self.access.borrow().clone()
+    }
+
+    fn access_or_fail(&self) -> Result<String, ApiError> {
+        // The engine answers this with a refresh, which is how a kept session goes on.
+        self.access().ok_or(ApiError::Refused(ErrorType::Unauthenticated))
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<(T, Meta), ApiError> {
+        self.exchange(Method::Get, path, Some(self.access_or_fail()?), None).await
+    }
+
+    async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        bearer: Option<String>,
+        body: &impl Serialize,
+    ) -> Result<(T, Meta), ApiError> {
+        let body = serde_json::to_string(body).map_err(|_| ApiError::Unexpected(0))?;
+        self.exchange(Method::Post, path, bearer, Some(body)).await
+    }
+
+    async fn exchange<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        bearer: Option<String>,
+        body: Option<String>,
+    ) -> Result<(T, Meta), ApiError> {
+        let reply = self.platform.call(Call { method, path: path.into(), bearer, body }).await?;
+        understand(&reply)
+    }
+}
+
+fn understand<T: DeserializeOwned>(reply: &Reply) -> Result<(T, Meta), ApiError> {
+    if (200..300).contains(&reply.status) {
+        let success: Success<T> =
+            serde_json::from_str(&reply.body).map_err(|_| ApiError::Unexpected(reply.status))?;
+        return Ok((success.data, success.meta));
+    }
+    let error = serde_json::from_str::<Failure>(&reply.body).map(|failure| failure.error.error_type);
+    match (error, reply.status) {
+        // Too often, or not just now: the same again may go well.
+        (_, 429 | 500..) => Err(ApiError::Unreachable { retry_after_ms: reply.retry_after_ms }),
+        (Ok(error), _) => Err(ApiError::Refused(error)),
+        (Err(_), 401) => Err(ApiError::Refused(ErrorType::Unauthenticated)),
+        (Err(_), status) => Err(ApiError::Unexpected(status)),
+    }
+}

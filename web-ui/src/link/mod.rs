@@ -1,0 +1,182 @@
+//! The link between the page and the sync engine: starts and ends the loop, passes on what the person does,
+//! and puts what the engine knows into the page's state.
+
+pub mod browser;
+pub mod notify;
+
+use crate::state::PageState;
+use futures_channel::mpsc;
+use hongyan_client::api::{Api, ApiError};
+use hongyan_client::engine::request::Input;
+use hongyan_client::engine::{Engine, Setup, State as Connection};
+use hongyan_client::mirror::Memory;
+use hongyan_client::platform::Browser;
+use hongyan_client::run::{News, run};
+use hongyan_wire::account::{DeviceInfo, DeviceType};
+use hongyan_wire::{ChannelId, DeviceId};
+use leptos::prelude::*;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use wasm_bindgen_futures::spawn_local;
+
+/// What the person has done and the loop has not taken in yet.
+const INPUTS: usize = 256;
+/// Messages held by the page.
+const WINDOW: usize = 1_000;
+const PAGE: u32 = 50;
+/// Not more often than this, when messages name channels that are not known here.
+const CHANNELS_PAUSE_MS: i64 = 10_000;
+
+/// A handle on the one link of the page.
+#[derive(Clone, Copy)]
+pub struct Link(StoredValue<Rc<Inner>, LocalStorage>);
+
+struct Inner {
+    state: PageState,
+    api: Api<Browser>,
+    inputs: RefCell<Option<mpsc::Sender<Input>>>,
+    /// The person has asked to be signed out.
+    leaving: Cell<bool>,
+    channels_asked: Cell<i64>,
+}
+
+impl Link {
+    pub fn new(state: PageState) -> Option<Self> {
+        let inner = Inner {
+            state,
+            api: Api::new(Browser::new()?),
+            inputs: RefCell::new(None),
+            leaving: Cell::new(false),
+            channels_asked: Cell::new(0),
+        };
+        Some(Self(StoredValue::new_local(Rc::new(inner))))
+    }
+
+    fn inner(self) -> Rc<Inner> {
+        self.0.get_value()
+    }
+
+    /// Goes on with the session that this browser has, if it has one.
+    pub fn resume(self) {
+        let inner = self.inner();
+        if inner.api.has_session() {
+            inner.start();
+        }
+    }
+
+    pub async fn sign_in(self, username: &str, password: &str) -> Result<(), ApiError> {
+        let inner = self.inner();
+        // The session is shared by all windows of this browser; each window names itself to the socket. So
+        // a window hears of what another one does, and none replaces another.
+        let device = DeviceInfo { id: None, name: browser::device_name(), device_type: DeviceType::Web };
+        inner.api.login(username, password, device).await?;
+        inner.start();
+        Ok(())
+    }
+
+    pub fn sign_out(self) {
+        let inner = self.inner();
+        inner.leaving.set(true);
+        spawn_local(async move {
+            inner.api.logout().await;
+            inner.tell(Input::Stop);
+        });
+    }
+
+    /// Passes on what the person or the browser does. Where nobody is signed in, nobody needs to know.
+    pub fn tell(self, input: Input) {
+        self.inner().tell(input);
+    }
+}
+
+impl Inner {
+    fn tell(&self, input: Input) {
+        if let Some(inputs) = self.inputs.borrow_mut().as_mut() {
+            // Full only if the loop hangs; then one more click is no use either.
+            let _ = inputs.try_send(input);
+        }
+    }
+
+    fn start(self: &Rc<Self>) {
+        let (sender, inputs) = mpsc::channel(INPUTS);
+        *self.inputs.borrow_mut() = Some(sender);
+        self.leaving.set(false);
+        self.state.signed_in.set(true);
+        self.state.connection.set(Connection::Connecting);
+        let this = self.clone();
+        spawn_local(async move { this.follow(inputs).await });
+    }
+
+    /// Runs the loop until nobody is signed in any more.
+    async fn follow(self: Rc<Self>, inputs: mpsc::Receiver<Input>) {
+        let browser = self.api.platform();
+        let name = browser.window_name().await;
+        let Ok(device_id) = DeviceId::new(&name) else { return self.state.forget() };
+        let engine = Engine::new(Setup {
+            device_id,
+            device_type: DeviceType::Web,
+            device_name: browser::device_name(),
+            window: WINDOW,
+            page: PAGE,
+            seed: browser.random(),
+        });
+        let watching = self.clone();
+        run(&self.api, engine, Memory::default(), inputs, move |engine, news| watching.watch(engine, news))
+            .await;
+
+        *self.inputs.borrow_mut() = None;
+        self.state.forget();
+        // Another person has signed in, in another window of this browser: now it is their inbox.
+        if !self.leaving.get() && self.api.has_session() {
+            self.start();
+        }
+    }
+
+    fn watch(self: &Rc<Self>, engine: &Engine, news: News) {
+        match news {
+            News::Changed(changed) => {
+                self.state.update(engine, changed);
+                if changed.connection && engine.state() == Connection::Online {
+                    self.state.profile.set(self.api.profile());
+                    self.fetch_channels();
+                } else if changed.inbox && self.names_unknown_channel() {
+                    self.fetch_channels();
+                }
+            }
+            News::Notify(message) => notify::show(&message),
+            News::NotKept(reason) => leptos::logging::warn!("not kept: {reason}"),
+        }
+    }
+
+    fn names_unknown_channel(&self) -> bool {
+        let state = self.state;
+        state.channels.with_untracked(|channels| {
+            let known = |id: &ChannelId| channels.iter().any(|channel| channel.id == *id);
+            state.messages.with_untracked(|messages| {
+                messages.iter().filter_map(|shown| shown.message.channel_id.as_ref()).any(|id| !known(id))
+            })
+        })
+    }
+
+    fn fetch_channels(self: &Rc<Self>) {
+        let now = js_sys::Date::now() as i64;
+        if now - self.channels_asked.get() < CHANNELS_PAUSE_MS {
+            return;
+        }
+        self.channels_asked.set(now);
+        let this = self.clone();
+        spawn_local(async move {
+            // Without the list, channels are called by their ids.
+            if let Ok(list) = this.api.channels().await
+                && this.inputs.borrow().is_some()
+            {
+                this.state.channels.set(list.channels);
+            }
+        });
+    }
+}
+
+/// The link of the page that a part is in.
+pub fn link() -> Link {
+    expect_context::<Link>()
+}

@@ -1,0 +1,4 @@
+//! The two pages.
+
+pub mod inbox;
+pub mod sign_in;

@@ -1,0 +1,83 @@
+//! The list of messages, newest first; what to see when there are none, and how to get older ones.
+
+use crate::link::link;
+use crate::parts::item::Item;
+use crate::state::{Filter, page};
+use hongyan_client::engine::Older;
+use hongyan_client::engine::request::Input;
+use leptos::prelude::*;
+use std::collections::HashSet;
+
+#[component]
+pub fn List() -> impl IntoView {
+    let state = page();
+    let listed = Memo::new(move |_| state.listed());
+    let is_empty = Memo::new(move |_| listed.with(Vec::is_empty));
+    let unread = Memo::new(move |_| {
+        state.messages.with(|messages| {
+            let unread = messages.iter().filter(|shown| !shown.is_read);
+            unread.map(|shown| shown.message.id.clone()).collect::<HashSet<_>>()
+        })
+    });
+    view! {
+        <section class="list" aria-label=move || state.words().inbox>
+            <ul data-testid="message-list" aria-busy=move || (!state.loaded.get()).to_string()>
+                <For each=move || listed.get() key=|shown| shown.message.id.clone() let(shown)>
+                    <Item message=shown.message unread />
+                </For>
+            </ul>
+            <Show when=move || is_empty.get()>
+                <Empty />
+            </Show>
+            <OlderMessages is_empty />
+        </section>
+    }
+}
+
+#[component]
+fn Empty() -> impl IntoView {
+    let state = page();
+    let told = move || {
+        let words = state.words();
+        match (state.loaded.get(), state.filter.get()) {
+            (false, _) => (words.loading, ""),
+            (true, Filter::All) => (words.empty_inbox, words.empty_inbox_lead),
+            (true, Filter::Unread) => (words.empty_unread, ""),
+            (true, Filter::Channel(_)) => (words.empty_channel, ""),
+        }
+    };
+    view! {
+        <div class="empty" data-testid="empty">
+            <p>{move || told().0}</p>
+            <p class="lead">{move || told().1}</p>
+        </div>
+    }
+}
+
+#[component]
+fn OlderMessages(is_empty: Memo<bool>) -> impl IntoView {
+    let (state, link) = (page(), link());
+    let can_load = move || matches!(state.older.get(), Older::Some | Older::Loading);
+    let told = move || match state.older.get() {
+        Older::None if is_empty.get() => "",
+        Older::None => state.words().no_older,
+        Older::Full => state.words().window_full,
+        Older::Some => state.words().load_older,
+        Older::Loading => state.words().loading,
+    };
+    view! {
+        <div class="older" data-testid="older">
+            <Show when=can_load fallback=move || view! { <p class="lead">{told}</p> }>
+                <button
+                    class="quiet"
+                    type="button"
+                    data-testid="load-older"
+                    disabled=move || state.older.get() == Older::Loading
+                    on:click=move |_| link.tell(Input::LoadOlder)
+                >
+                    {told}
+                </button>
+            </Show>
+        </div>
+    }
+}

@@ -1,0 +1,151 @@
+//! What the page shows, as signals. The link writes what comes from the engine; parts only read that, and
+//! write what belongs to the page alone: filter, open message, language.
+
+use crate::words::{Language, Words};
+use hongyan_client::engine::request::Changed;
+use hongyan_client::engine::{Engine, Older, Shown, State as Connection};
+use hongyan_wire::account::Profile;
+use hongyan_wire::api::UnreadCount;
+use hongyan_wire::channel::Channel;
+use hongyan_wire::{ChannelId, MessageId};
+use leptos::prelude::*;
+use std::collections::BTreeMap;
+
+/// Which messages are listed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Filter {
+    #[default]
+    All,
+    Unread,
+    Channel(ChannelId),
+}
+
+/// Everything that the page shows. Copied freely: it is only handles.
+#[derive(Clone, Copy)]
+pub struct PageState {
+    pub language: RwSignal<Language>,
+    pub profile: RwSignal<Option<Profile>>,
+    pub signed_in: RwSignal<bool>,
+    pub connection: RwSignal<Connection>,
+    /// Newest first.
+    pub messages: RwSignal<Vec<Shown>>,
+    pub loaded: RwSignal<bool>,
+    pub older: RwSignal<Older>,
+    pub unread: RwSignal<UnreadCount>,
+    pub unconfirmed: RwSignal<usize>,
+    pub channels: RwSignal<Vec<Channel>>,
+    pub filter: RwSignal<Filter>,
+    pub open: RwSignal<Option<MessageId>>,
+    /// Milliseconds since 1970, once a second.
+    pub clock: RwSignal<i64>,
+    /// What to add to our clock to have the server's.
+    pub clock_offset: RwSignal<i64>,
+}
+
+impl PageState {
+    pub fn new(now: i64) -> Self {
+        Self {
+            language: RwSignal::new(Language::preferred()),
+            profile: RwSignal::new(None),
+            signed_in: RwSignal::new(false),
+            connection: RwSignal::new(Connection::SignedOut),
+            messages: RwSignal::default(),
+            loaded: RwSignal::new(false),
+            older: RwSignal::new(Older::None),
+            unread: RwSignal::default(),
+            unconfirmed: RwSignal::new(0),
+            channels: RwSignal::default(),
+            filter: RwSignal::default(),
+            open: RwSignal::new(None),
+            clock: RwSignal::new(now),
+            clock_offset: RwSignal::new(0),
+        }
+    }
+
+    /// The words of the chosen language; follows it.
+    pub fn words(self) -> &'static Words {
+        self.language.get().words()
+    }
+
+    /// Takes over what has changed in the engine.
+    pub fn update(self, engine: &Engine, changed: Changed) {
+        if changed.connection {
+            set_if_new(self.connection, engine.state());
+            set_if_new(self.loaded, engine.is_loaded());
+            let now = hongyan_wire::Timestamp::from_millis(self.clock.get_untracked());
+            set_if_new(self.clock_offset, engine.server_time(now).millis() - now.millis());
+        }
+        if changed.inbox {
+            set_if_new(self.messages, engine.messages());
+            set_if_new(self.older, engine.older());
+            set_if_new(self.unread, engine.unread());
+            set_if_new(self.unconfirmed, engine.unconfirmed());
+            set_if_new(self.loaded, engine.is_loaded());
+        }
+    }
+
+    /// Nobody is signed in any more: nothing of theirs stays.
+    pub fn forget(self) {
+        self.signed_in.set(false);
+        self.profile.set(None);
+        self.connection.set(Connection::SignedOut);
+        self.messages.set(Vec::new());
+        self.loaded.set(false);
+        self.older.set(Older::None);
+        self.unread.set(UnreadCount::default());
+        self.unconfirmed.set(0);
+        self.channels.set(Vec::new());
+        self.filter.set(Filter::All);
+    }
+
+    /// The messages that the filter lets through. The open one stays where it is though it is read by now.
+    pub fn listed(self) -> Vec<Shown> {
+        let open = self.open.get();
+        let passes = |filter: &Filter, shown: &Shown| match filter {
+            Filter::All => true,
+            Filter::Unread => !shown.is_read || open.as_ref() == Some(&shown.message.id),
+            Filter::Channel(channel) => shown.message.channel_id.as_ref() == Some(channel),
+        };
+        let filter = self.filter.get();
+        self.messages
+            .with(|messages| messages.iter().filter(|shown| passes(&filter, shown)).cloned().collect())
+    }
+
+    /// The channels to choose from, by name: one's own, and those that messages name besides.
+    pub fn named_channels(self) -> Vec<(ChannelId, String)> {
+        let mut named: BTreeMap<ChannelId, String> = self.messages.with(|messages| {
+            let ids = messages.iter().filter_map(|shown| shown.message.channel_id.clone());
+            ids.map(|id| (id.clone(), id.to_string())).collect()
+        });
+        self.channels.with(|channels| {
+            named.extend(channels.iter().map(|channel| (channel.id.clone(), channel.name.clone())));
+        });
+        let mut named: Vec<_> = named.into_iter().collect();
+        named.sort_by(|(_, one), (_, other)| one.cmp(other));
+        named
+    }
+
+    pub fn channel_name(self, id: &ChannelId) -> String {
+        self.channels.with(|channels| {
+            let found = channels.iter().find(|channel| channel.id == *id);
+            found.map_or_else(|| id.to_string(), |channel| channel.name.clone())
+        })
+    }
+
+    /// The message that is open, if it is here.
+    pub fn opened(self) -> Option<Shown> {
+        let open = self.open.get()?;
+        self.messages.with(|messages| messages.iter().find(|shown| shown.message.id == open).cloned())
+    }
+}
+
+fn set_if_new<T: PartialEq + Send + Sync + 'static>(signal: RwSignal<T>, value: T) {
+    if signal.with_untracked(|before| *before != value) {
+        signal.set(value);
+    }
+}
+
+/// The state of the page that a part is in.
+pub fn page() -> PageState {
+    expect_context::<PageState>()
+}
