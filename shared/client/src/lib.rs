@@ -6,6 +6,7 @@
 
 pub mod api;
 pub mod engine;
+pub mod links;
 pub mod mirror;
 pub mod platform;
 pub mod run;

@@ -3,6 +3,8 @@
 //! What always holds: the writes of one call are kept together or not at all; so a message is never kept
 //! without the cursor that covers it going with it or staying behind it.
 
+pub mod contract;
+
 use crate::engine::counts::Counts;
 use crate::engine::pending::Wish;
 use hongyan_wire::message::Message;
@@ -95,5 +97,15 @@ impl Mirror for Memory {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Memory, contract};
+
+    #[test]
+    fn memory_keeps_the_contract() {
+        contract::check(Memory::default(), |memory| memory);
     }
 }
