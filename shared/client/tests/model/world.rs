@@ -106,7 +106,7 @@ pub fn action() -> impl Strategy<Value = Action> {
         2 => (device(), any::<usize>()).prop_map(|(device, nth)| Action::RepeatFrame { device, nth }),
         2 => (device(), prop_oneof![Just(1006), Just(close::RESTART), Just(close::POLICY)])
             .prop_map(|(device, code)| Action::Disconnect { device, code }),
-        1 => device().prop_map(|device| Action::Lag { device }),
+        3 => device().prop_map(|device| Action::Lag { device }),
         1 => device().prop_map(|device| Action::ExpireToken { device }),
         1 => device().prop_map(|device| Action::Reopen { device }),
         1 => Just(Action::RestartServer),
@@ -348,6 +348,10 @@ impl World {
         let answers = &mut self.devices[device].answers;
         if !answers.is_empty() {
             let (id, answer) = answers.remove(nth % answers.len());
+            if matches!(&answer, Ok(Answer::Sync(sync)) if sync.reset) {
+                // A new beginning: what was known is forgotten, and so is what was announced.
+                self.devices[device].announced.clear();
+            }
             self.tell(device, Input::Answer(id, answer));
         }
     }
@@ -395,10 +399,6 @@ impl World {
                 let twice =
                     at.requests.iter().any(|(_, other)| *other == request && request == Request::Refresh);
                 assert!(!twice, "tokens are refreshed once at a time");
-                if matches!(request, Request::Page { page: 1, .. }) {
-                    // A new beginning: what was known is forgotten, and so is what was announced.
-                    at.announced.clear();
-                }
                 at.requests.push((id, request));
                 assert!(at.requests.len() < 20, "requests are bounded");
             }
