@@ -83,17 +83,18 @@ impl<P: Platform> Api<P> {
         Ok(())
     }
 
-    /// Ends the session. Also when the server cannot be told: then its tokens are at least forgotten here.
-    pub async fn logout(&self) {
+    /// Forgets the session here, at once; what is left to do is to tell the server.
+    pub fn leave(&self) -> impl Future<Output = ()> + '_ {
         let access = self.access.borrow_mut().take();
         self.profile.borrow_mut().take();
         self.platform.keep_refresh_token(None);
-        if let Some(access) = access {
-            let path = "/api/v3/auth/logout".to_owned();
-            let _ = self
-                .platform
-                .call(Call { method: Method::Post, path, bearer: Some(access), body: None })
-                .await;
+        async move {
+            if let Some(access) = access {
+                let path = "/api/v3/auth/logout".to_owned();
+                let call = Call { method: Method::Post, path, bearer: Some(access), body: None };
+                // Untold, the session ends by itself; its tokens are gone.
+                let _ = self.platform.call(call).await;
+            }
         }
     }
 

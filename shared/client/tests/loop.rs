@@ -1,4 +1,5 @@
 //! The loop and the calls, against a server of the test's own: real JSON, a real order of things, no real time.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends by panicking")]
 
 #[path = "model/far.rs"]
 mod far;

@@ -78,8 +78,9 @@ impl Link {
         let inner = self.inner();
         inner.leaving.set(true);
         spawn_local(async move {
-            inner.api.logout().await;
+            let told = inner.api.leave();
             inner.tell(Input::Stop);
+            told.await;
         });
     }
 
@@ -126,6 +127,7 @@ impl Inner {
 
         *self.inputs.borrow_mut() = None;
         self.state.forget();
+        browser::open(None);
         // Another person has signed in, in another window of this browser: now it is their inbox.
         if !self.leaving.get() && self.api.has_session() {
             self.start();
