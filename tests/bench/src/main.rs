@@ -72,7 +72,6 @@ fn run(arguments: Arguments) -> Result<()> {
         for workload in Workload::chosen(&arguments.workloads) {
             workload.measure(&setting, &mut report).await?;
         }
-        report.end();
-        Ok(())
+        report.end()
     })
 }

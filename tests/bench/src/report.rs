@@ -1,7 +1,9 @@
 //! The figures, one line each.
 
 use crate::series::Series;
+use anyhow::Result;
 use std::fmt;
+use std::io::Write;
 
 /// What the ratio of ours to the yardstick should be.
 #[derive(Debug, Clone, Copy)]
@@ -48,41 +50,42 @@ impl Report {
         ours: &Series,
         yardstick: &Series,
         bound: impl Into<Option<Bound>>,
-    ) {
+    ) -> Result<()> {
         let (ours, yardstick) = (ours.median(), yardstick.median());
         let ratio = ours / yardstick;
         let verdict = bound.into().map_or(String::new(), |bound| {
             let holds = self.count(bound.holds(ratio));
             format!("  wanted {bound}  {holds}")
         });
-        println!(
-            "{name:<52} ours {:>9}  yardstick {:>9}  {unit:<24} ratio {ratio:.2}{verdict}",
-            Number(ours),
-            Number(yardstick)
-        );
+        let (ours, yardstick) = (Number(ours), Number(yardstick));
+        line(format_args!(
+            "{name:<54} ours {ours:>9}  yardstick {yardstick:>9}  {unit:<23}  ratio {ratio:.2}{verdict}"
+        ))
     }
 
     /// Something that must be so.
-    pub fn check(&mut self, name: &str, what: &str, holds: bool) {
+    pub fn check(&mut self, name: &str, what: &str, holds: bool) -> Result<()> {
         let verdict = self.count(holds);
-        println!("{name:<52} {what}  {verdict}");
+        line(format_args!("{name:<54} {what}  {verdict}"))
     }
 
     /// A figure without a yardstick.
-    pub fn note(&mut self, name: &str, unit: &str, value: f64) {
-        println!("{name:<52} ours {:>9}  {unit}", Number(value));
+    pub fn note(&mut self, name: &str, unit: &str, value: f64) -> Result<()> {
+        let value = Number(value);
+        line(format_args!("{name:<54} ours {value:>9}  {unit}"))
     }
 
     /// Something worth knowing.
-    pub fn say(&mut self, name: &str, what: &str) {
-        println!("{name:<52} {what}");
+    pub fn say(&mut self, name: &str, what: &str) -> Result<()> {
+        line(format_args!("{name:<54} {what}"))
     }
 
-    pub fn end(&self) {
-        println!("{} of {} bounds hold", self.held, self.bounds);
+    pub fn end(&self) -> Result<()> {
+        line(format_args!("{} of {} bounds hold", self.held, self.bounds))?;
         if self.quick {
-            println!("these sizes only show that everything runs; leave out --quick to measure");
+            line(format_args!("these sizes only show that everything runs; leave out --quick to measure"))?;
         }
+        Ok(())
     }
 
     fn count(&mut self, holds: bool) -> &'static str {
@@ -90,6 +93,11 @@ impl Report {
         self.held += usize::from(holds);
         if holds { "holds" } else { "MISSED" }
     }
+}
+
+/// Whoever reads may have gone: that is an error, not a panic.
+fn line(text: fmt::Arguments<'_>) -> Result<()> {
+    Ok(writeln!(std::io::stdout().lock(), "{text}")?)
 }
 
 /// A number with as many digits as say something.

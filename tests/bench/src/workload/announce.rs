@@ -30,7 +30,7 @@ pub async fn measure(setting: &Setting, report: &mut Report) -> Result<()> {
         one.add_cost(sends, spent);
     }
     let name = format!("announce: to {users} users, beside 1");
-    report.compare(&name, "cpu us a send", &all, &one, Bound::AtMost(1.5));
+    report.compare(&name, "cpu us a send", &all, &one, Bound::AtMost(1.5))?;
     walk(setting, report).await
 }
 
@@ -52,7 +52,7 @@ async fn walk(setting: &Setting, report: &mut Report) -> Result<()> {
             let ((), spent) = server.process.cost(work).await?;
             costs.add_cost(users, spent);
         }
-        report.note(name, "cpu us a user", costs.median());
+        report.note(name, "cpu us a user", costs.median())?;
     }
     Ok(())
 }

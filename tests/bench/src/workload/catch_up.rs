@@ -44,14 +44,14 @@ pub async fn measure(setting: &Setting, report: &mut Report) -> Result<()> {
     let caught_up = rooms.inboxes(&users, 1)?;
     let (ours, both, one) = turns.take(&caught_up).await?;
     let bound = Bound::AtMost(1.5);
-    report.compare("catch-up: 100 messages, log in memory", "cpu us an inbox", &ours, &both, bound);
+    report.compare("catch-up: 100 messages, log in memory", "cpu us an inbox", &ours, &both, bound)?;
     report.compare(
         "catch-up: the same, yardstick without read_status.db",
         "cpu us an inbox",
         &ours,
         &one,
         None,
-    );
+    )?;
 
     // As after a restart: every record is read from the disk.
     drop(caught_up);
@@ -59,7 +59,7 @@ pub async fn measure(setting: &Setting, report: &mut Report) -> Result<()> {
     let rooms = Rooms::open(&system)?;
     let caught_up = rooms.inboxes(&users, 1)?;
     let (ours, both, _) = turns.take(&caught_up).await?;
-    report.compare("catch-up: 100 messages, log on disk", "cpu us an inbox", &ours, &both, bound);
+    report.compare("catch-up: 100 messages, log on disk", "cpu us an inbox", &ours, &both, bound)?;
     Ok(())
 }
 
@@ -80,11 +80,14 @@ impl Turns<'_> {
         for _ in 0..self.rounds {
             let people = self.next..self.next + self.inboxes;
             self.next = people.end;
+            // Nobody flushes what another has written.
+            rustix::fs::sync();
             let before = spent()?;
             catch_up(caught_up, people.clone()).await?;
             ours.add_cost(self.inboxes, spent()?.saturating_sub(before));
             ensure!(self.users.join(name(people.start)).join("messages.db").exists(), "no inbox was made");
             for (series, with_status) in [(&mut both, true), (&mut one, false)] {
+                rustix::fs::sync();
                 let before = spent()?;
                 for number in people.clone() {
                     let folder = self.raw.join(format!("{number}-{with_status}"));

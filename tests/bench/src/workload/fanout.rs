@@ -48,8 +48,14 @@ pub async fn measure(setting: &Setting, report: &mut Report) -> Result<()> {
             }
         }
         let [ours, tasks, single] = rates;
-        report.compare(&name, "deliveries a cpu second", &ours, &tasks, Bound::AtLeast(1.2));
-        report.compare(&format!("{name}, beside one loop"), "deliveries a cpu second", &ours, &single, None);
+        report.compare(&name, "deliveries a cpu second", &ours, &tasks, Bound::AtLeast(1.2))?;
+        report.compare(
+            &format!("{name}, beside one loop"),
+            "deliveries a cpu second",
+            &ours,
+            &single,
+            None,
+        )?;
     }
     Ok(())
 }

@@ -24,7 +24,7 @@ pub async fn measure(setting: &Setting, report: &mut Report) -> Result<()> {
         report.say(
             "memory: sockets",
             &format!("{most}, as many as this limit of open files and these sizes allow"),
-        );
+        )?;
     }
     let steps = [most / 5, most * 3 / 5, most];
     let limit = (most + 100).to_string();
@@ -62,15 +62,15 @@ pub async fn measure(setting: &Setting, report: &mut Report) -> Result<()> {
     };
     let [few, half, all] = steps;
     let name = format!("memory: an idle socket, {few} to {all}");
-    report.compare(&name, "bytes resident", &each(&ours, 0, 2), &each(&bare, 0, 2), Bound::AtMost(1.0));
+    report.compare(&name, "bytes resident", &each(&ours, 0, 2), &each(&bare, 0, 2), Bound::AtMost(1.0))?;
     let (first, second) = (each(&ours, 0, 1), each(&ours, 1, 2));
     let name = format!("memory: {half} to {all}, beside {few} to {half}");
-    report.compare(&name, "bytes resident", &second, &first, Bound::AtMost(FLAT));
+    report.compare(&name, "bytes resident", &second, &first, Bound::AtMost(FLAT))?;
     report.note(
         &format!("memory: the server with {few} sockets"),
         "MiB resident",
         ours[0] as f64 / 1_048_576.0,
-    );
+    )?;
     handles(setting, report).await
 }
 
@@ -88,7 +88,7 @@ async fn handles(setting: &Setting, report: &mut Report) -> Result<()> {
         resident.push(settled(&server.process).await?);
     }
     let each = (resident[1].saturating_sub(resident[0])) as f64 / (count - count / 2) as f64;
-    report.note("memory: an open inbox", "bytes resident", each);
+    report.note("memory: an open inbox", "bytes resident", each)?;
     Ok(())
 }
 

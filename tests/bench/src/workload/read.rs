@@ -50,7 +50,7 @@ pub async fn measure(setting: &Setting, report: &mut Report) -> Result<()> {
             turn(&server.process, &mut ours, &requests, reads, &mut listed).await?;
             turn(&yardstick, &mut bare, &requests, reads, &mut queried).await?;
         }
-        report.compare(&name, "cpu us a request", &listed, &queried, Bound::AtMost(2.0));
+        report.compare(&name, "cpu us a request", &listed, &queried, Bound::AtMost(2.0))?;
     }
     Ok(())
 }

@@ -38,8 +38,8 @@ pub async fn measure(setting: &Setting, report: &mut Report) -> Result<()> {
         let ((), spent) = yardstick.cost(bare.load(&requests, sends)).await?;
         appended.add_rate(sends, spent);
     }
-    report.compare("send: durable, 64 in flight", "a cpu second", &sent, &appended, Bound::AtLeast(0.5));
-    report.say("send: a record in the log", &format!("{bytes} bytes, as many for the yardstick"));
+    report.compare("send: durable, 64 in flight", "a cpu second", &sent, &appended, Bound::AtLeast(0.5))?;
+    report.say("send: a record in the log", &format!("{bytes} bytes, as many for the yardstick"))?;
     Ok(())
 }
 

@@ -11,6 +11,7 @@ pub use query::{COUNT_ANSWER, LIST_ANSWER};
 use crate::process::Process;
 use anyhow::{Context, Result};
 use clap::Subcommand;
+use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::Command;
@@ -85,8 +86,8 @@ async fn listen() -> Result<TcpListener> {
 /// Says where it listens.
 fn announce(listeners: &[&TcpListener]) -> Result<()> {
     let addresses = listeners.iter().map(|listener| Ok(listener.local_addr()?.to_string()));
-    println!("ready {}", addresses.collect::<Result<Vec<_>>>()?.join(" "));
-    Ok(())
+    let addresses = addresses.collect::<Result<Vec<_>>>()?.join(" ");
+    Ok(writeln!(std::io::stdout().lock(), "ready {addresses}")?)
 }
 
 /// Standard input ends with the process that started this one.
