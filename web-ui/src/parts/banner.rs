@@ -42,7 +42,7 @@ pub fn Banner() -> impl IntoView {
         _ => None,
     });
     let button = move || match connection.get() {
-        State::Offline { .. } => Some(state.words().retry_now),
+        State::Offline { .. } | State::Restarting { .. } => Some(state.words().retry_now),
         State::Replaced => Some(state.words().use_here),
         _ => None,
     };
