@@ -52,6 +52,8 @@ pub struct Running {
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
     hub: Arc<Hub>,
+    limits: Arc<Limits>,
+    inboxes: Arc<Inboxes>,
     log: Arc<Local>,
     directory: Arc<Directory>,
     follower: JoinHandle<()>,
@@ -124,7 +126,7 @@ pub async fn start(config: Config, gateways: Gateways) -> Result<Running> {
             hub: hub.clone(),
             journal: journal.clone(),
             sockets,
-            limits,
+            limits: limits.clone(),
             origins: crate::http::Origins::new(&config),
             body_max: body_max(&config),
         };
@@ -136,9 +138,24 @@ pub async fn start(config: Config, gateways: Gateways) -> Result<Running> {
             AdminGateway { auth, administration, directory: directory.clone(), journal: journal.clone() };
         tasks.spawn(serve::run(listener, gateway.router(), stopping.clone(), config.sockets_max));
     }
-    tasks.spawn(Walker::new(inboxes, config.walk_interval, config.log_retention).run(stopping.clone()));
+    tasks.spawn(
+        Walker::new(inboxes.clone(), config.walk_interval, config.log_retention).run(stopping.clone()),
+    );
     tasks.spawn(beat(hub.clone(), config.ping_interval, stopping));
-    Ok(Running { user, admin, bootstrapped, stop, tasks, hub, log, directory, follower, _storage: storage })
+    Ok(Running {
+        user,
+        admin,
+        bootstrapped,
+        stop,
+        tasks,
+        hub,
+        limits,
+        inboxes,
+        log,
+        directory,
+        follower,
+        _storage: storage,
+    })
 }
 
 impl Running {
@@ -153,8 +170,12 @@ impl Running {
         }
         // Those who came in while the others were being asked.
         self.hub.restart();
-        let Self { log, directory, follower, .. } = self;
+        if tokio::time::timeout(STOP_PATIENCE, self.limits.emptied()).await.is_err() {
+            tracing::warn!("some sockets were cut off");
+        }
+        let Self { log, directory, follower, inboxes, .. } = self;
         let closed = tokio::task::spawn_blocking(move || {
+            inboxes.write_devices();
             log.close();
             // Its end of the log is closed: it follows to the end and ends.
             if follower.join().is_err() {

@@ -65,6 +65,10 @@ fn main() -> ExitCode {
 async fn serve(config: Config, gateways: Gateways) -> ExitCode {
     let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
     let (Ok(mut terminate), Ok(mut interrupt)) = signals else { return refuse("signals cannot be received") };
+    // Where files may not grow beyond a limit, a write is to fail like one on a full disk and not to end
+    // the process: whoever receives the signal is not ended by it.
+    let limit = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
+    let Ok(_full) = signal(limit) else { return refuse("signals cannot be received") };
     let running = match start(config, gateways).await {
         Ok(running) => running,
         Err(error) => return refuse(&format!("{error:#}")),

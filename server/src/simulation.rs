@@ -504,7 +504,7 @@ impl World {
             let counted = unread.by_channel.get(&channel).copied().unwrap_or(0);
             assert_eq!(counted, unread_of(Some(&channel)), "unread of {user} in {channel}");
         }
-        assert_eq!(inboxes.unread(user).await.unwrap().total, unread.total, "from memory");
+        assert_eq!(inboxes.tip(user).await.unwrap().unread.total, unread.total, "from memory");
         let synced: Vec<_> = changes
             .iter()
             .filter_map(|change| match change {

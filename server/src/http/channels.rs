@@ -22,7 +22,7 @@ use hongyan_wire::error::Failure;
     ),
 )]
 pub async fn list(State(gateway): State<UserGateway>, caller: UserCaller) -> Result<Answer<ChannelList>> {
-    let unread = gateway.inboxes.unread(caller.id()).await?;
+    let unread = gateway.inboxes.tip(caller.id()).await?.unread;
     let mut channels = Vec::new();
     for key in caller.person.groups().filter(|key| key.kind == GroupKind::Channel) {
         let Some(channel) = gateway.directory.group(key)?.and_then(|group| group.to_channel()) else {

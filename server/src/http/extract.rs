@@ -133,6 +133,17 @@ fn is_json(headers: &HeaderMap) -> bool {
 
 /// Reads JSON; only when that fails it is read again to find out where.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    // Every body of ours is an object; serde would take a list of the fields in order for one.
+    if bytes.trim_ascii_start().starts_with(b"[")
+        && serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok()
+    {
+        let (field, reason) = ("body", "invalid type: sequence, expected an object");
+        let details = vec![FieldError { field: field.into(), reason: reason.into() }];
+        return Err(Error {
+            details,
+            ..Error::new(ErrorType::MalformedRequest, format!("{field}: {reason}"))
+        });
+    }
     serde_json::from_slice(bytes).map_err(|first| {
         let mut deserializer = serde_json::Deserializer::from_slice(bytes);
         match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {

@@ -100,9 +100,13 @@ pub async fn page(
         Ok((inbox.list(&filter, page, size)?, inbox.seen(), inbox.version()))
     });
     let (list, pos, version) = read.await?;
-    let cursor = Cursor { epoch: gateway.journal.log().epoch(), pos, version };
-    let meta = Meta { cursor: Some(cursor.to_string()), ..Meta::page(page, size, list.total) };
+    let meta = Meta { cursor: Some(cursor(gateway, pos, version)), ..Meta::page(page, size, list.total) };
     Ok(Answer { data: list, meta })
+}
+
+/// The moment of an answer, to go on from.
+fn cursor(gateway: &UserGateway, pos: u64, version: u64) -> String {
+    Cursor { epoch: gateway.journal.log().epoch(), pos, version }.to_string()
 }
 
 impl ListQuery {
@@ -135,7 +139,7 @@ pub async fn get(
 #[utoipa::path(
     get, path = "/api/v3/messages/unread-count", tag = "reading", security(("bearer" = [])),
     responses(
-        (status = 200, description = "The counts", body = Success<UnreadCount>),
+        (status = 200, description = "The counts, and in `meta.cursor` their moment", body = Success<UnreadCount>),
         (status = 401, description = "No or bad credentials", body = Failure),
     ),
 )]
@@ -143,7 +147,9 @@ pub async fn unread_count(
     State(gateway): State<UserGateway>,
     caller: UserCaller,
 ) -> Result<Answer<UnreadCount>> {
-    Ok(Answer::new((*gateway.inboxes.unread(caller.id()).await?).clone()))
+    let tip = gateway.inboxes.tip(caller.id()).await?;
+    let meta = Meta { cursor: Some(cursor(&gateway, tip.seen, tip.version)), ..Meta::default() };
+    Ok(Answer { data: (*tip.unread).clone(), meta })
 }
 
 /// Mark one message read, or take it back.

@@ -4,6 +4,7 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use tokio::sync::Notify;
 
 /// Which limit was met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +24,7 @@ pub struct Limits {
     total: usize,
     per_address: usize,
     taken: Mutex<Taken>,
+    emptied: Notify,
 }
 
 /// A place that is given back when it is dropped.
@@ -33,7 +35,7 @@ pub struct Seat {
 
 impl Limits {
     pub fn new(total: usize, per_address: usize) -> Arc<Self> {
-        Arc::new(Self { total, per_address, taken: Mutex::default() })
+        Arc::new(Self { total, per_address, taken: Mutex::default(), emptied: Notify::new() })
     }
 
     /// Takes a place for one socket.
@@ -51,6 +53,17 @@ impl Limits {
         Ok(Seat { limits: self.clone(), address })
     }
 
+    /// Waits until no socket is open.
+    pub async fn emptied(&self) {
+        loop {
+            let emptied = self.emptied.notified();
+            if self.open() == 0 {
+                return;
+            }
+            emptied.await;
+        }
+    }
+
     /// Sockets open now.
     pub fn open(&self) -> usize {
         self.taken.lock().total
@@ -66,6 +79,9 @@ impl Drop for Seat {
             if *here == 0 {
                 taken.by_address.remove(&self.address);
             }
+        }
+        if taken.total == 0 {
+            self.limits.emptied.notify_waiters();
         }
     }
 }

@@ -170,7 +170,7 @@ impl Inboxes {
     }
 
     /// Where a person stands, from memory; `None` when the inbox must be opened to know.
-    pub async fn tip(&self, user: &UserId) -> Result<Option<Tip>, InboxError> {
+    pub async fn known_tip(&self, user: &UserId) -> Result<Option<Tip>, InboxError> {
         let head = self.journal.caught_up().await?;
         let Some(tip) = self.tips.get(user) else { return Ok(None) };
         if tip.next_expiry.is_some_and(|at| at <= self.clock.now()) {
@@ -183,11 +183,11 @@ impl Inboxes {
         Ok(Some(Tip { seen: head.max(tip.seen), ..tip }))
     }
 
-    /// Unread messages; opens the inbox only when something is new.
-    pub async fn unread(self: &Arc<Self>, user: &UserId) -> Result<Arc<UnreadCount>, InboxError> {
-        match self.tip(user).await? {
-            Some(tip) => Ok(tip.unread),
-            None => self.access(user, |inbox| Ok(Arc::new(inbox.unread()))).await,
+    /// Where a person stands; opens the inbox only when something is new.
+    pub async fn tip(self: &Arc<Self>, user: &UserId) -> Result<Tip, InboxError> {
+        match self.known_tip(user).await? {
+            Some(tip) => Ok(tip),
+            None => self.access(user, |inbox| Ok(Tip::of(inbox))).await,
         }
     }
 

@@ -48,15 +48,19 @@ impl Walker {
                 Err(_) => break,
             }
         }
-        self.inboxes.devices.write(&self.inboxes.folders);
     }
 }
 
 impl Inboxes {
+    /// Writes down where people's devices stand.
+    pub fn write_devices(&self) {
+        self.devices.write(&self.folders);
+    }
+
     /// Brings every inbox up to the log's head, makes that durable, and lets the log go of what is
     /// older than `before`.
     pub fn walk(&self, before: Timestamp, stop: &dyn Fn() -> bool) -> Result<(), InboxError> {
-        self.devices.write(&self.folders);
+        self.write_devices();
         let target = self.directory.applied().min(self.journal.log().head());
         self.catch_all_up(target, stop)?;
         if !stop() {

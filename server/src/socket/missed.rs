@@ -33,7 +33,7 @@ impl Sockets {
             Some(None) => return self.lost(user, given.unwrap_or_default()).await,
             Some(Some(cursor)) => Some(cursor),
         };
-        if let Some(tip) = self.inboxes.tip(user).await? {
+        if let Some(tip) = self.inboxes.known_tip(user).await? {
             let unchanged = asked.is_none_or(|cursor| {
                 (tip.last_message..=tip.seen).contains(&cursor.pos) && cursor.version == tip.version
             });

@@ -26,7 +26,7 @@ pub struct Meta {
     pub size: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total_pages: Option<u64>,
-    /// On lists of messages: the cursor of this moment, to go on from with `sync` or a socket.
+    /// On lists of messages and counts: the cursor of this moment, to go on from with `sync` or a socket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
 }

@@ -1,1 +1,26 @@
+//! What tests drive: the real server as a process of its own, its HTTP and sockets as programs see them,
+//! and a real browser.
+//!
+//! Nothing here waits for time: every wait is for a condition and has a bound after which the test fails.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test that cannot go on fails"
+)]
+
+mod api;
+mod browser;
+mod people;
+mod server;
+mod socket;
+mod wait;
+
+pub use api::{Api, Reply};
+pub use browser::Browser;
+pub use people::{Admin, Person, Sender, signed};
+pub use server::{Exit, Server, Setup};
+pub use socket::{Heard, Socket};
+pub use wait::{PATIENCE, eventually, within};

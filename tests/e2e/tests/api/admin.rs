@@ -1,0 +1,170 @@
+//! The admin gateway.
+
+use hongyan_harness::{Reply, Server, Setup};
+use reqwest::Method;
+use serde_json::{Value, json};
+use std::fmt::Write;
+
+#[tokio::test]
+async fn users_are_made_found_and_never_twice() {
+    let server = Setup::default().start().await;
+    let admin = server.admin().await;
+    admin.role("ops", &[]).await;
+    let full = json!({
+        "id": "user123", "username": "zhang", "name": "张三", "email": "zhang@example.com",
+        "password": "a-good-password", "roles": ["ops"], "department_id": "sales",
+    });
+    let made = admin.post("users", full.clone()).await.data();
+    assert_eq!(
+        (&made["roles"], &made["has_password"], &made["status"]),
+        (&json!(["ops"]), &json!(true), &json!("active"))
+    );
+    assert!(made.get("password").is_none());
+    assert_eq!(admin.post("users", full).await.failure(409, "already_exists"), ["id"]);
+    let same_name = json!({ "username": "ZHANG", "name": "Other" });
+    assert_eq!(admin.post("users", same_name).await.failure(409, "already_exists"), ["username"]);
+    let unnamed = admin.post("users", json!({ "username": "li", "name": "李四" })).await.data();
+    assert!(!unnamed["id"].as_str().unwrap().is_empty());
+    for (body, field) in [
+        (json!({ "username": "a", "name": "A", "id": "../up" }), "id"),
+        (json!({ "username": "a", "name": "A", "id": ".hidden" }), "id"),
+        (json!({ "username": "a b", "name": "A" }), "username"),
+        (json!({ "username": "a", "name": "" }), "name"),
+        (json!({ "username": "a" }), "name"),
+        (json!({ "username": "a", "name": "A", "email": "nowhere" }), "email"),
+        (json!({ "username": "a", "name": "A", "password": "short" }), "password"),
+        (json!({ "username": "a", "name": "A", "roles": ["none"] }), "roles[0]"),
+        (json!({ "username": "a", "name": "A", "admin": true }), "admin"),
+    ] {
+        assert_eq!(
+            admin.post("users", body.clone()).await.failure(422, "validation_failed"),
+            [field],
+            "{body}"
+        );
+    }
+    let found = admin.get("users?q=%E5%BC%A0").await.data();
+    assert_eq!((&found["total"], &found["users"][0]["id"]), (&json!(1), &json!("user123")));
+    assert_eq!(admin.get("users").await.data()["total"], 3);
+    assert_eq!(admin.get("users?size=1&page=3").await.data()["users"].as_array().unwrap().len(), 1);
+    assert_eq!(admin.get("users/user123").await.data()["email"], "zhang@example.com");
+    admin.get("users/nobody").await.failure(404, "not_found");
+}
+
+#[tokio::test]
+async fn a_hundred_thousand_users_come_in_one_request_in_bounded_memory() {
+    const USERS: usize = 100_000;
+    let server = Setup::default().start().await;
+    let admin = server.admin().await;
+    let before = memory(&server, "VmRSS");
+    let mut lines = String::new();
+    for n in 0..USERS {
+        writeln!(lines, "{{\"id\":\"u{n}\",\"username\":\"name{n}\",\"name\":\"User {n}\",\"email\":\"u{n}@example.com\"}}").unwrap();
+    }
+    lines.push_str("{\"username\":\"name7\",\"id\":\"thief\",\"name\":\"T\"}\nnot json\n{\"username\":\"x y\",\"name\":\"X\"}\n");
+    let import = |lines: String| {
+        let request = admin.api.request(Method::POST, "/admin/api/v3/users/import");
+        Reply::of(request.header("content-type", "application/x-ndjson").body(lines))
+    };
+    let answer = import(lines).await.data();
+    assert_eq!((&answer["created"], &answer["updated"]), (&json!(USERS), &json!(0)));
+    let failed: Vec<u64> =
+        answer["failed"].as_array().unwrap().iter().map(|f| f["line"].as_u64().unwrap()).collect();
+    assert_eq!(failed, [100_001, 100_002, 100_003]);
+    let grown = memory(&server, "VmHWM") - before;
+    assert!(grown < 150_000, "it took {grown} kB more");
+    let again =
+        "{\"username\":\"name5\",\"name\":\"New name\"}\n{\"username\":\"fresh\",\"name\":\"Fresh\"}\n";
+    let answer = import(again.into()).await.data();
+    assert_eq!((&answer["created"], &answer["updated"]), (&json!(1), &json!(1)));
+    assert_eq!(admin.get("users/u5").await.data()["name"], "New name");
+    let sender = admin.sender("s").await;
+    let sent = sender.send(json!({ "title": "t", "recipient_type": "all" })).await.data();
+    assert_eq!(sent["recipients"], USERS + 2);
+    assert_eq!(admin.known("u99999", "d").titles("").await, ["t"]);
+}
+
+fn memory(server: &Server, field: &str) -> i64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+    let line = status.lines().find(|line| line.starts_with(field)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn groups_have_members_and_services_have_keys() {
+    let server = Setup::default().start().await;
+    let admin = server.admin().await;
+    let ann = admin.user("ann").await;
+    for kind in ["roles", "channels"] {
+        admin.post(kind, json!({ "id": "g", "name": "Group", "members": ["ann"] })).await.data();
+        assert_eq!(
+            admin.post(kind, json!({ "id": "g", "name": "Group" })).await.failure(409, "already_exists"),
+            ["id"]
+        );
+        let stranger = json!({ "id": "h", "name": "H", "members": ["ann", "nobody"] });
+        assert_eq!(admin.post(kind, stranger).await.failure(422, "validation_failed"), ["members[1]"]);
+        let member = format!("/admin/api/v3/{kind}/g/members/ann");
+        admin.api.put(&member).await.data();
+        admin.api.delete(&member).await.data();
+        admin.api.delete(&member).await.data();
+        assert_eq!(admin.get(&format!("{kind}?q=g")).await.data()[kind][0]["member_count"], 0);
+        admin.api.put(&format!("/admin/api/v3/{kind}/none/members/ann")).await.failure(404, "not_found");
+        admin.api.put(&format!("/admin/api/v3/{kind}/g/members/nobody")).await.failure(404, "not_found");
+    }
+    let sender = admin.sender("drive").await;
+    let listed = admin.get("services").await;
+    let key = sender.api.authorization().unwrap().trim_start_matches("Service ").to_owned();
+    assert!(!listed.text.contains(&key) && listed.text.contains(&key[3..15]));
+    sender.send_to("ann", "before").await;
+    admin.post(&format!("services/{}/suspend", sender.id), json!({})).await.data();
+    let refused = sender.send(json!({ "title": "t", "recipients": ["ann"] })).await;
+    refused.failure(401, "unauthenticated");
+    assert!(refused.json()["message"].as_str().unwrap().contains("suspended"));
+    admin.post(&format!("services/{}/resume", sender.id), json!({})).await.data();
+    sender.send_to("ann", "after").await;
+    assert_eq!(ann.titles("").await, ["after", "before"]);
+    let not_yet = json!({ "name": "s", "type": "external", "permissions": ["x"] });
+    assert_eq!(admin.post("services", not_yet).await.failure(422, "not_yet"), ["permissions"]);
+}
+
+#[tokio::test]
+async fn every_change_is_in_the_audit_log() {
+    let server = Setup::default().start().await;
+    let admin = server.admin().await;
+    admin.user("ann").await;
+    admin.role("ops", &[]).await;
+    admin.channel("news", &[]).await;
+    let sender = admin.sender("drive").await;
+    admin.api.put("/admin/api/v3/roles/ops/members/ann").await.data();
+    admin.api.delete("/admin/api/v3/roles/ops/members/ann").await.data();
+    admin.post(&format!("services/{}/suspend", sender.id), json!({})).await.data();
+    admin.post("users/ann/disable", json!({})).await.data();
+    let audit = admin.get("audit?size=50").await;
+    let entries = audit.data()["entries"].as_array().unwrap().clone();
+    let by_admin: Vec<&str> =
+        entries.iter().filter(|e| e["actor"] == "admin").map(|e| e["action"].as_str().unwrap()).collect();
+    let wanted = [
+        "user.disable",
+        "service.suspend",
+        "role.member.remove",
+        "role.member.add",
+        "service.create",
+        "channel.create",
+        "role.create",
+        "user.create",
+    ];
+    assert_eq!(by_admin, wanted);
+    assert!(!audit.text.contains("password\":\""));
+    assert_eq!(admin.get("audit?q=service").await.data()["total"], 2);
+    let first: &Value = entries.last().unwrap();
+    assert_eq!((&first["actor"], &first["action"]), (&json!("system"), &json!("role.create")));
+}
+
+#[tokio::test]
+async fn probes_answer_without_credentials_and_logout_ends() {
+    let server = Setup::default().start().await;
+    assert_eq!(server.admin_gateway().get("/healthz").await.text, "ok\n");
+    assert_eq!(server.admin_gateway().get("/readyz").await.text, "ready\n");
+    let admin = server.admin().await;
+    admin.post("auth/logout", json!({})).await.data();
+    admin.get("users").await.failure(401, "unauthenticated");
+}

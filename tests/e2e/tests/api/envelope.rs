@@ -1,0 +1,127 @@
+//! Every line of the envelope: shapes, request ids, and each status that a caller can meet.
+
+use hongyan_harness::{Reply, Setup, signed};
+use reqwest::Method;
+use serde_json::json;
+
+#[tokio::test]
+async fn a_request_id_is_taken_over_or_made() {
+    let server = Setup::default().start().await;
+    let request = server.user().request(Method::GET, "/api/v3/messages").header("x-request-id", "mine-1");
+    assert_eq!(Reply::of(request).await.header("x-request-id"), Some("mine-1"));
+    let made = server.user().get("/api/v3/messages").await;
+    let again = server.user().get("/api/v3/messages").await;
+    assert!(made.header("x-request-id").unwrap().len() >= 16);
+    assert_ne!(made.header("x-request-id"), again.header("x-request-id"));
+    let hostile =
+        server.user().request(Method::GET, "/api/v3/messages").header("x-request-id", "a b\"<script>");
+    assert_ne!(Reply::of(hostile).await.header("x-request-id"), Some("a b\"<script>"));
+}
+
+#[tokio::test]
+async fn malformed_bodies_are_400_and_name_the_place() {
+    let server = Setup::default().start().await;
+    let admin = server.admin().await;
+    let sender = admin.sender("s").await;
+    let path = "/api/v3/messages/send";
+    for text in ["", "{", "{\"title\":\"a\"", "nonsense", "{\"title\":\"a\"} trailing"] {
+        sender.api.post_text(path, text).await.failure(400, "malformed_request");
+    }
+    for (body, field) in [
+        (json!([]), "body"),
+        (json!({ "title": 5 }), "title"),
+        (json!({ "recipients": "user1" }), "recipients"),
+        (json!({ "recipients": ["a", 7] }), "recipients[1]"),
+        (
+            json!({ "attachments": [{ "type": "file", "name": "n", "url": "https://a", "size": "big" }] }),
+            "attachments[0].size",
+        ),
+        (json!({ "priority": "high" }), "priority"),
+        (json!({ "expire_at": 5 }), "expire_at"),
+        (json!({ "metadata": [] }), "metadata"),
+    ] {
+        assert_eq!(sender.api.post(path, &body).await.failure(400, "malformed_request"), [field], "{body}");
+    }
+    let untyped = sender.api.request(Method::POST, path).body("{}");
+    Reply::of(untyped).await.failure(415, "unsupported_media_type");
+}
+
+#[tokio::test]
+async fn bad_credentials_are_401_and_say_how_to_come() {
+    let server = Setup::default().start().await;
+    let admin = server.admin().await;
+    let ann = admin.user("ann").await;
+    let user = server.user();
+    let refused = [
+        signed(&json!({ "sub": "ann", "exp": 1_000 })),
+        signed(&json!({ "sub": "ann", "iss": "someone-else" })),
+        signed(&json!({ "sub": "ann", "aud": "admin-console" })),
+        signed(&json!({ "sub": "ann", "secret": "another secret that is 32 bytes long!" })),
+        signed(&json!({ "sub": "nobody" })),
+        "garbage".to_owned(),
+    ];
+    let headers = refused.iter().map(|token| format!("Bearer {token}"));
+    for header in
+        headers.chain(["Basic YTpi".into(), "Service hy_0123456789ab_wrong".into(), "Bearer".into()])
+    {
+        let reply = user.with(&header).post("/api/v3/messages/send", &json!({})).await;
+        reply.failure(401, "unauthenticated");
+        assert!(reply.header("www-authenticate").is_some());
+    }
+    user.get("/api/v3/messages").await.failure(401, "unauthenticated");
+    // Each gateway has its own tokens.
+    server
+        .admin_gateway()
+        .with(ann.api.authorization().unwrap())
+        .get("/admin/api/v3/users")
+        .await
+        .failure(401, "unauthenticated");
+    user.with(admin.api.authorization().unwrap())
+        .get("/api/v3/messages")
+        .await
+        .failure(401, "unauthenticated");
+    // A service only sends.
+    let sender = admin.sender("s").await;
+    sender.api.get("/api/v3/messages").await.failure(403, "permission_denied");
+}
+
+#[tokio::test]
+async fn unknown_paths_and_methods_have_the_envelope_too() {
+    let server = Setup::default().start().await;
+    for gateway in [server.user(), server.admin_gateway()] {
+        gateway.get("/api/v3/nothing").await.failure(404, "not_found");
+    }
+    let reply = server.user().delete("/api/v3/messages").await;
+    reply.failure(405, "method_not_allowed");
+    assert!(reply.header("allow").unwrap().contains("GET"));
+    server.admin_gateway().get("/nothing").await.failure(404, "not_found");
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_413_and_nothing_is_sent() {
+    let server = Setup::default().set("MESSAGE_MAX_BYTES", "4096").set("RECIPIENTS_MAX", "10").start().await;
+    let admin = server.admin().await;
+    let (ann, sender) = (admin.user("ann").await, admin.sender("s").await);
+    let message =
+        |length: usize| json!({ "title": "t", "content": "x".repeat(length), "recipients": ["ann"] });
+    sender.send(message(4_000)).await.failure(413, "too_large");
+    sender.send(message(1_000_000)).await.failure(413, "too_large");
+    sender.send(message(3_000)).await.data();
+    let many: Vec<String> = (0..11).map(|n| format!("u{n}")).collect();
+    let reply = sender.send(json!({ "title": "t", "recipients": many })).await;
+    assert_eq!(reply.failure(422, "validation_failed"), ["recipients"]);
+    assert_eq!(ann.list("").await["total"], 1);
+}
+
+#[tokio::test]
+async fn moments_are_rfc_3339_in_utc_with_milliseconds() {
+    let server = Setup::default().start().await;
+    let admin = server.admin().await;
+    let (ann, sender) = (admin.user("ann").await, admin.sender("s").await);
+    let expire_at = "2999-01-02T03:04:05.678+08:00";
+    sender.send(json!({ "title": "t", "recipients": ["ann"], "expire_at": expire_at })).await.data();
+    let message = ann.list("").await["messages"][0].clone();
+    assert_eq!(message["expire_at"], "2999-01-01T19:04:05.678Z");
+    let created = message["created_at"].as_str().unwrap();
+    assert!(created.len() == 24 && created.ends_with('Z') && created.as_bytes()[19] == b'.', "{created}");
+}

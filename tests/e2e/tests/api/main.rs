@@ -1,0 +1,10 @@
+//! The HTTP of both gateways, resource by resource.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+mod admin;
+mod documents;
+mod envelope;
+mod reading;
+mod sending;
+mod signing_in;

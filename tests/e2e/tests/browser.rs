@@ -1,0 +1,83 @@
+//! What a person sees, in a real browser.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+use hongyan_harness::{Browser, Setup};
+use serde_json::json;
+
+#[tokio::test]
+async fn a_message_arrives_in_two_windows_is_read_in_one_and_survives_a_restart() {
+    let mut server = Setup::default().start().await;
+    let admin = server.admin().await;
+    admin.person("zhang").await;
+    admin.channel("ops", &["zhang"]).await;
+    let sender = admin.sender("drive").await;
+    sender.send_to("zhang", "before").await;
+
+    let (first, second) = (Browser::start().await, Browser::start().await);
+    first.open(server.url()).await;
+    first.fill("username", "zhang").await;
+    first.fill("password", "wrong-password").await;
+    first.click("sign-in").await;
+    first.shown("error").await;
+    first.sign_in("zhang").await;
+    second.open(server.url()).await;
+    second.sign_in("zhang").await;
+    for window in [&first, &second] {
+        window.state("connection", "online").await;
+        window.listed(&[("before", true)]).await;
+    }
+
+    // Live, in both; text is text.
+    let hostile = "<b>bold</b> & <script>alert(1)</script>";
+    sender.send(json!({ "title": "live", "content": hostile, "recipients": ["ops"] })).await.data();
+    for window in [&first, &second] {
+        window.listed(&[("live", true), ("before", true)]).await;
+        window.text("unread-total", "2").await;
+    }
+    first.click("message-item").await;
+    first.text("message-title", "live").await;
+    first.text("message-content", hostile).await;
+    second.listed(&[("live", false), ("before", true)]).await;
+    second.text("unread-total", "1").await;
+    first.click("mark-unread").await;
+    second.listed(&[("live", true), ("before", true)]).await;
+    second.click("mark-all-read").await;
+    first.listed(&[("live", false), ("before", false)]).await;
+
+    // The server goes and comes back; the page does so by itself, and is right.
+    server.kill().await;
+    for window in [&first, &second] {
+        let gone = "const state = document.querySelector('[data-testid=\"connection\"]').dataset.state; return state !== 'online'";
+        window.script_until(gone, json!(true)).await;
+    }
+    let server = server.start_again().await;
+    sender.send_to("zhang", "after").await;
+    for window in [&first, &second] {
+        window.state("connection", "online").await;
+        window.listed(&[("after", true), ("live", false), ("before", false)]).await;
+    }
+    // A reload keeps the session; signing out ends it.
+    first.open(server.url()).await;
+    first.listed(&[("after", true), ("live", false), ("before", false)]).await;
+    first.click("sign-out").await;
+    first.shown("sign-in").await;
+}
+
+#[tokio::test]
+async fn every_word_is_there_in_both_languages() {
+    let server = Setup::default().start().await;
+    server.admin().await.person("zhang").await;
+    let window = Browser::start().await;
+    window.open(server.url()).await;
+    window.shown("sign-in").await;
+    window.script_until("return document.documentElement.lang.slice(0, 2)", json!("en")).await;
+    window.text("sign-in", "Sign in").await;
+    window.click("language").await;
+    window.text("sign-in", "登录").await;
+    window.script_until("return document.documentElement.lang.slice(0, 2)", json!("zh")).await;
+    window.sign_in("zhang").await;
+    // It is remembered.
+    window.open(server.url()).await;
+    window.text("sign-out", "退出登录").await;
+}

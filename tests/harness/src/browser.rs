@@ -1,0 +1,144 @@
+//! A real browser, driven as a person would.
+
+use crate::wait::{PATIENCE, eventually, within};
+use fantoccini::wd::Capabilities;
+use fantoccini::{Client, ClientBuilder, Locator};
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::json;
+use std::path::PathBuf;
+use std::process::Stdio;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+/// One browser with a profile of its own. Its driver is ended when this is dropped.
+pub struct Browser {
+    pub client: Client,
+    _driver: Child,
+    _profile: TempDir,
+}
+
+impl Browser {
+    pub async fn start() -> Self {
+        let driver =
+            std::env::var_os("CHROMEDRIVER").map_or_else(|| PathBuf::from("chromedriver"), PathBuf::from);
+        let mut driver = Command::new(driver)
+            .arg("--port=0")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("chromedriver cannot be started; `cargo xtask test` installs it");
+        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+        let port = loop {
+            let line = within("the port of chromedriver", lines.next_line())
+                .await
+                .unwrap()
+                .expect("chromedriver ended");
+            // "ChromeDriver was started successfully on port 12345."
+            if let Some(port) =
+                line.split("on port ").nth(1).filter(|_| line.contains("started successfully"))
+            {
+                break port.trim_end_matches('.').to_owned();
+            }
+        };
+        // Its output is read to the end, so that it never waits for us.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        let profile = tempfile::tempdir().unwrap();
+        let mut options = json!({ "args": [
+            "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+            "--disable-background-networking", "--disable-component-update", "--disable-sync",
+            "--window-size=1100,800", "--lang=en-US", format!("--user-data-dir={}", profile.path().display()),
+        ]});
+        if let Some(chromium) = std::env::var_os("CHROMIUM") {
+            options["binary"] = chromium.to_str().unwrap().into();
+        }
+        let mut capabilities = Capabilities::new();
+        capabilities.insert("goog:chromeOptions".into(), options);
+        let client = ClientBuilder::new(HttpConnector::new())
+            .capabilities(capabilities)
+            .connect(&format!("http://127.0.0.1:{port}"))
+            .await
+            .unwrap();
+        Self { client, _driver: driver, _profile: profile }
+    }
+
+    pub async fn open(&self, url: &str) {
+        self.client.goto(url).await.unwrap();
+    }
+
+    fn selector(id: &str) -> String {
+        format!("[data-testid=\"{id}\"]")
+    }
+
+    /// Waits until something is shown.
+    pub async fn shown(&self, id: &str) {
+        self.find(&Self::selector(id)).await;
+    }
+
+    async fn find(&self, css: &str) -> fantoccini::elements::Element {
+        let waiting = self.client.wait().at_most(PATIENCE).for_element(Locator::Css(css)).await;
+        waiting.unwrap_or_else(|e| panic!("{css} is not shown: {e}"))
+    }
+
+    pub async fn fill(&self, id: &str, text: &str) {
+        let field = self.find(&Self::selector(id)).await;
+        field.clear().await.unwrap();
+        field.send_keys(text).await.unwrap();
+    }
+
+    pub async fn click(&self, id: &str) {
+        self.click_css(&Self::selector(id)).await;
+    }
+
+    /// Clicks once the thing can be clicked.
+    pub async fn click_css(&self, css: &str) {
+        eventually(&format!("a click on {css}"), || async {
+            self.client.find(Locator::Css(css)).await.ok()?.click().await.ok()
+        })
+        .await;
+    }
+
+    /// What a script gives, once it gives what is wanted.
+    pub async fn script_until(&self, script: &str, wanted: serde_json::Value) {
+        let seen = std::sync::Mutex::new(serde_json::Value::Null);
+        let looking = eventually("", || async {
+            let value = self.client.execute(script, Vec::new()).await.ok()?;
+            let found = value == wanted;
+            *seen.lock().unwrap() = value;
+            found.then_some(())
+        });
+        let looked = tokio::time::timeout(PATIENCE - std::time::Duration::from_secs(1), looking).await;
+        assert!(looked.is_ok(), "{script}\nwanted {wanted}\nseen {}", seen.lock().unwrap());
+    }
+
+    /// Waits until these titles are listed, newest first, with whether each is unread.
+    pub async fn listed(&self, wanted: &[(&str, bool)]) {
+        let script = "return [...document.querySelectorAll('[data-testid=\"message-item\"]')].map(item => \
+            [item.querySelector('.title').textContent.trim(), item.dataset.unread === 'true'])";
+        self.script_until(script, json!(wanted)).await;
+    }
+
+    /// Waits until something shows exactly this text.
+    pub async fn text(&self, id: &str, wanted: &str) {
+        let script =
+            format!("return document.querySelector('{}')?.textContent.trim() ?? null", Self::selector(id));
+        self.script_until(&script, json!(wanted)).await;
+    }
+
+    /// Waits until something has this `data-state`.
+    pub async fn state(&self, id: &str, wanted: &str) {
+        let script =
+            format!("return document.querySelector('{}')?.dataset.state ?? null", Self::selector(id));
+        self.script_until(&script, json!(wanted)).await;
+    }
+
+    /// Signs in on the page that is open.
+    pub async fn sign_in(&self, username: &str) {
+        self.fill("username", username).await;
+        self.fill("password", crate::people::PASSWORD).await;
+        self.click("sign-in").await;
+        self.shown("message-list").await;
+    }
+}
