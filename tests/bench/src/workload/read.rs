@@ -38,8 +38,8 @@ pub async fn measure(setting: &Setting, report: &mut Report) -> Result<()> {
     let mut bare = Pool::connect(addresses[0], READING).await?;
 
     for (name, path, full) in [
-        (format!("read: list of 20 from {messages}"), LIST, 10_000),
-        (format!("read: unread-count of {messages}"), COUNT, 20_000),
+        (format!("read: list of 20 from {messages}"), LIST, 20_000),
+        (format!("read: unread-count of {messages}"), COUNT, 40_000),
     ] {
         let requests: Arc<[Vec<u8>]> = [server.get(path, 0)?].into();
         let reads = setting.size(full, 500);

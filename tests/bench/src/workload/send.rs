@@ -1,6 +1,6 @@
 //! Durable sends over HTTP, 64 in flight, to one person each.
 
-use crate::http::Pool;
+use crate::http::{Client, Pool};
 use crate::report::{Bound, Report};
 use crate::series::Series;
 use crate::server::Server;
@@ -13,8 +13,6 @@ use std::sync::Arc;
 
 const IN_FLIGHT: usize = 64;
 const USERS: usize = 1_000;
-/// About what an answer to a send has.
-const ANSWER_BYTES: usize = 190;
 
 pub async fn measure(setting: &Setting, report: &mut Report) -> Result<()> {
     let sends = setting.size(20_000, 500);
@@ -26,8 +24,9 @@ pub async fn measure(setting: &Setting, report: &mut Report) -> Result<()> {
 
     let scratch = setting.scratch()?;
     let bytes = record_bytes(&server.system().join("log.db"))?;
+    let answer = Client::connect(server.user).await?.ask(&requests[0]).await?.len();
     let file = scratch.path().join("appended");
-    let (yardstick, addresses) = Yardstick::Append { file, bytes, answer: ANSWER_BYTES }.start()?;
+    let (yardstick, addresses) = Yardstick::Append { file, bytes, answer }.start()?;
     let mut bare = Pool::connect(addresses[0], IN_FLIGHT).await?;
     bare.load(&requests, USERS).await?;
 
