@@ -4,6 +4,7 @@ use crate::wait::{PATIENCE, eventually, within};
 use fantoccini::wd::Capabilities;
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::json;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -11,11 +12,21 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-/// One browser with a profile of its own. Its driver is ended when this is dropped.
+/// One browser with a profile of its own. It and its driver are ended when this is dropped.
 pub struct Browser {
     pub client: Client,
-    _driver: Child,
+    driver: Child,
     _profile: TempDir,
+}
+
+impl Drop for Browser {
+    /// Ends the driver's whole group: the driver alone would leave its browser behind.
+    fn drop(&mut self) {
+        let pid = self.driver.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        if let Some(pid) = pid {
+            let _ = kill_process_group(pid, Signal::KILL);
+        }
+    }
 }
 
 impl Browser {
@@ -28,6 +39,7 @@ impl Browser {
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .kill_on_drop(true)
+            .process_group(0)
             .spawn()
             .expect("chromedriver cannot be started; `cargo xtask test` installs it");
         let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
@@ -61,7 +73,7 @@ impl Browser {
             .connect(&format!("http://127.0.0.1:{port}"))
             .await
             .unwrap();
-        Self { client, _driver: driver, _profile: profile }
+        Self { client, driver, _profile: profile }
     }
 
     pub async fn open(&self, url: &str) {
