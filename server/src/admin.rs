@@ -14,7 +14,7 @@ use hongyan_wire::admin::{
     ServiceRequest, ServiceStatus, User, UserRequest, UserStatus,
 };
 use hongyan_wire::error::{ErrorType, FieldError};
-use hongyan_wire::limits::{DESCRIPTION_MAX, NAME_MAX, PASSWORD_MAX, PASSWORD_MIN};
+use hongyan_wire::limits::{DESCRIPTION_MAX, NAME_MAX, PASSWORD_MAX, PASSWORD_MIN, is_unshowable};
 use hongyan_wire::{ChannelId, ServiceId, UserId};
 use smol_str::SmolStr;
 use std::collections::HashMap;
@@ -342,7 +342,7 @@ fn fault(field: &str, reason: &str) -> FieldError {
 }
 
 fn check_name(field: &str, name: &str, faults: &mut Vec<FieldError>) {
-    if name.trim().is_empty() || name.chars().count() > NAME_MAX || name.contains(char::is_control) {
+    if name.trim().is_empty() || name.chars().count() > NAME_MAX || name.contains(is_unshowable) {
         faults.push(fault(field, "must be one line of 1 to 100 characters"));
     }
 }

@@ -58,6 +58,9 @@ pub fn search(q: Option<String>) -> Result<Option<String>> {
         Some(q) if q.chars().count() > SEARCH_MAX => {
             Err(Error::field("q", "must have at most 200 characters"))
         }
+        Some(q) if q.contains(char::is_control) => {
+            Err(Error::field("q", "must not contain control characters"))
+        }
         q => Ok(q.filter(|q| !q.is_empty())),
     }
 }

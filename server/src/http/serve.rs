@@ -13,6 +13,8 @@ use tower::ServiceExt;
 
 /// How long a connection may be idle, or take to send a request's head.
 const HEAD_PATIENCE: Duration = Duration::from_secs(30);
+/// Largest head of a request, in bytes; also what is read ahead of a body.
+const HEAD_MAX: usize = 64 * 1024;
 /// Connections beside those that become sockets.
 const CONNECTIONS_BESIDE: usize = 2_048;
 /// Pause after an accept that failed, as when all files are in use.
@@ -41,6 +43,7 @@ pub async fn run(listener: TcpListener, router: Router, mut stop: watch::Receive
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_PATIENCE)
+            .max_buf_size(HEAD_MAX)
             .serve_connection(TokioIo::new(stream), service)
             .with_upgrades();
         let mut stop = stop.clone();

@@ -44,9 +44,14 @@ pub fn check(request: &SendMessageRequest, recipients_max: usize, now: Timestamp
         "title",
         "must have 1 to 200 characters",
     );
-    faults.unless(!title.contains(char::is_control), "title", "must be one line without control characters");
+    faults.unless(
+        !title.contains(limits::is_unshowable),
+        "title",
+        "must be one line without control characters",
+    );
     let content = request.content.as_deref().unwrap_or_default();
-    let hidden = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
+    let hidden =
+        |c: char| limits::is_unshowable(c) && !matches!(c, '\n' | '\r' | '\t' | '\u{2028}' | '\u{2029}');
     faults.unless(
         !content.contains(hidden),
         "content",
@@ -150,7 +155,7 @@ fn action(n: usize, item: &ActionInfo, faults: &mut Faults) {
 fn is_name(text: &str, may_be_empty: bool) -> bool {
     (may_be_empty || !text.trim().is_empty())
         && text.chars().count() <= limits::NAME_MAX
-        && !text.contains(char::is_control)
+        && !text.contains(limits::is_unshowable)
 }
 
 /// Whether a text is a link that may be shown: http or https with a host, nothing that breaks out of it.

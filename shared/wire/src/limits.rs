@@ -1,5 +1,12 @@
 //! Bounds that both ends know. Those an operator may change are only defaults here.
 
+/// Whether a character has no place on a line that is shown to people: control characters, line and
+/// paragraph separators, and those that turn the direction of what follows (Unicode TR36, section 2.7: a name
+/// that reads differently from what it is).
+pub fn is_unshowable(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+}
+
 /// Longest id that a caller may choose, in bytes.
 pub const ID_MAX: usize = 64;
 /// Longest title of a message, in characters.

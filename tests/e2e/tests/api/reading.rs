@@ -64,6 +64,7 @@ async fn a_list_is_filtered_paged_and_newest_first() {
         ("since=yesterday", "since"),
         ("channel_id=..", "channel_id"),
         ("colour=red", "colour"),
+        ("q=%00", "q"),
         ("min_priority=-1", "min_priority"),
     ] {
         let reply = ann.api.get(&format!("/api/v3/messages?{query}")).await;
