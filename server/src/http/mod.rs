@@ -73,7 +73,7 @@ impl UserGateway {
             .routes(routes!(socket::open))
             .split_for_parts();
         let body_max = DefaultBodyLimit::max(self.body_max);
-        let cors = self.origins.cors();
+        let cors = tower::util::option_layer(self.origins.cors());
         let router = router.with_state(self).layer(body_max).fallback(get(assets::serve));
         finish(router, document).layer(cors)
     }

@@ -54,10 +54,13 @@ impl Origins {
         address
     }
 
-    /// What browsers on other origins are told.
-    pub fn cors(&self) -> CorsLayer {
+    /// What browsers on other origins are told; nothing when no other origin is allowed.
+    pub fn cors(&self) -> Option<CorsLayer> {
+        if self.allowed.is_empty() {
+            return None;
+        }
         let origins = self.allowed.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
-        CorsLayer::new()
+        let cors = CorsLayer::new()
             .allow_origin(AllowOrigin::list(origins))
             .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
             .allow_headers([
@@ -67,7 +70,8 @@ impl Origins {
                 HeaderName::from_static("x-request-id"),
             ])
             .expose_headers([HeaderName::from_static("x-request-id"), header::RETRY_AFTER])
-            .max_age(std::time::Duration::from_secs(3600))
+            .max_age(std::time::Duration::from_secs(3600));
+        Some(cors)
     }
 }
 

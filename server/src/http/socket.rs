@@ -9,7 +9,6 @@ use crate::hub::Refused;
 use axum::extract::{Extension, FromRequestParts, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use hongyan_wire::error::{ErrorType, Failure};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
@@ -73,7 +72,8 @@ pub async fn open(
         let Ok(upgraded) = upgrade.await else { return };
         // The gateway's own listener serves plain TCP streams and nothing else.
         let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else { return };
-        let leftover: Bytes = parts.read_buf;
+        // Copied, so that the connection's read buffer is not kept for as long as the socket lives.
+        let leftover = parts.read_buf.to_vec();
         sockets.serve(parts.io.into_inner(), leftover, caller, seat).await;
     });
     let headers = [

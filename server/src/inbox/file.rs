@@ -14,6 +14,7 @@ use rusqlite::{Connection, OpenFlags};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 const MESSAGES: &str = "messages.db";
 const READ_STATUS: &str = "read_status.db";
@@ -37,6 +38,7 @@ pub struct Folders {
     spare: Mutex<Vec<PathBuf>>,
     /// See [`SPARE`].
     pub(crate) spare_at_once: usize,
+    spare_made: AtomicU64,
     pub(super) faults: Faults,
 }
 
@@ -65,6 +67,7 @@ impl Folders {
             read_status: make(READ_STATUS, include_str!("read_status.sql"))?,
             spare: Mutex::default(),
             spare_at_once: SPARE,
+            spare_made: AtomicU64::new(0),
             faults,
         })
     }
@@ -106,7 +109,9 @@ impl Folders {
             return Ok(folder);
         }
         let mut made = Vec::with_capacity(self.spare_at_once);
-        for n in 0..self.spare_at_once {
+        for _ in 0..self.spare_at_once {
+            // Never a name again: one that was taken may still be on its way to its person.
+            let n = self.spare_made.fetch_add(1, Ordering::Relaxed);
             let folder = self.root.join(".spare").join(n.to_string());
             fs::create_dir_all(folder.join(".sync"))?;
             fs::write(folder.join(MESSAGES), &self.messages)?;
@@ -178,6 +183,8 @@ impl Inbox {
         conn.busy_timeout(std::time::Duration::from_secs(5))?;
         // Closing would fold the write-ahead log in and flush; the log protects what is in there.
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        // Else a bound LIMIT has each statement prepared anew for each of its values.
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         conn.set_prepared_statement_cache_capacity(24);
         let path = read_status.to_str().ok_or_else(|| InboxError::Path(read_status.to_owned()))?;
         conn.execute("ATTACH ?1 AS state", [path])?;
@@ -237,5 +244,27 @@ impl Inbox {
         let millis: Option<i64> = self.conn.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
         self.next_expiry = millis.map(Timestamp::from_millis);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_who_come_at_once_each_get_a_whole_inbox() {
+        let dir = tempfile::tempdir().unwrap();
+        let folders = Folders::open(dir.path(), Faults::default()).unwrap();
+        std::thread::scope(|scope| {
+            for lane in 0..8 {
+                let folders = &folders;
+                scope.spawn(move || {
+                    for n in 0..64 {
+                        let user = UserId::new(&format!("u{lane}-{n}")).unwrap();
+                        assert_eq!(folders.inbox(&user).unwrap().version, 0);
+                    }
+                });
+            }
+        });
     }
 }

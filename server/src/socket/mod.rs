@@ -10,7 +10,6 @@ use crate::directory::Directory;
 use crate::hub::{Attention, Device, Duplex, Hub, Identity, Outlet, Seat, frame};
 use crate::inbox::{DeviceSeen, Inboxes};
 use crate::log::Journal;
-use bytes::Bytes;
 use futures_util::StreamExt;
 use hongyan_wire::account::DeviceType;
 use hongyan_wire::cursor::Cursor;
@@ -55,7 +54,13 @@ enum Greeting {
 
 impl Sockets {
     /// Serves one upgraded connection until it ends. `leftover` is what was read beyond the upgrade.
-    pub async fn serve(self: Arc<Self>, stream: TcpStream, leftover: Bytes, caller: UserCaller, seat: Seat) {
+    pub async fn serve(
+        self: Arc<Self>,
+        stream: TcpStream,
+        leftover: Vec<u8>,
+        caller: UserCaller,
+        seat: Seat,
+    ) {
         let identity = Identity {
             user: caller.id().clone(),
             session: caller.claims.session_id.clone(),
@@ -70,7 +75,7 @@ impl Sockets {
             .max_frame_size(Some(CLIENT_FRAME_MAX));
         let duplex = Duplex(outlet.clone());
         let mut stream =
-            WebSocketStream::from_partially_read(duplex, leftover.to_vec(), Role::Server, Some(config)).await;
+            WebSocketStream::from_partially_read(duplex, leftover, Role::Server, Some(config)).await;
         // The greeting needs much and lasts shortly: its memory is not kept while the socket idles.
         let first = Box::pin(self.greet(&mut stream, &outlet, caller)).await;
         if let Some(first) = first {
