@@ -6,7 +6,7 @@ use crate::config::{Config, Secret};
 use crate::directory::Directory;
 use crate::faults::Faults;
 use crate::follow::Follower;
-use crate::http::{AdminGateway, UserGateway, serve};
+use crate::http::{AdminGateway, UserGateway, UserParts, serve};
 use crate::hub::{Hub, Limits};
 use crate::inbox::{Folders, Inboxes, Pending, Walker};
 use crate::log::Journal;
@@ -112,7 +112,7 @@ pub async fn start(config: Config, gateways: Gateways) -> Result<Running> {
     let limits = Limits::new(config.sockets_max, config.sockets_per_address);
     let user = user_listener.as_ref().map(TcpListener::local_addr).transpose()?;
     if let Some(listener) = user_listener {
-        let gateway = UserGateway {
+        let gateway = UserGateway::new(UserParts {
             auth: auth.clone(),
             gate: Arc::new(Gate::new(
                 journal.clone(),
@@ -129,7 +129,7 @@ pub async fn start(config: Config, gateways: Gateways) -> Result<Running> {
             limits: limits.clone(),
             origins: crate::http::Origins::new(&config),
             body_max: body_max(&config),
-        };
+        });
         tasks.spawn(serve::run(listener, gateway.router(), stopping.clone(), config.sockets_max));
     }
     let admin = admin_listener.as_ref().map(TcpListener::local_addr).transpose()?;
@@ -250,7 +250,8 @@ fn secret(config: &Config) -> Result<Secret> {
 /// Raises the limit of open files as far as it goes, and gives how many inboxes may stay open.
 fn raise_file_limit(config: &Config) -> Result<usize> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    const HANDLES_MAX: u64 = 2_048;
+    // More would cost memory, and SQLite looks through all open files at each opening.
+    const HANDLES_MAX: u64 = 512;
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {

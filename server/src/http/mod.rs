@@ -30,13 +30,17 @@ use crate::socket::Sockets;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::get;
+use std::ops::Deref;
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-/// What the user gateway's handlers use.
+/// The user gateway, as its handlers are given it: cloned for each request, so one count and no more.
 #[derive(Clone)]
-pub struct UserGateway {
+pub struct UserGateway(Arc<UserParts>);
+
+/// What the user gateway's handlers use.
+pub struct UserParts {
     pub auth: Arc<Auth>,
     pub gate: Arc<Gate>,
     pub inboxes: Arc<Inboxes>,
@@ -50,7 +54,19 @@ pub struct UserGateway {
     pub body_max: usize,
 }
 
+impl Deref for UserGateway {
+    type Target = UserParts;
+
+    fn deref(&self) -> &UserParts {
+        &self.0
+    }
+}
+
 impl UserGateway {
+    pub fn new(parts: UserParts) -> Self {
+        Self(Arc::new(parts))
+    }
+
     /// Every route of :8080.
     pub fn router(self) -> Router {
         let (router, document) = OpenApiRouter::with_openapi(docs::user_document())
