@@ -61,7 +61,9 @@ impl Inboxes {
     /// older than `before`.
     pub fn walk(&self, before: Timestamp, stop: &dyn Fn() -> bool) -> Result<(), InboxError> {
         self.write_devices();
-        let target = self.directory.applied().min(self.journal.log().head());
+        // What the whole node has followed, the index of what inboxes lack included: the directory alone may
+        // be a batch ahead of that index.
+        let target = self.journal.applied_through();
         self.catch_all_up(target, stop)?;
         if !stop() {
             let faults = &self.folders.faults;

@@ -40,6 +40,11 @@ impl Journal {
         }
     }
 
+    /// Up to where everyone on this node has followed.
+    pub fn applied_through(&self) -> Pos {
+        *self.applied.borrow()
+    }
+
     /// Waits until everything up to a place has been applied.
     pub async fn applied(&self, pos: Pos) -> Result<(), LogError> {
         if *self.applied.borrow() >= pos {
