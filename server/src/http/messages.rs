@@ -5,7 +5,7 @@ use super::envelope::Answer;
 use super::extract::{Json, OptionalJson, Query, id};
 use crate::auth::UserCaller;
 use crate::error::{Error, Result};
-use crate::inbox::{Filter, Inbox, MarkOutcome, MarkRequest};
+use crate::inbox::{Filter, MarkOutcome, MarkRequest};
 use axum::extract::{Path, State};
 use hongyan_wire::api::{
     MessageList, Meta, ReadBatchAnswer, ReadBatchRequest, ReadRequest, ReadState, Success, UnreadCount,
@@ -17,9 +17,6 @@ use hongyan_wire::message::Message;
 use hongyan_wire::{ChannelId, MessageId, Timestamp};
 use serde::Deserialize;
 use utoipa::IntoParams;
-
-/// Pages that are read at once when the inbox is at hand.
-const SHORT_PAGES: u32 = 10;
 
 /// Which messages are wanted.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -102,14 +99,10 @@ pub async fn page(
         until: query.until,
         q: search(query.q)?,
     };
-    // A search or a page far down reads much of the inbox; the first pages read what they show.
-    let short = filter.is_counted() && page <= SHORT_PAGES;
-    let read = move |inbox: &mut Inbox| Ok((inbox.list(&filter, page, size)?, inbox.seen(), inbox.version()));
-    let (list, pos, version) = if short {
-        gateway.inboxes.glance(caller.id(), read).await?
-    } else {
-        gateway.inboxes.access(caller.id(), read).await?
-    };
+    let read = gateway.inboxes.access(caller.id(), move |inbox| {
+        Ok((inbox.list(&filter, page, size)?, inbox.seen(), inbox.version()))
+    });
+    let (list, pos, version) = read.await?;
     let meta = Meta { cursor: Some(cursor(gateway, pos, version)), ..Meta::page(page, size, list.total) };
     Ok(Answer { data: list, meta })
 }

@@ -205,30 +205,6 @@ impl Inboxes {
             .map_err(|_| InboxError::Stopping)?
     }
 
-    /// Like [`Self::access`], for work that is short whatever the inbox holds: when the inbox is open, idle and
-    /// has everything, it is done here and now, without a change of threads.
-    pub async fn glance<R: Send + 'static>(
-        self: &Arc<Self>,
-        user: &UserId,
-        work: impl FnOnce(&mut Inbox) -> Result<R, InboxError> + Send + 'static,
-    ) -> Result<R, InboxError> {
-        let head = self.journal.caught_up().await?;
-        if !self.is_at_hand(user, head)? {
-            return self.access(user, work).await;
-        }
-        self.access_now(user, head, work)
-    }
-
-    /// Whether an inbox is open, nobody works on it, and nothing is to be taken in or let go.
-    fn is_at_hand(&self, user: &UserId, head: Pos) -> Result<bool, InboxError> {
-        let Some(slot) = self.slots.lock().get(user).cloned() else { return Ok(false) };
-        let Some(guard) = slot.inbox.try_lock() else { return Ok(false) };
-        let Some(inbox) = guard.as_ref() else { return Ok(false) };
-        let Some(person) = self.directory.person(user)? else { return Ok(false) };
-        let due = inbox.next_expiry.is_some_and(|at| at <= self.clock.now());
-        Ok(!due && (inbox.seen >= head || !self.pending.anything_for(&person, inbox.seen)))
-    }
-
     fn access_now<R>(
         &self,
         user: &UserId,

@@ -25,7 +25,7 @@ pub struct Filter {
 
 impl Filter {
     /// Whether the kept counts know how many messages it finds.
-    pub fn is_counted(&self) -> bool {
+    fn is_counted(&self) -> bool {
         self.message_type.is_none()
             && self.min_priority.is_none()
             && self.since.is_none()
