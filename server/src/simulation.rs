@@ -15,7 +15,7 @@ use crate::log::record::{
     Audience, Change, GroupKey, GroupKind, GroupPut, MembersChange, Posted, Record, UserPut,
 };
 use crate::log::{Appended, Journal, Log, Pos};
-use hongyan_wire::api::Change as Changed;
+use hongyan_wire::api::{Change as Changed, MessageList};
 use hongyan_wire::message::{Message, SenderInfo};
 use hongyan_wire::{ChannelId, MessageId, Timestamp, UserId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -470,7 +470,8 @@ impl World {
             .access(user, |inbox| {
                 let mut list = Vec::new();
                 for page in 1.. {
-                    let part = inbox.list(&Filter::default(), page, 3)?;
+                    let part = inbox.page(&Filter::default(), page, 3)?.written(serde_json::to_vec)?;
+                    let part: MessageList = serde_json::from_slice(&part).unwrap();
                     list.extend(part.messages);
                     if list.len() as u64 >= part.total {
                         break;

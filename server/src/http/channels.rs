@@ -1,7 +1,7 @@
 //! The caller's channels.
 
 use super::UserGateway;
-use super::envelope::Answer;
+use super::envelope::{Answer, Encoded};
 use super::extract::{Query, id};
 use super::messages::{ListQuery, page};
 use crate::auth::UserCaller;
@@ -55,7 +55,7 @@ pub async fn messages(
     caller: UserCaller,
     Path(path): Path<String>,
     Query(query): Query<ListQuery>,
-) -> Result<Answer<MessageList>> {
+) -> Result<Encoded> {
     let channel: ChannelId = id(&path, "channel")?;
     let key = GroupKey::channel(&channel);
     if !caller.person.memberships.iter().any(|membership| membership.key == key) {

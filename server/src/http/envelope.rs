@@ -29,15 +29,27 @@ impl<T> Answer<T> {
     }
 }
 
+impl<T: Serialize> Answer<T> {
+    /// The answer's body.
+    pub fn encode(self) -> serde_json::Result<Encoded> {
+        let success = Success { code: 200, message: "success".into(), data: self.data, meta: self.meta };
+        serde_json::to_vec(&success).map(Encoded)
+    }
+}
+
 impl<T: Serialize> IntoResponse for Answer<T> {
     fn into_response(self) -> Response {
-        let success = Success { code: 200, message: "success".into(), data: self.data, meta: self.meta };
-        match serde_json::to_vec(&success) {
-            Ok(body) => {
-                ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
-            }
-            Err(error) => Error::internal(error).into_response(),
-        }
+        self.encode().map_err(Error::internal).into_response()
+    }
+}
+
+/// A good answer's body as it goes out.
+pub struct Encoded(Vec<u8>);
+
+impl IntoResponse for Encoded {
+    fn into_response(self) -> Response {
+        let json = HeaderValue::from_static("application/json");
+        ([(header::CONTENT_TYPE, json)], self.0).into_response()
     }
 }
 

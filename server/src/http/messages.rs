@@ -1,7 +1,7 @@
 //! Reading: lists, one message, read states, counts.
 
 use super::UserGateway;
-use super::envelope::Answer;
+use super::envelope::{Answer, Encoded};
 use super::extract::{Json, OptionalJson, Query, id};
 use crate::auth::UserCaller;
 use crate::error::{Error, Result};
@@ -79,16 +79,12 @@ pub async fn list(
     State(gateway): State<UserGateway>,
     caller: UserCaller,
     Query(query): Query<ListQuery>,
-) -> Result<Answer<MessageList>> {
+) -> Result<Encoded> {
     page(&gateway, &caller, query).await
 }
 
 /// One page of the caller's inbox.
-pub async fn page(
-    gateway: &UserGateway,
-    caller: &UserCaller,
-    query: ListQuery,
-) -> Result<Answer<MessageList>> {
+pub async fn page(gateway: &UserGateway, caller: &UserCaller, query: ListQuery) -> Result<Encoded> {
     let (page, size) = window(query.page, query.size)?;
     let filter = Filter {
         channel: query.channel_id,
@@ -99,17 +95,14 @@ pub async fn page(
         until: query.until,
         q: search(query.q)?,
     };
-    let read = gateway.inboxes.access(caller.id(), move |inbox| {
-        Ok((inbox.list(&filter, page, size)?, inbox.seen(), inbox.version()))
+    let epoch = gateway.journal.log().epoch();
+    let encoded = gateway.inboxes.access(caller.id(), move |inbox| {
+        let cursor = Cursor { epoch, pos: inbox.seen(), version: inbox.version() }.to_string();
+        let list = inbox.page(&filter, page, size)?;
+        let meta = Meta { cursor: Some(cursor), ..Meta::page(page, size, list.total) };
+        list.written(|data| Answer { data, meta }.encode())
     });
-    let (list, pos, version) = read.await?;
-    let meta = Meta { cursor: Some(cursor(gateway, pos, version)), ..Meta::page(page, size, list.total) };
-    Ok(Answer { data: list, meta })
-}
-
-/// The moment of an answer, to go on from.
-fn cursor(gateway: &UserGateway, pos: u64, version: u64) -> String {
-    Cursor { epoch: gateway.journal.log().epoch(), pos, version }.to_string()
+    Ok(encoded.await?)
 }
 
 impl ListQuery {
@@ -151,7 +144,9 @@ pub async fn unread_count(
     caller: UserCaller,
 ) -> Result<Answer<UnreadCount>> {
     let tip = gateway.inboxes.tip(caller.id()).await?;
-    let meta = Meta { cursor: Some(cursor(&gateway, tip.seen, tip.version)), ..Meta::default() };
+    let epoch = gateway.journal.log().epoch();
+    let cursor = Cursor { epoch, pos: tip.seen, version: tip.version }.to_string();
+    let meta = Meta { cursor: Some(cursor), ..Meta::default() };
     Ok(Answer { data: (*tip.unread).clone(), meta })
 }
 

@@ -7,6 +7,7 @@ mod apply;
 mod devices;
 mod file;
 mod mark;
+mod page;
 mod pending;
 mod read;
 mod walker;
@@ -14,6 +15,7 @@ mod walker;
 pub use devices::{DeviceSeen, Devices};
 pub use file::{Folders, Inbox};
 pub use mark::{MarkOutcome, MarkRequest};
+pub use page::Page;
 pub use pending::Pending;
 pub use read::{Changes, Filter, State};
 pub use walker::Walker;
@@ -112,6 +114,15 @@ impl Tip {
             unread: Arc::new(inbox.unread()),
             next_expiry: inbox.next_expiry(),
         }
+    }
+
+    /// Whether nothing has happened since.
+    fn is_of(&self, inbox: &Inbox) -> bool {
+        self.seen == inbox.seen()
+            && self.last_message == inbox.last_message()
+            && self.version == inbox.version()
+            && self.next_expiry == inbox.next_expiry()
+            && self.unread.total == inbox.unread_total()
     }
 }
 
@@ -216,7 +227,9 @@ impl Inboxes {
         let mut guard = slot.inbox.lock();
         let result = self.caught_up(&person, &mut guard, head).and_then(|inbox| {
             let result = work(inbox);
-            self.tips.insert(user.clone(), Tip::of(inbox));
+            if !self.tips.get(user).is_some_and(|tip| tip.is_of(inbox)) {
+                self.tips.insert(user.clone(), Tip::of(inbox));
+            }
             result
         });
         if let Err(InboxError::Damaged(_) | InboxError::Storage(_) | InboxError::Io(_)) = &result {

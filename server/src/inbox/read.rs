@@ -4,12 +4,12 @@ use super::InboxError;
 use super::file::{Count, Inbox};
 use crate::directory::like;
 use crate::log::Pos;
-use hongyan_wire::api::{Change, MessageList, UnreadCount};
+use hongyan_wire::api::{Change, UnreadCount};
 use hongyan_wire::frame::{Status, StatusUpdate};
 use hongyan_wire::message::Message;
 use hongyan_wire::{ChannelId, DeviceId, MessageId, Timestamp};
 use rusqlite::types::{Type, Value};
-use rusqlite::{OptionalExtension, Row, params, params_from_iter};
+use rusqlite::{OptionalExtension, Row, params};
 
 /// Which messages a list holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -33,7 +33,7 @@ impl Filter {
             && self.q.is_none()
     }
 
-    fn to_sql(&self) -> (String, Vec<Value>) {
+    pub(super) fn to_sql(&self) -> (String, Vec<Value>) {
         let mut sql = String::from("1");
         let mut values = Vec::new();
         let mut and = |condition: &str, value: Option<Value>| {
@@ -90,9 +90,9 @@ pub struct Changes {
     pub has_more: bool,
 }
 
-const COLUMNS: &str = "m.pos, m.id, m.channel_id, m.title, m.content, m.message_type, m.priority, m.sender,
+pub(super) const COLUMNS: &str = "m.pos, m.id, m.channel_id, m.title, m.content, m.message_type, m.priority, m.sender,
     m.sender_info, m.created_at, m.expire_at, m.metadata, m.attachments, m.actions, s.is_read, s.read_at, s.version";
-const TABLES: &str = "main.message m LEFT JOIN state.status s ON s.pos = m.pos";
+pub(super) const TABLES: &str = "main.message m LEFT JOIN state.status s ON s.pos = m.pos";
 
 impl Inbox {
     /// Everything up to here is in the inbox.
@@ -140,34 +140,17 @@ impl Inbox {
         UnreadCount { total: self.unread_total(), by_channel: by_channel.collect() }
     }
 
-    /// One page, newest first.
-    pub fn list(&self, filter: &Filter, page: u32, size: u32) -> Result<MessageList, InboxError> {
-        let (condition, mut values) = filter.to_sql();
-        let total = if filter.is_counted() {
-            let count = self.count(filter.channel.as_ref());
-            match filter.is_read {
-                None => count.total,
-                Some(true) => count.read,
-                Some(false) => count.total.saturating_sub(count.read),
-            }
-        } else {
-            let sql = format!("SELECT count(*) FROM {TABLES} WHERE {condition}");
-            let total: i64 = self
-                .conn
-                .prepare_cached(&sql)?
-                .query_row(params_from_iter(values.iter()), |row| row.get(0))?;
-            total as u64
-        };
-        let sql =
-            format!("SELECT {COLUMNS} FROM {TABLES} WHERE {condition} ORDER BY m.pos DESC LIMIT ? OFFSET ?");
-        values.push(Value::Integer(size.into()));
-        values.push(Value::Integer(i64::from(page.saturating_sub(1)) * i64::from(size)));
-        let messages = self
-            .conn
-            .prepare_cached(&sql)?
-            .query_map(params_from_iter(values.iter()), message)?
-            .collect::<rusqlite::Result<_>>()?;
-        Ok(MessageList { messages, unread_count: self.unread_total(), total })
+    /// How many messages a filter finds, if the kept counts know it.
+    pub(super) fn counted(&self, filter: &Filter) -> Option<u64> {
+        if !filter.is_counted() {
+            return None;
+        }
+        let count = self.count(filter.channel.as_ref());
+        Some(match filter.is_read {
+            None => count.total,
+            Some(true) => count.read,
+            Some(false) => count.total.saturating_sub(count.read),
+        })
     }
 
     /// One message.
@@ -258,7 +241,7 @@ impl Inbox {
     }
 }
 
-fn state(row: &Row<'_>, first: usize) -> rusqlite::Result<State> {
+pub(super) fn state(row: &Row<'_>, first: usize) -> rusqlite::Result<State> {
     let read_at: Option<i64> = row.get(first + 1)?;
     let version: Option<i64> = row.get(first + 2)?;
     Ok(State {
