@@ -7,12 +7,12 @@ pub mod secrets;
 mod ticket;
 
 use crate::config::{Config, Secret};
-use crate::directory::{Directory, Person, StoredSession};
+use crate::directory::{Directory, KnownService, Person, StoredSession};
 use crate::error::{Error, Result};
 use crate::log::Journal;
 use crate::log::record::{GroupKey, Record, SessionOpened, SessionRefreshed, SessionsEnded};
 use hongyan_wire::account::{DeviceInfo, LoginRequest, Profile, TokenAnswer};
-use hongyan_wire::admin::{AdminTokenAnswer, Service, ServiceStatus};
+use hongyan_wire::admin::{AdminTokenAnswer, ServiceStatus};
 use hongyan_wire::limits::{NAME_MAX, PASSWORD_MAX};
 use hongyan_wire::{DeviceId, RoleId, SessionId, Timestamp, UserId};
 use jwt::{BadToken, Claims, Gateway, Jwt};
@@ -52,7 +52,7 @@ impl UserCaller {
 #[derive(Debug, Clone)]
 pub enum Caller {
     User(UserCaller),
-    Service(Arc<Service>),
+    Service(Arc<KnownService>),
 }
 
 /// Signing in and checking who calls.
@@ -114,7 +114,7 @@ impl Auth {
     }
 
     /// The service whose key it is.
-    pub fn service(&self, key: &str) -> Result<Arc<Service>> {
+    pub fn service(&self, key: &str) -> Result<Arc<KnownService>> {
         let unknown = || Error::unauthenticated("the service key is not valid");
         let prefix = secrets::key_prefix(key).ok_or_else(unknown)?;
         let known = self.directory.service_by_prefix(&prefix)?.ok_or_else(unknown)?;
@@ -122,7 +122,7 @@ impl Auth {
             return Err(unknown());
         }
         match known.service.status {
-            ServiceStatus::Active => Ok(Arc::new(known.service.clone())),
+            ServiceStatus::Active => Ok(known),
             ServiceStatus::Suspended => Err(Error::unauthenticated("the service is suspended")),
             ServiceStatus::Disabled => Err(Error::unauthenticated("the service is disabled")),
         }

@@ -1,10 +1,10 @@
 //! The shape that every answer has: request id, envelope, errors; and a panic that stays one request's.
 
 use crate::error::Error;
+use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use hongyan_wire::api::{Meta, Success};
@@ -12,6 +12,7 @@ use hongyan_wire::error::{ErrorBody, ErrorType, Failure, FailureMeta};
 use serde::Serialize;
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;
+use tower::ServiceExt;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longest request id taken over from a caller or proxy.
@@ -53,14 +54,18 @@ impl IntoResponse for Encoded {
     }
 }
 
-/// Gives every request an id, turns failures into the envelope, and panics into failures.
-pub async fn envelope(request: Request, next: Next) -> Response {
+/// Answers a request with a router's handlers. Gives it an id, turns failures into the envelope, and panics
+/// into failures.
+pub async fn answer(router: Router, request: Request) -> Response {
     let id = request_id(&request);
-    let began = Instant::now();
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let result = AssertUnwindSafe(next.run(request)).catch_unwind().await;
-    let mut response =
-        result.unwrap_or_else(|_| Error::internal("a panic; see the lines before").into_response());
+    // Only the path: queries may hold tokens.
+    let access = tracing::enabled!(target: "hongyan::access", tracing::Level::DEBUG)
+        .then(|| (Instant::now(), request.method().clone(), request.uri().path().to_owned()));
+    let result = AssertUnwindSafe(router.oneshot(request)).catch_unwind().await;
+    let mut response = match result {
+        Ok(Ok(response)) => response,
+        Err(_) => Error::internal("a panic; see the lines before").into_response(),
+    };
     if let Some(error) = failure(&mut response) {
         let status = response.status().as_u16();
         let body = Failure {
@@ -79,11 +84,12 @@ pub async fn envelope(request: Request, next: Next) -> Response {
     if let Ok(value) = HeaderValue::from_str(&id) {
         headers.insert(REQUEST_ID, value);
     }
-    // Only the path: queries may hold tokens.
-    tracing::debug!(
-        target: "hongyan::access", %method, path, status = response.status().as_u16(),
-        micros = began.elapsed().as_micros() as u64, request_id = id,
-    );
+    if let Some((began, method, path)) = access {
+        tracing::debug!(
+            target: "hongyan::access", %method, path, status = response.status().as_u16(),
+            micros = began.elapsed().as_micros() as u64, request_id = id,
+        );
+    }
     response
 }
 

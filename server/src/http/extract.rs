@@ -6,8 +6,10 @@ use crate::error::{Error, Result};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
+use axum::body::HttpBody;
 use bytes::Bytes;
 use hongyan_wire::error::{ErrorType, FieldError};
+use hongyan_wire::limits::IDEMPOTENCY_KEY_MAX;
 use serde::de::DeserializeOwned;
 
 /// What `Authorization` holds.
@@ -75,13 +77,32 @@ impl FromRequestParts<AdminGateway> for AdminCaller {
     }
 }
 
+/// The caller's `Idempotency-Key`, if there is one.
+pub struct IdempotencyKey(pub Option<String>);
+
+impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
+        let Some(key) = parts.headers.get("idempotency-key") else { return Ok(Self(None)) };
+        let key = key.to_str().ok().filter(|key| !key.is_empty() && key.len() <= IDEMPOTENCY_KEY_MAX);
+        let wrong = || Error::field("Idempotency-Key", "must be 1 to 255 visible ASCII characters");
+        Ok(Self(Some(key.ok_or_else(wrong)?.to_owned())))
+    }
+}
+
+/// How large a JSON body may be, in bytes.
+pub trait BodyLimit {
+    fn body_max(&self) -> usize;
+}
+
 /// A JSON body, and its bytes.
 pub struct Json<T> {
     pub value: T,
     pub bytes: Bytes,
 }
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+impl<S: BodyLimit + Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = Error;
 
     async fn from_request(request: Request, state: &S) -> Result<Self> {
@@ -89,7 +110,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
             let message = "the Content-Type must be application/json";
             return Err(Error::new(ErrorType::UnsupportedMediaType, message));
         }
-        let bytes = body(request, state).await?;
+        let bytes = body(request, state.body_max()).await?;
         let value = parse(&bytes)?;
         Ok(Self { value, bytes })
     }
@@ -98,12 +119,12 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
 /// A JSON body that may be left out.
 pub struct OptionalJson<T>(pub T);
 
-impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalJson<T> {
+impl<S: BodyLimit + Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalJson<T> {
     type Rejection = Error;
 
     async fn from_request(request: Request, state: &S) -> Result<Self> {
         let json = is_json(request.headers());
-        let bytes = body(request, state).await?;
+        let bytes = body(request, state.body_max()).await?;
         if bytes.is_empty() {
             return Ok(Self(T::default()));
         }
@@ -115,10 +136,15 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalJ
     }
 }
 
-async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes> {
-    Bytes::from_request(request, state).await.map_err(|rejection| {
-        if rejection.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
-            Error::new(ErrorType::TooLarge, "the body is larger than a request may be")
+async fn body(request: Request, max: usize) -> Result<Bytes> {
+    let too_large = || Error::new(ErrorType::TooLarge, format!("the body must have at most {max} bytes"));
+    if request.body().size_hint().lower() > max as u64 {
+        return Err(too_large());
+    }
+    axum::body::to_bytes(request.into_body(), max).await.map_err(|error| {
+        let limit = error.into_inner().is::<http_body_util::LengthLimitError>();
+        if limit {
+            too_large()
         } else {
             Error::new(ErrorType::MalformedRequest, "the body could not be read to its end")
         }

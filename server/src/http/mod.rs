@@ -28,12 +28,16 @@ use crate::log::Journal;
 use crate::send::Gate;
 use crate::socket::Sockets;
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::routing::get;
+use extract::BodyLimit;
 use std::ops::Deref;
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+
+/// Largest JSON body of a request to the admin gateway, in bytes. An import is not held to it: it is read line
+/// by line.
+const ADMIN_BODY_MAX: usize = 2 * 1024 * 1024;
 
 /// The user gateway, as its handlers are given it: cloned for each request, so one count and no more.
 #[derive(Clone)]
@@ -88,10 +92,12 @@ impl UserGateway {
             .routes(routes!(auth::ticket))
             .routes(routes!(socket::open))
             .split_for_parts();
-        let body_max = DefaultBodyLimit::max(self.body_max);
-        let cors = tower::util::option_layer(self.origins.cors());
-        let router = router.with_state(self).layer(body_max).fallback(get(assets::serve));
-        finish(router, document).layer(cors)
+        let cors = self.origins.cors();
+        let router = router.with_state(self).fallback(get(assets::serve)).merge(docs::routes(document));
+        match cors {
+            Some(cors) => router.layer(cors),
+            None => router,
+        }
     }
 }
 
@@ -127,11 +133,19 @@ impl AdminGateway {
             .routes(routes!(admin::health::healthz))
             .routes(routes!(admin::health::readyz))
             .split_for_parts();
-        finish(router.with_state(self).fallback(|| async { Error::not_found("path") }), document)
+        let nothing = || async { Error::not_found("path") };
+        router.with_state(self).fallback(nothing).merge(docs::routes(document))
     }
 }
 
-/// What both gateways have: the documentation, and the envelope around everything.
-fn finish(router: Router, document: utoipa::openapi::OpenApi) -> Router {
-    router.merge(docs::routes(document)).layer(axum::middleware::from_fn(envelope::envelope))
+impl BodyLimit for UserGateway {
+    fn body_max(&self) -> usize {
+        self.body_max
+    }
+}
+
+impl BodyLimit for AdminGateway {
+    fn body_max(&self) -> usize {
+        ADMIN_BODY_MAX
+    }
 }

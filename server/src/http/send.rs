@@ -2,15 +2,13 @@
 
 use super::UserGateway;
 use super::envelope::Answer;
-use super::extract::Json;
+use super::extract::{IdempotencyKey, Json};
 use crate::auth::Caller;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::send::RepeatKey;
 use axum::extract::State;
-use axum::http::HeaderMap;
 use hongyan_wire::api::Success;
 use hongyan_wire::error::Failure;
-use hongyan_wire::limits::IDEMPOTENCY_KEY_MAX;
 use hongyan_wire::message::{SendAnswer, SendMessageRequest};
 use sha2::{Digest, Sha256};
 
@@ -37,17 +35,9 @@ use sha2::{Digest, Sha256};
 pub async fn send(
     State(gateway): State<UserGateway>,
     caller: Caller,
-    headers: HeaderMap,
-    body: Json<SendMessageRequest>,
+    key: IdempotencyKey,
+    body: Json<Box<SendMessageRequest>>,
 ) -> Result<Answer<SendAnswer>> {
-    let repeat = repeat_key(&headers, &body.bytes)?;
+    let repeat = key.0.map(|key| RepeatKey { key, fingerprint: Sha256::digest(&body.bytes).into() });
     Ok(Answer::new(gateway.gate.send(&caller, body.value, repeat).await?))
-}
-
-fn repeat_key(headers: &HeaderMap, body: &[u8]) -> Result<Option<RepeatKey>> {
-    let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
-    let key = key.to_str().ok().filter(|key| !key.is_empty() && key.len() <= IDEMPOTENCY_KEY_MAX);
-    let key =
-        key.ok_or_else(|| Error::field("Idempotency-Key", "must be 1 to 255 visible ASCII characters"))?;
-    Ok(Some(RepeatKey { key: key.to_owned(), fingerprint: Sha256::digest(body).into() }))
 }

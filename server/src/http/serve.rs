@@ -4,12 +4,12 @@ use axum::Router;
 use axum::body::Body;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
-use tower::ServiceExt;
 
 /// How long a connection may be idle, or take to send a request's head.
 const HEAD_PATIENCE: Duration = Duration::from_secs(30);
@@ -38,7 +38,8 @@ pub async fn run(listener: TcpListener, router: Router, mut stop: watch::Receive
         let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(Peer(peer));
-            router.clone().oneshot(request)
+            let answer = super::envelope::answer(router.clone(), request);
+            async { Ok::<_, Infallible>(answer.await) }
         });
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())

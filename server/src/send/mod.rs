@@ -55,7 +55,7 @@ impl Gate {
     pub async fn send(
         &self,
         caller: &Caller,
-        request: SendMessageRequest,
+        request: Box<SendMessageRequest>,
         repeat: Option<RepeatKey>,
     ) -> Result<SendAnswer> {
         let now = crate::clock::now();
@@ -73,7 +73,7 @@ impl Gate {
         let recipients = resolved.count;
         let message_id = MessageId::new(&format!("msg-{}", uuid::Uuid::now_v7())).map_err(Error::internal)?;
         let (message, audience, unknown_recipients) =
-            self.compose(caller, request, resolved, message_id.clone(), now)?;
+            self.compose(caller, *request, resolved, message_id.clone(), now)?;
         let answer = SendAnswer {
             message_id,
             status: SendStatus::Accepted,
@@ -178,12 +178,13 @@ impl Gate {
     ) -> Result<SenderInfo> {
         let (mut info, service_id) = match (caller, on_behalf_of) {
             (Caller::User(user), _) => return Ok(user_sender(&user.person)),
-            (Caller::Service(service), Some(user)) => {
+            (Caller::Service(known), Some(user)) => {
                 let person = self.directory.person(user)?;
                 let person = person.ok_or_else(|| Error::field("on_behalf_of", "there is no such user"))?;
-                (user_sender(&person), &service.id)
+                (user_sender(&person), &known.service.id)
             }
-            (Caller::Service(service), None) => {
+            (Caller::Service(known), None) => {
+                let service = &known.service;
                 let info = SenderInfo {
                     id: service.id.to_string(),
                     sender_type: SenderType::Service,
@@ -221,7 +222,7 @@ fn user_sender(person: &crate::directory::Person) -> SenderInfo {
 fn name_of(caller: &Caller) -> SmolStr {
     match caller {
         Caller::User(user) => format_smolstr!("user:{}", user.id()),
-        Caller::Service(service) => format_smolstr!("service:{}", service.id),
+        Caller::Service(known) => format_smolstr!("service:{}", known.service.id),
     }
 }
 
