@@ -55,7 +55,7 @@ settings! {
     "WS_MAX_CONNECTIONS", "10000", "Sockets open at one time.";
     "WS_MAX_CONNECTIONS_PER_ADDRESS", "1000", "Sockets open at one time from one address.";
     "WS_PING_INTERVAL", "30s", "Time between pings; a socket silent for two is closed.";
-    "WS_READ_BUFFER_SIZE", "4096", "Bytes of read buffer of each socket.";
+    "WS_READ_BUFFER_SIZE", "1024", "Bytes that each socket keeps for reading; longer frames get more while they are read.";
     "WS_WRITE_BUFFER_SIZE", "4096", "Bytes of protocol frames (pongs) gathered for each socket before they are written.";
     "MESSAGE_MAX_BYTES", "262144", "Largest message as JSON.";
     "RECIPIENTS_MAX", "100000", "Most recipients listed in one request.";
@@ -185,7 +185,7 @@ impl Config {
             sockets_max: values.at_least("WS_MAX_CONNECTIONS", 10_000, 1)?,
             sockets_per_address: values.at_least("WS_MAX_CONNECTIONS_PER_ADDRESS", 1_000, 1)?,
             ping_interval: values.duration("WS_PING_INTERVAL", Duration::from_secs(30))?,
-            read_buffer: values.at_least("WS_READ_BUFFER_SIZE", 4_096, 256)?,
+            read_buffer: values.at_least("WS_READ_BUFFER_SIZE", 1_024, 256)?,
             write_buffer: values.at_least("WS_WRITE_BUFFER_SIZE", 4_096, 256)?,
             message_bytes: values.at_least(
                 "MESSAGE_MAX_BYTES",

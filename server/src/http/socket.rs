@@ -10,6 +10,7 @@ use axum::extract::{Extension, FromRequestParts, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hongyan_wire::error::{ErrorType, Failure};
+use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use tokio::net::TcpStream;
@@ -70,11 +71,8 @@ pub async fn open(
     let sockets = gateway.sockets.clone();
     tokio::spawn(async move {
         let Ok(upgraded) = upgrade.await else { return };
-        // The gateway's own listener serves plain TCP streams and nothing else.
-        let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else { return };
-        // Copied, so that the connection's read buffer is not kept for as long as the socket lives.
-        let leftover = parts.read_buf.to_vec();
-        sockets.serve(parts.io.into_inner(), leftover, caller, seat).await;
+        let Some((stream, leftover)) = taken(upgraded) else { return };
+        sockets.serve(stream, leftover, caller, seat).await;
     });
     let headers = [
         (header::CONNECTION, HeaderValue::from_static("upgrade")),
@@ -82,6 +80,14 @@ pub async fn open(
         (header::SEC_WEBSOCKET_ACCEPT, accept),
     ];
     Ok((StatusCode::SWITCHING_PROTOCOLS, headers).into_response())
+}
+
+/// The connection, and what was read of it beyond the request: copied, so that the read buffer ends here and
+/// is not kept for as long as the socket lives.
+fn taken(upgraded: Upgraded) -> Option<(TcpStream, Vec<u8>)> {
+    // The gateway's own listener serves plain TCP streams and nothing else.
+    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
+    Some((parts.io.into_inner(), parts.read_buf.to_vec()))
 }
 
 fn accept_key(headers: &HeaderMap) -> Result<HeaderValue> {
