@@ -3,10 +3,10 @@
 use super::{AdminGateway, UserGateway};
 use crate::auth::{Caller, UserCaller};
 use crate::error::{Error, Result};
+use axum::body::HttpBody;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
-use axum::body::HttpBody;
 use bytes::Bytes;
 use hongyan_wire::error::{ErrorType, FieldError};
 use hongyan_wire::limits::IDEMPOTENCY_KEY_MAX;

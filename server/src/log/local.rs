@@ -190,7 +190,9 @@ impl Log for Local {
             return Ok(found);
         }
         let mut read = self.reading(|conn| {
-            let mut statement = conn.prepare_cached("SELECT pos, body FROM record WHERE pos = ?1")?;
+            // One transaction for all: each would take and give back the file's locks.
+            let transaction = conn.unchecked_transaction()?;
+            let mut statement = transaction.prepare_cached("SELECT pos, body FROM record WHERE pos = ?1")?;
             let mut read = Vec::with_capacity(places.len());
             for pos in missing {
                 read.extend(statement.query_row([pos as i64], decode).optional()?);
