@@ -95,9 +95,10 @@ impl Administration {
         let _turn = self.one_at_a_time.lock().await;
         let mut names: HashMap<SmolStr, UserId> = HashMap::new();
         let mut puts: Vec<UserPut> = Vec::new();
+        let mut with_new_password = Vec::new();
         for (line, request) in lines {
             let planned = match request {
-                Ok(request) => self.plan_import(request, &names).await,
+                Ok(request) => self.plan_import(actor, request, &names).await,
                 Err(reason) => Err(Error::field("line", reason)),
             };
             match planned {
@@ -105,24 +106,42 @@ impl Administration {
                     names.insert(planned.put.username.to_ascii_lowercase().into(), planned.put.id.clone());
                     let is_new = planned.is_new && !puts.iter().any(|put| put.id == planned.put.id);
                     *(if is_new { &mut answer.created } else { &mut answer.updated }) += 1;
+                    if !planned.is_new && planned.put.password_hash.is_some() {
+                        with_new_password.push(planned.put.id.clone());
+                    }
                     puts.push(planned.put);
                 }
                 Err(error) if error.error_type.status() < 500 => answer.fail(line, error.message),
                 Err(error) => return Err(error),
             }
         }
-        if puts.is_empty() { Ok(()) } else { self.put(actor, puts, Record::UsersPut).await }
+        if !puts.is_empty() {
+            self.put(actor, puts, Record::UsersPut).await?;
+        }
+        // Whoever signed in with the old password signs in anew.
+        for user in with_new_password {
+            self.auth.end_sessions(&user).await?;
+        }
+        Ok(())
     }
 
     /// A line without an id means the user who has that username already, if there is one.
     async fn plan_import(
         &self,
+        actor: &str,
         mut request: UserRequest,
         names: &HashMap<SmolStr, UserId>,
     ) -> Result<Planned> {
         if request.id.is_none() {
             let known = self.directory.user_named(&request.username)?.map(|id| (*id).clone());
             request.id = known.or_else(|| names.get(request.username.to_ascii_lowercase().as_str()).cloned());
+        }
+        let is_actor = request.id.as_ref().is_some_and(|id| id.as_str() == actor);
+        let admin = crate::auth::admin_role_id();
+        if is_actor
+            && request.roles.as_ref().is_some_and(|roles| !roles.iter().any(|r| Some(r) == admin.as_ref()))
+        {
+            return Err(Error::field("roles", "you cannot take the admin role from yourself"));
         }
         self.plan(request, names).await
     }
@@ -295,6 +314,11 @@ impl Administration {
             self.create_role(SYSTEM, request).await?;
         }
         if self.directory.anyone_has(&role)? {
+            return Ok(None);
+        }
+        if let Some(id) = self.directory.user_named(username)? {
+            // Whoever lost the role, as by an import, has it back, with the password they have.
+            self.set_member(SYSTEM, crate::auth::admin_role(), (*id).clone(), true).await?;
             return Ok(None);
         }
         let made = match password {

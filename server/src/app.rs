@@ -6,6 +6,7 @@ use crate::config::{Config, Secret};
 use crate::directory::Directory;
 use crate::faults::Faults;
 use crate::follow::Follower;
+use crate::http::serve::{CONNECTIONS_BESIDE, Room};
 use crate::http::{AdminGateway, UserGateway, UserParts, serve};
 use crate::hub::{Hub, Limits};
 use crate::inbox::{Folders, Inboxes, Pending, Walker};
@@ -130,13 +131,13 @@ pub async fn start(config: Config, gateways: Gateways) -> Result<Running> {
             origins: crate::http::Origins::new(&config),
             body_max: body_max(&config),
         });
-        tasks.spawn(serve::run(listener, gateway.router(), stopping.clone(), config.sockets_max));
+        tasks.spawn(serve::run(listener, gateway.router(), stopping.clone(), Room::beside_sockets(&config)));
     }
     let admin = admin_listener.as_ref().map(TcpListener::local_addr).transpose()?;
     if let Some(listener) = admin_listener {
         let gateway =
             AdminGateway { auth, administration, directory: directory.clone(), journal: journal.clone() };
-        tasks.spawn(serve::run(listener, gateway.router(), stopping.clone(), config.sockets_max));
+        tasks.spawn(serve::run(listener, gateway.router(), stopping.clone(), Room::without_sockets(&config)));
     }
     tasks.spawn(
         Walker::new(inboxes.clone(), config.walk_interval, config.log_retention).run(stopping.clone()),
@@ -259,7 +260,8 @@ fn raise_file_limit(config: &Config) -> Result<usize> {
     }
     let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     let sockets = config.sockets_max as u64;
-    let left = files.saturating_sub(OTHER_FILES + sockets) / FILES_PER_INBOX;
+    let connections = 2 * CONNECTIONS_BESIDE as u64;
+    let left = files.saturating_sub(OTHER_FILES + sockets + connections) / FILES_PER_INBOX;
     if left < 16 {
         bail!(
             "WS_MAX_CONNECTIONS: {sockets} sockets need more than the {files} open files that this process may have; raise `ulimit -n` or lower it"

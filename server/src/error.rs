@@ -64,6 +64,10 @@ impl Error {
         Self { retry_after: Some(1), ..Self::new(ErrorType::Overloaded, message) }
     }
 
+    pub fn rate_limited(message: impl Into<String>) -> Self {
+        Self { retry_after: Some(30), ..Self::new(ErrorType::RateLimited, message) }
+    }
+
     /// A fault of ours: the cause goes to the error log, and only there.
     pub fn internal(cause: impl std::fmt::Display) -> Self {
         tracing::error!(target: "hongyan::error", %cause, "a request failed");
@@ -116,6 +120,7 @@ impl From<InboxError> for Error {
             ),
             InboxError::Directory(error) => error.into(),
             InboxError::Log(error) => error.into(),
+            InboxError::Panicked => Self::internal(error),
             InboxError::Stopping => Self::overloaded("the server is stopping"),
             InboxError::Storage(_) | InboxError::Io(_) | InboxError::Path(_) => Self::storage(error),
         }

@@ -71,8 +71,7 @@ impl Follower {
     fn follow(&self, batch: &[Logged]) -> bool {
         let Some(effects) = self.apply(batch) else { return false };
         self.pending.note(batch);
-        self.hub.follow(effects);
-        self.hub.deliver(batch, crate::clock::now());
+        self.hub.follow(batch, effects, crate::clock::now());
         if let Some(last) = batch.last() {
             self.applied.send_replace(last.pos);
         }
@@ -81,7 +80,7 @@ impl Follower {
 
     /// The directory must not miss a record: while its storage cannot be written, everything waits.
     #[allow(clippy::disallowed_methods, reason = "a full disk gives no signal when there is room again")]
-    fn apply(&self, batch: &[Logged]) -> Option<Vec<Effect>> {
+    fn apply(&self, batch: &[Logged]) -> Option<Vec<(Pos, Effect)>> {
         loop {
             match self.directory.apply(batch) {
                 Ok(effects) => return Some(effects),

@@ -10,7 +10,7 @@ use crate::config::{Config, Secret};
 use crate::directory::{Directory, KnownService, Person, StoredSession};
 use crate::error::{Error, Result};
 use crate::log::Journal;
-use crate::log::record::{GroupKey, Record, SessionOpened, SessionRefreshed, SessionsEnded};
+use crate::log::record::{GroupKey, Record, Replaced, SessionOpened, SessionRefreshed, SessionsEnded};
 use hongyan_wire::account::{DeviceInfo, LoginRequest, Profile, TokenAnswer};
 use hongyan_wire::admin::{AdminTokenAnswer, ServiceStatus};
 use hongyan_wire::limits::{NAME_MAX, PASSWORD_MAX};
@@ -21,10 +21,13 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 
 pub use password::Passwords;
-pub use ticket::{TICKET_LIFE, Tickets};
+pub use ticket::{NoTicket, TICKET_LIFE, Tickets};
 
 /// Refreshes going on at one time never meet on one session when they fall on different ones of these.
 const REFRESH_LANES: usize = 64;
+
+/// Milliseconds for which a refresh token that was used is still taken.
+const REPLACED_LIFE: i64 = 60_000;
 
 /// The role that opens the admin gateway.
 pub fn admin_role() -> GroupKey {
@@ -130,7 +133,11 @@ impl Auth {
 
     /// A ticket with which the caller may open a socket once.
     pub fn ticket(&self, caller: &UserCaller) -> Result<String> {
-        self.tickets.give((*caller.claims).clone(), crate::clock::now()).map_err(Error::internal)
+        let given = self.tickets.give((*caller.claims).clone(), crate::clock::now());
+        given.map_err(|refused| match refused {
+            NoTicket::TooMany => Error::rate_limited(refused.to_string()),
+            NoTicket::NoRandomness(error) => Error::internal(error),
+        })
     }
 
     /// The user who was given this ticket.
@@ -203,21 +210,25 @@ impl Auth {
         Ok(answer)
     }
 
-    /// Gives new tokens for a refresh token, which is good once.
+    /// Gives new tokens for a refresh token, which is good once. One that was used a moment ago is taken again:
+    /// its answer may have been lost, as when a page is loaded anew while it refreshes.
     pub async fn refresh(&self, refresh_token: &str) -> Result<TokenAnswer> {
         let hash = secrets::hash(refresh_token);
-        let lane = hash.bytes().fold(0usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
-        let _one_at_a_time = self.refreshing[lane % REFRESH_LANES].lock().await;
-        let now = crate::clock::now();
         let refused =
             || Error::unauthenticated("the refresh token is used, expired or unknown; sign in again");
-        let session =
-            self.directory.session_by_refresh(&hash)?.filter(|s| s.expires_at > now).ok_or_else(refused)?;
+        let now = crate::clock::now();
+        let (session, _) = self.directory.session_by_refresh(&hash, now)?.ok_or_else(refused)?;
+        let name = session.id.as_str().bytes();
+        let lane = name.fold(0usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+        let _one_at_a_time = self.refreshing[lane % REFRESH_LANES].lock().await;
+        let found = self.directory.session_by_refresh(&hash, now)?;
+        let (session, taken_until) = found.filter(|(s, _)| s.expires_at > now).ok_or_else(refused)?;
         let person = self.directory.person(&session.user)?.filter(|p| !p.disabled).ok_or_else(refused)?;
         let token = secrets::random::<32>().map_err(Error::internal)?;
         let refreshed = SessionRefreshed {
             id: session.id.clone(),
             refresh_hash: secrets::hash(&token),
+            replaced: Replaced { hash, until: taken_until.unwrap_or_else(|| now.plus_millis(REPLACED_LIFE)) },
             at: now,
             expires_at: now.plus_millis(millis(self.refresh_life)),
         };
@@ -239,7 +250,14 @@ impl Auth {
         if found.is_none() {
             return Err(Error::not_found("session"));
         }
-        self.end(user.clone(), session.clone(), None).await
+        self.end(user.clone(), vec![session.clone()], None).await
+    }
+
+    /// Ends all sessions of a user.
+    pub async fn end_sessions(&self, user: &UserId) -> Result<()> {
+        let sessions: Vec<SessionId> =
+            self.directory.sessions_of(user)?.into_iter().map(|session| session.id).collect();
+        if sessions.is_empty() { Ok(()) } else { self.end(user.clone(), sessions, None).await }
     }
 
     /// Ends the session that calls, known here or not.
@@ -247,19 +265,19 @@ impl Auth {
         match &caller.claims.session_id {
             Some(session) => {
                 let expires_at = caller.claims.expires_at();
-                self.end(caller.id().clone(), session.clone(), Some(expires_at)).await
+                self.end(caller.id().clone(), vec![session.clone()], Some(expires_at)).await
             }
             None => Ok(()),
         }
     }
 
     /// `expires_at`: when the token in hand ends, which someone else may have signed for longer than we do.
-    async fn end(&self, user: UserId, session: SessionId, expires_at: Option<Timestamp>) -> Result<()> {
+    async fn end(&self, user: UserId, sessions: Vec<SessionId>, expires_at: Option<Timestamp>) -> Result<()> {
         let now = crate::clock::now();
         // Until then one of the session's access tokens may still carry a valid signature.
         let ours = now.plus_millis(millis(self.access_life));
         let remember_until = expires_at.map_or(ours, |at| at.max(ours)).plus_millis(60_000);
-        let ended = SessionsEnded { user, sessions: vec![session], at: now, remember_until };
+        let ended = SessionsEnded { user, sessions, at: now, remember_until };
         self.journal.append_applied(Record::SessionsEnded(ended)).await?;
         Ok(())
     }

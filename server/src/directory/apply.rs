@@ -27,7 +27,7 @@ pub enum Effect {
 /// What one batch changes outside the database, once it is committed.
 #[derive(Default)]
 struct Outcome {
-    effects: Vec<Effect>,
+    effects: Vec<(Pos, Effect)>,
     people: Vec<UserId>,
     groups: Vec<GroupKey>,
     service_keys: Vec<SmolStr>,
@@ -38,8 +38,9 @@ struct Outcome {
 }
 
 impl Directory {
-    /// Applies records in order; those at or before the watermark change nothing.
-    pub fn apply(&self, batch: &[Logged]) -> Result<Vec<Effect>, DirectoryError> {
+    /// Applies records in order; those at or before the watermark change nothing. Gives what follows for those
+    /// who are connected, with the places of the records that it follows from, in order.
+    pub fn apply(&self, batch: &[Logged]) -> Result<Vec<(Pos, Effect)>, DirectoryError> {
         let applied = self.applied();
         let Some(last) = batch.last().map(|logged| logged.pos).filter(|last| *last > applied) else {
             return Ok(Vec::new());
@@ -113,7 +114,7 @@ impl Outcome {
             Record::ServiceStatus(change) => self.service_status(conn, pos, change),
             Record::SessionOpened(opened) => session_opened(conn, opened),
             Record::SessionRefreshed(refreshed) => session_refreshed(conn, refreshed),
-            Record::SessionsEnded(ended) => self.sessions_ended(conn, ended),
+            Record::SessionsEnded(ended) => self.sessions_ended(conn, pos, ended),
         }
     }
 
@@ -183,7 +184,7 @@ impl Outcome {
             .execute(params![user.as_str(), disabled])?;
         self.people.push(user.clone());
         if disabled {
-            self.effects.push(Effect::Disabled(user.clone()));
+            self.effects.push((pos, Effect::Disabled(user.clone())));
         }
         let action = if disabled { "user.disable" } else { "user.enable" };
         audit(conn, (pos, 0), change, action, user.as_str(), &Value::Null)
@@ -248,7 +249,7 @@ impl Outcome {
         count_members(conn, key, 1)?;
         self.groups.push(key.clone());
         self.people.push(user.clone());
-        self.effects.push(Effect::Joined(user.clone(), key.clone()));
+        self.effects.push((pos, Effect::Joined(user.clone(), key.clone())));
         Ok(())
     }
 
@@ -263,7 +264,7 @@ impl Outcome {
             count_members(conn, key, -1)?;
             self.groups.push(key.clone());
             self.people.push(user.clone());
-            self.effects.push(Effect::Left(user.clone(), key.clone()));
+            self.effects.push((pos, Effect::Left(user.clone(), key.clone())));
         }
         Ok(())
     }
@@ -313,7 +314,7 @@ impl Outcome {
         audit(conn, (pos, 0), change, action, service.as_str(), &Value::Null)
     }
 
-    fn sessions_ended(&mut self, conn: &Connection, ended: &SessionsEnded) -> rusqlite::Result<()> {
+    fn sessions_ended(&mut self, conn: &Connection, pos: Pos, ended: &SessionsEnded) -> rusqlite::Result<()> {
         conn.prepare_cached("DELETE FROM revoked WHERE until <= ?1")?.execute([ended.at.millis()])?;
         for session in &ended.sessions {
             conn.prepare_cached("DELETE FROM session WHERE id = ?1")?.execute([session.as_str()])?;
@@ -321,7 +322,7 @@ impl Outcome {
                 .execute(params![session.as_str(), ended.remember_until.millis()])?;
             self.revoked.push((session.clone(), ended.remember_until));
         }
-        self.effects.push(Effect::SessionsEnded(ended.user.clone(), ended.sessions.clone()));
+        self.effects.push((pos, Effect::SessionsEnded(ended.user.clone(), ended.sessions.clone())));
         Ok(())
     }
 }
@@ -349,13 +350,16 @@ fn session_opened(conn: &Connection, opened: &SessionOpened) -> rusqlite::Result
 
 fn session_refreshed(conn: &Connection, refreshed: &SessionRefreshed) -> rusqlite::Result<()> {
     conn.prepare_cached(
-        "UPDATE session SET refresh_hash = ?2, refreshed_at = ?3, expires_at = ?4 WHERE id = ?1",
+        "UPDATE session SET refresh_hash = ?2, refreshed_at = ?3, expires_at = ?4, replaced_hash = ?5,
+             replaced_until = ?6 WHERE id = ?1",
     )?
     .execute(params![
         refreshed.id.as_str(),
         refreshed.refresh_hash.as_str(),
         refreshed.at.millis(),
-        refreshed.expires_at.millis()
+        refreshed.expires_at.millis(),
+        refreshed.replaced.hash.as_str(),
+        refreshed.replaced.until.millis()
     ])?;
     Ok(())
 }

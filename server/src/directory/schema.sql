@@ -55,12 +55,16 @@ CREATE TABLE session(
     device_name TEXT NOT NULL,
     provider TEXT NOT NULL,
     refresh_hash TEXT NOT NULL,
+    -- The one before it, and until when that is still taken.
+    replaced_hash TEXT,
+    replaced_until INTEGER,
     created_at INTEGER NOT NULL,
     refreshed_at INTEGER NOT NULL,
     expires_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX session_user ON session(user, created_at);
 CREATE INDEX session_refresh ON session(refresh_hash);
+CREATE INDEX session_replaced ON session(replaced_hash) WHERE replaced_hash IS NOT NULL;
 CREATE INDEX session_expires ON session(expires_at);
 
 -- Sessions that were ended, for as long as one of their access tokens could still be valid.

@@ -4,7 +4,7 @@ use super::store::{Directory, DirectoryError};
 use hongyan_wire::account::DeviceType;
 use hongyan_wire::{DeviceId, SessionId, Timestamp, UserId};
 use rusqlite::types::Type;
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use smol_str::SmolStr;
 use std::collections::HashMap;
 
@@ -33,19 +33,30 @@ impl Directory {
         self.revoked.read().contains_key(session)
     }
 
-    /// The session whose current refresh token has this hash.
-    pub fn session_by_refresh(&self, hash: &str) -> Result<Option<StoredSession>, DirectoryError> {
-        self.one_session("refresh_hash", hash)
+    /// The session whose refresh token has this hash: the current one, or the one before it while that is
+    /// still taken, with the moment at which that ends.
+    pub fn session_by_refresh(
+        &self,
+        hash: &str,
+        now: Timestamp,
+    ) -> Result<Option<(StoredSession, Option<Timestamp>)>, DirectoryError> {
+        self.reading(|conn| {
+            let sql = format!(
+                "SELECT {COLUMNS}, CASE WHEN refresh_hash = ?1 THEN NULL ELSE replaced_until END FROM session
+                 WHERE refresh_hash = ?1 OR (replaced_hash = ?1 AND replaced_until > ?2)"
+            );
+            let found = conn.prepare_cached(&sql)?.query_row(params![hash, now.millis()], |row| {
+                let until: Option<i64> = row.get(9)?;
+                Ok((session(row)?, until.map(Timestamp::from_millis)))
+            });
+            found.optional()
+        })
     }
 
     pub fn session(&self, id: &SessionId) -> Result<Option<StoredSession>, DirectoryError> {
-        self.one_session("id", id.as_str())
-    }
-
-    fn one_session(&self, column: &str, value: &str) -> Result<Option<StoredSession>, DirectoryError> {
         self.reading(|conn| {
-            let sql = format!("SELECT {COLUMNS} FROM session WHERE {column} = ?1");
-            conn.prepare_cached(&sql)?.query_row([value], session).optional()
+            let sql = format!("SELECT {COLUMNS} FROM session WHERE id = ?1");
+            conn.prepare_cached(&sql)?.query_row([id.as_str()], session).optional()
         })
     }
 

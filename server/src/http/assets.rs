@@ -1,17 +1,20 @@
 //! The web UI, embedded and compressed ahead of time.
 
 use crate::error::Error;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use hongyan_web_bundle::{Asset, find};
 
 /// Scripts, styles and connections from here only; WebAssembly is compiled, nothing is evaluated.
 const POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; \
-    img-src 'self' https: data:; connect-src 'self' ws: wss:; font-src 'self'; manifest-src 'self'; \
+    img-src 'self' data:; connect-src 'self'; font-src 'self'; manifest-src 'self'; \
     base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 /// Any path that is no route: a file of the UI, or its page, which routes by itself.
-pub async fn serve(uri: Uri, headers: HeaderMap) -> Response {
+pub async fn serve(method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    if !matches!(method, Method::GET | Method::HEAD) {
+        return Error::not_found("path").into_response();
+    }
     let path = uri.path().trim_start_matches('/');
     if path == "api" || path.starts_with("api/") || path == "ws" || path.starts_with("docs") {
         return Error::not_found("path").into_response();

@@ -2,7 +2,7 @@
 
 use super::UserGateway;
 use super::envelope::Answer;
-use super::extract::{Json, id};
+use super::extract::{StrangerJson, id};
 use crate::auth::{TICKET_LIFE, UserCaller, profile as profile_of};
 use crate::error::Result;
 use axum::extract::{Path, State};
@@ -25,9 +25,9 @@ use hongyan_wire::error::Failure;
 )]
 pub async fn login(
     State(gateway): State<UserGateway>,
-    body: Json<LoginRequest>,
+    StrangerJson(request): StrangerJson<LoginRequest>,
 ) -> Result<Answer<TokenAnswer>> {
-    Ok(Answer::new(gateway.auth.login(body.value).await?))
+    Ok(Answer::new(gateway.auth.login(request).await?))
 }
 
 /// Renew the tokens. A refresh token is good once.
@@ -40,9 +40,9 @@ pub async fn login(
 )]
 pub async fn refresh(
     State(gateway): State<UserGateway>,
-    body: Json<RefreshRequest>,
+    StrangerJson(request): StrangerJson<RefreshRequest>,
 ) -> Result<Answer<TokenAnswer>> {
-    Ok(Answer::new(gateway.auth.refresh(&body.value.refresh_token).await?))
+    Ok(Answer::new(gateway.auth.refresh(&request.refresh_token).await?))
 }
 
 /// End the session that calls.

@@ -105,6 +105,11 @@ fn failure(response: &mut Response) -> Option<Error> {
         ),
         StatusCode::NOT_FOUND => Error::not_found("path"),
         StatusCode::PAYLOAD_TOO_LARGE => Error::new(ErrorType::TooLarge, "the body is too large"),
+        // The framework's own words, as for a path that is no UTF-8.
+        status if status.is_client_error() => {
+            Error::new(ErrorType::MalformedRequest, "the request's path or query cannot be read")
+        }
+        status if status.is_server_error() => Error::internal("an answer without a reason"),
         _ => return None,
     };
     Some(error)

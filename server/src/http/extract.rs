@@ -11,6 +11,7 @@ use bytes::Bytes;
 use hongyan_wire::error::{ErrorType, FieldError};
 use hongyan_wire::limits::IDEMPOTENCY_KEY_MAX;
 use serde::de::DeserializeOwned;
+use std::time::Duration;
 
 /// What `Authorization` holds.
 enum Credentials<'a> {
@@ -91,6 +92,22 @@ impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
     }
 }
 
+/// How long a client may take to send a body, or the next part of one that is read as it arrives.
+pub const BODY_PATIENCE: Duration = Duration::from_secs(30);
+/// Largest body from someone who has not shown who they are, in bytes.
+const STRANGER_BODY_MAX: usize = 16 * 1024;
+
+/// A small JSON body from someone who has not shown yet who they are.
+pub struct StrangerJson<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for StrangerJson<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self> {
+        Ok(Self(json(request, STRANGER_BODY_MAX).await?.value))
+    }
+}
+
 /// How large a JSON body may be, in bytes.
 pub trait BodyLimit {
     fn body_max(&self) -> usize;
@@ -106,14 +123,18 @@ impl<S: BodyLimit + Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T>
     type Rejection = Error;
 
     async fn from_request(request: Request, state: &S) -> Result<Self> {
-        if !is_json(request.headers()) {
-            let message = "the Content-Type must be application/json";
-            return Err(Error::new(ErrorType::UnsupportedMediaType, message));
-        }
-        let bytes = body(request, state.body_max()).await?;
-        let value = parse(&bytes)?;
-        Ok(Self { value, bytes })
+        json(request, state.body_max()).await
     }
+}
+
+async fn json<T: DeserializeOwned>(request: Request, max: usize) -> Result<Json<T>> {
+    if !is_json(request.headers()) {
+        let message = "the Content-Type must be application/json";
+        return Err(Error::new(ErrorType::UnsupportedMediaType, message));
+    }
+    let bytes = body(request, max).await?;
+    let value = parse(&bytes)?;
+    Ok(Json { value, bytes })
 }
 
 /// A JSON body that may be left out.
@@ -141,7 +162,10 @@ async fn body(request: Request, max: usize) -> Result<Bytes> {
     if request.body().size_hint().lower() > max as u64 {
         return Err(too_large());
     }
-    axum::body::to_bytes(request.into_body(), max).await.map_err(|error| {
+    let read = axum::body::to_bytes(request.into_body(), max);
+    let in_time = tokio::time::timeout(BODY_PATIENCE, read).await;
+    let took_long = || Error::new(ErrorType::MalformedRequest, "the body did not come within 30 seconds");
+    in_time.map_err(|_| took_long())?.map_err(|error| {
         let limit = error.into_inner().is::<http_body_util::LengthLimitError>();
         if limit {
             too_large()

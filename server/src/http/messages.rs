@@ -219,11 +219,14 @@ fn batch(request: ReadBatchRequest) -> Result<MarkRequest> {
 
 /// Makes the change and tells the caller's other devices.
 async fn mark(gateway: &UserGateway, caller: &UserCaller, request: MarkRequest) -> Result<MarkOutcome> {
-    let (user, device) = (caller.id(), caller.claims.device_id.clone());
-    let (hub, but) = (gateway.hub.clone(), device.clone());
-    let tell = |outcome: &MarkOutcome| {
-        let complete = outcome.changed == outcome.updates.len() as u64;
-        hub.tell_updates(user, but.as_ref(), &outcome.updates, complete);
+    let (user, device) = (caller.id().clone(), caller.claims.device_id.clone());
+    let (hub, to, but) = (gateway.hub.clone(), user.clone(), device.clone());
+    let tell = move |outcome: Option<&MarkOutcome>| match outcome {
+        Some(outcome) => {
+            let complete = outcome.changed == outcome.updates.len() as u64;
+            hub.tell_updates(&to, but.as_ref(), &outcome.updates, complete);
+        }
+        None => hub.tell_updates(&to, None, &[], false),
     };
-    Ok(gateway.inboxes.mark(user, device, request, tell).await?)
+    Ok(gateway.inboxes.mark(&user, device, request, tell).await?)
 }

@@ -28,7 +28,6 @@ use crate::log::Journal;
 use crate::send::Gate;
 use crate::socket::Sockets;
 use axum::Router;
-use axum::routing::get;
 use extract::BodyLimit;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -93,7 +92,7 @@ impl UserGateway {
             .routes(routes!(socket::open))
             .split_for_parts();
         let cors = self.origins.cors();
-        let router = router.with_state(self).fallback(get(assets::serve)).merge(docs::routes(document));
+        let router = router.with_state(self).fallback(assets::serve).merge(docs::routes(document));
         match cors {
             Some(cors) => router.layer(cors),
             None => router,

@@ -39,15 +39,16 @@ impl Origins {
 
     /// The client's address: the nearest one that is no trusted proxy.
     pub fn address(&self, headers: &HeaderMap, peer: Peer) -> IpAddr {
-        let mut address = peer.0.ip();
-        let forwarded =
-            headers.get("x-forwarded-for").and_then(|value| value.to_str().ok()).unwrap_or_default();
-        for hop in forwarded.rsplit(',') {
+        let mut address = peer.0.ip().to_canonical();
+        // Each proxy adds to the end, be it to the last line or with a line of its own.
+        let lines = headers.get_all("x-forwarded-for").iter();
+        let lines: Vec<&str> = lines.map(|value| value.to_str().unwrap_or_default()).collect();
+        for hop in lines.iter().rev().flat_map(|line| line.rsplit(',')) {
             if !self.proxies.contains(&address) {
                 break;
             }
-            match hop.trim().parse() {
-                Ok(before) => address = before,
+            match hop.trim().parse::<IpAddr>() {
+                Ok(before) => address = before.to_canonical(),
                 Err(_) => break,
             }
         }
@@ -111,5 +112,8 @@ mod tests {
         let forwarded = headers(&[("x-forwarded-for", "6.6.6.6, 1.2.3.4")]);
         assert_eq!(origins().address(&forwarded, peer(1)), IpAddr::from([1, 2, 3, 4]));
         assert_eq!(origins().address(&forwarded, peer(2)), IpAddr::from([10, 0, 0, 2]));
+        let mut two_lines = headers(&[("x-forwarded-for", "6.6.6.6")]);
+        two_lines.append("x-forwarded-for", HeaderValue::from_static("1.2.3.4"));
+        assert_eq!(origins().address(&two_lines, peer(1)), IpAddr::from([1, 2, 3, 4]));
     }
 }

@@ -1,11 +1,13 @@
 //! Accepts connections and serves them with a router, until told to stop.
 
+use crate::config::Config;
+use crate::hub::Limits;
 use axum::Router;
 use axum::body::Body;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -16,7 +18,11 @@ const HEAD_PATIENCE: Duration = Duration::from_secs(30);
 /// Largest head of a request, in bytes; also what is read ahead of a body.
 const HEAD_MAX: usize = 64 * 1024;
 /// Connections beside those that become sockets.
-const CONNECTIONS_BESIDE: usize = 2_048;
+pub const CONNECTIONS_BESIDE: usize = 2_048;
+/// Of these, from one address.
+const BESIDE_OF_ONE_ADDRESS: usize = 512;
+/// How long what was sent may stay unacknowledged.
+const UNTAKEN_MAX: Duration = Duration::from_secs(60);
 /// Pause after an accept that failed, as when all files are in use.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
@@ -24,9 +30,42 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 #[derive(Debug, Clone, Copy)]
 pub struct Peer(pub SocketAddr);
 
+/// How many connections a gateway takes.
+#[derive(Debug, Clone)]
+pub struct Room {
+    /// In all.
+    pub connections: usize,
+    /// From one address.
+    pub per_address: usize,
+    /// These stand for many clients: they are not held to the number of one address.
+    pub proxies: Arc<[IpAddr]>,
+}
+
+impl Room {
+    /// Room for that many sockets, and for what comes beside them.
+    pub fn beside_sockets(config: &Config) -> Self {
+        Self {
+            connections: config.sockets_max + CONNECTIONS_BESIDE,
+            per_address: config.sockets_per_address + BESIDE_OF_ONE_ADDRESS,
+            proxies: config.trusted_proxies.clone().into(),
+        }
+    }
+
+    /// Room for administrators, who have no sockets.
+    pub fn without_sockets(config: &Config) -> Self {
+        Self {
+            connections: CONNECTIONS_BESIDE,
+            per_address: BESIDE_OF_ONE_ADDRESS,
+            proxies: config.trusted_proxies.clone().into(),
+        }
+    }
+}
+
 /// Serves until `stop`, then finishes the requests that are under way.
-pub async fn run(listener: TcpListener, router: Router, mut stop: watch::Receiver<bool>, sockets_max: usize) {
-    let connections_max = sockets_max + CONNECTIONS_BESIDE;
+pub async fn run(listener: TcpListener, router: Router, mut stop: watch::Receiver<bool>, room: Room) {
+    let connections_max = room.connections;
+    let addresses = Limits::new(usize::MAX, room.per_address);
+    let proxies = room.proxies;
     let room = Arc::new(Semaphore::new(connections_max));
     loop {
         let accepted = tokio::select! {
@@ -34,6 +73,17 @@ pub async fn run(listener: TcpListener, router: Router, mut stop: watch::Receive
             accepted = accept(&listener, &room) => accepted,
         };
         let Some((stream, peer, seat)) = accepted else { continue };
+        let address = peer.ip().to_canonical();
+        let place = match proxies.contains(&address) {
+            true => None,
+            false => match addresses.take(address) {
+                Ok(place) => Some(place),
+                Err(_) => {
+                    tracing::debug!(target: "hongyan::access", %peer, "a connection too many from its address");
+                    continue;
+                }
+            },
+        };
         let router = router.clone();
         let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
             let mut request = request.map(Body::new);
@@ -60,7 +110,7 @@ pub async fn run(listener: TcpListener, router: Router, mut stop: watch::Receive
             if let Err(error) = ended {
                 tracing::debug!(target: "hongyan::access", %peer, %error, "a connection ended early");
             }
-            drop(seat);
+            drop((seat, place));
         });
     }
     drop(listener);
@@ -83,6 +133,8 @@ async fn accept(
         Ok((stream, peer)) => {
             // Small frames are to go out at once.
             let _ = stream.set_nodelay(true);
+            // A client that takes nothing for so long is gone (RFC 5482): neither an answer nor a socket is kept for it.
+            let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, UNTAKEN_MAX.as_millis() as u32);
             Some((stream, peer, seat))
         }
         Err(error) => {

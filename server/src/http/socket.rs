@@ -17,6 +17,9 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use utoipa::IntoParams;
 
+/// Sockets of one user: each is told of each other's coming, presence and going.
+const SOCKETS_PER_USER_MAX: usize = 64;
+
 /// Credentials of a client that cannot set headers.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -66,6 +69,12 @@ pub async fn open(
         (None, Some(token)) => gateway.auth.user(token)?,
         (None, None) => UserCaller::from_request_parts(&mut parts, &gateway).await?,
     };
+    if gateway.hub.sockets_of(caller.id()) >= SOCKETS_PER_USER_MAX {
+        return Err(Error {
+            retry_after: Some(30),
+            ..Error::overloaded("all sockets of this user are taken")
+        });
+    }
     let mut request = Request::from_parts(parts, body);
     let upgrade = hyper::upgrade::on(&mut request);
     let sockets = gateway.sockets.clone();

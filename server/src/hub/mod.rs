@@ -11,8 +11,9 @@ pub use limits::{Limits, Refused, Seat};
 pub use outlet::{Attention, Device, Duplex, Identity, Order, Outlet, QUEUE_BYTES_MAX};
 
 use crate::directory::{Effect, Person};
-use crate::log::Logged;
 use crate::log::record::{Audience, GroupKey, Posted, Record};
+use crate::log::{Logged, Pos};
+use bytes::Bytes;
 use hongyan_wire::frame::{Presence, PresentDevice, ServerFrame, SessionRevoked, close};
 use hongyan_wire::{DeviceId, SessionId, Timestamp, UserId};
 use parking_lot::Mutex;
@@ -115,14 +116,29 @@ impl Hub {
         self.tell_presence(user);
     }
 
-    /// Sends what was committed to everyone online who is meant; `batch` is in order.
-    pub fn deliver(&self, batch: &[Logged], now: Timestamp) {
+    /// Follows what was committed: `batch` is in order, and so are the `effects` that its records have on
+    /// those who are connected. Messages go to everyone online who is meant at their place.
+    pub fn follow(&self, batch: &[Logged], effects: Vec<(Pos, Effect)>, now: Timestamp) {
+        let mut effects = effects.into_iter().peekable();
         let mut touched = Vec::new();
         for logged in batch {
+            while let Some((_, effect)) = effects.next_if(|(pos, _)| *pos <= logged.pos) {
+                self.change(effect);
+            }
             if let Record::Message(posted) = &*logged.record
                 && posted.message.expire_at.is_none_or(|at| at > now)
+                && let Some(frame) = message_frame(logged.pos, posted)
             {
-                self.deliver_one(logged, posted, &mut touched);
+                let order = Order::Message(logged.pos);
+                if batch.len() == 1 {
+                    // Nothing follows that could go along: straight onto the streams.
+                    for outlet in self.audience(&posted.audience) {
+                        outlet.post(order, &frame);
+                    }
+                } else {
+                    let meant = self.audience(&posted.audience);
+                    touched.extend(meant.into_iter().filter(|outlet| outlet.offer(order, &frame)));
+                }
             }
         }
         // One write a socket for the whole batch.
@@ -130,72 +146,56 @@ impl Hub {
             outlet.flush();
         }
     }
-
-    fn deliver_one(&self, logged: &Logged, posted: &Posted, touched: &mut Vec<Arc<Outlet>>) {
-        let mut frame = None;
-        let mut offer = |outlet: &Arc<Outlet>| {
-            if frame.is_none() {
-                let mut message = posted.message.clone();
-                message.pos = logged.pos;
-                frame = frame::encode(&ServerFrame::Message(message));
-            }
-            if let Some(frame) = &frame
-                && outlet.offer(Order::Message(logged.pos), frame)
-            {
-                touched.push(outlet.clone());
-            }
-        };
-        let Audience { everyone, users, groups } = &posted.audience;
+    /// The sockets of an audience. One may be there more than once.
+    fn audience(&self, audience: &Audience) -> Vec<Arc<Outlet>> {
+        let Audience { everyone, users, groups } = audience;
+        let mut meant = Vec::new();
         if *everyone {
             for shard in &self.shards {
-                shard.lock().users.values().flat_map(|online| &online.outlets).for_each(&mut offer);
+                meant.extend(shard.lock().users.values().flat_map(|online| &online.outlets).cloned());
             }
-            return;
+            return meant;
         }
         for user in users {
             if let Some(online) = self.shard(user).lock().users.get(user) {
-                online.outlets.iter().for_each(&mut offer);
+                meant.extend_from_slice(&online.outlets);
             }
         }
         for key in groups {
             for shard in &self.shards {
                 let shard = shard.lock();
                 let members = shard.groups.get(key).into_iter().flatten();
-                members
-                    .filter_map(|user| shard.users.get(user))
-                    .flat_map(|online| &online.outlets)
-                    .for_each(&mut offer);
+                let online = members.filter_map(|user| shard.users.get(user));
+                meant.extend(online.flat_map(|online| &online.outlets).cloned());
             }
         }
+        meant
     }
 
-    /// Follows what has changed in the directory.
-    pub fn follow(&self, effects: Vec<Effect>) {
-        for effect in effects {
-            match effect {
-                Effect::Joined(user, key) => {
-                    let mut shard = self.shard(&user).lock();
-                    let Shard { users, groups } = &mut *shard;
-                    if let Some(online) = users.get_mut(&user)
-                        && !online.groups.contains(&key)
-                    {
-                        online.groups.push(key.clone());
-                        groups.entry(key).or_default().insert(user);
-                    }
+    fn change(&self, effect: Effect) {
+        match effect {
+            Effect::Joined(user, key) => {
+                let mut shard = self.shard(&user).lock();
+                let Shard { users, groups } = &mut *shard;
+                if let Some(online) = users.get_mut(&user)
+                    && !online.groups.contains(&key)
+                {
+                    online.groups.push(key.clone());
+                    groups.entry(key).or_default().insert(user);
                 }
-                Effect::Left(user, key) => {
-                    let mut shard = self.shard(&user).lock();
-                    let Shard { users, groups } = &mut *shard;
-                    if let Some(online) = users.get_mut(&user) {
-                        online.groups.retain(|held| *held != key);
-                        leave(groups, &key, &user);
-                    }
+            }
+            Effect::Left(user, key) => {
+                let mut shard = self.shard(&user).lock();
+                let Shard { users, groups } = &mut *shard;
+                if let Some(online) = users.get_mut(&user) {
+                    online.groups.retain(|held| *held != key);
+                    leave(groups, &key, &user);
                 }
-                Effect::Disabled(user) => self.end(&user, "disabled", |_| true),
-                Effect::SessionsEnded(user, sessions) => {
-                    let ended = |session: Option<&SessionId>| session.is_some_and(|s| sessions.contains(s));
-                    self.end(&user, "revoked", |outlet| ended(outlet.identity.session.as_ref()));
-                }
+            }
+            Effect::Disabled(user) => self.end(&user, "disabled", |_| true),
+            Effect::SessionsEnded(user, sessions) => {
+                let ended = |session: Option<&SessionId>| session.is_some_and(|s| sessions.contains(s));
+                self.end(&user, "revoked", |outlet| ended(outlet.identity.session.as_ref()));
             }
         }
     }
@@ -267,6 +267,7 @@ impl Hub {
             let outlets: Vec<Arc<Outlet>> =
                 shard.lock().users.values().flat_map(|online| &online.outlets).cloned().collect();
             for outlet in outlets {
+                outlet.kill_if_stuck(now);
                 if outlet.identity.expires_at <= now {
                     self.sign_out(&outlet, "expired");
                 } else if outlet.heard_at().plus_millis(2 * interval_millis) < now {
@@ -295,9 +296,21 @@ impl Hub {
         outlet.close(frame::encode(&revoked).as_ref(), close::SIGNED_OUT, reason);
     }
 
+    /// How many sockets a user has open.
+    pub fn sockets_of(&self, user: &UserId) -> usize {
+        self.shard(user).lock().users.get(user).map_or(0, |online| online.outlets.len())
+    }
+
     fn outlets(&self, user: &UserId) -> Vec<Arc<Outlet>> {
         self.shard(user).lock().users.get(user).map(|online| online.outlets.clone()).unwrap_or_default()
     }
+}
+
+/// A message as everyone who is meant gets it.
+fn message_frame(pos: Pos, posted: &Posted) -> Option<Bytes> {
+    let mut message = posted.message.clone();
+    message.pos = pos;
+    frame::encode(&ServerFrame::Message(message))
 }
 
 fn leave(groups: &mut HashMap<GroupKey, HashSet<UserId>>, key: &GroupKey, user: &UserId) {

@@ -22,6 +22,8 @@ use tokio::net::TcpStream;
 /// Frames and bytes that may wait for one socket. One frame may exceed the bytes by itself.
 const QUEUE_FRAMES_MAX: usize = 256;
 pub const QUEUE_BYTES_MAX: usize = 1024 * 1024;
+/// Milliseconds for which a client may leave the last frames of a closing connection untaken.
+const CLOSING_PATIENCE: i64 = 10_000;
 /// Frames handed to the system in one call.
 const GATHER: usize = 64;
 
@@ -77,6 +79,8 @@ struct State {
     presence: PresenceState,
     /// Put on a list of those to be flushed already.
     touched: bool,
+    /// When the closing began.
+    closing_since: Option<Timestamp>,
 }
 
 /// One socket's way out.
@@ -112,6 +116,7 @@ impl Outlet {
             lagged: false,
             presence: PresenceState::Active,
             touched: false,
+            closing_since: None,
         };
         Self {
             identity,
@@ -163,32 +168,41 @@ impl Outlet {
     /// of those to be flushed: true once until [`Self::flush`].
     pub fn offer(&self, order: Order, frame: &Bytes) -> bool {
         let mut state = self.state.lock();
-        match state.phase {
-            Phase::Closing | Phase::Dead => return false,
-            Phase::Holding => {
-                if state.held.len() < QUEUE_FRAMES_MAX {
-                    state.held.push((order, frame.clone()));
-                } else {
-                    state.lagged = true;
-                }
-                return false;
-            }
-            Phase::Live => {}
-        }
-        if let Order::Message(pos) = order {
-            if pos <= state.last_pos {
-                return false;
-            }
-            state.last_pos = pos;
+        if !state.takes(order, frame) {
+            return false;
         }
         state.put(frame.clone());
         !std::mem::replace(&mut state.touched, true)
     }
 
+    /// Writes a frame at once; what the stream does not take, and everything behind what waits, is put in.
+    pub fn post(&self, order: Order, frame: &Bytes) {
+        let mut state = self.state.lock();
+        if !state.takes(order, frame) {
+            return;
+        }
+        let blocked = if state.queue.is_empty() {
+            match state.write_first(&self.stream, frame) {
+                Ok(()) => !state.queue.is_empty(),
+                Err(_) => {
+                    state.die();
+                    true
+                }
+            }
+        } else {
+            // The stream takes no more: whoever waits for it goes on with this one too.
+            state.put(frame.clone());
+            false
+        };
+        drop(state);
+        if blocked {
+            self.waker.wake();
+        }
+    }
+
     /// Puts a frame in and writes what waits.
     pub fn send(&self, frame: &Bytes) {
-        self.offer(Order::None, frame);
-        self.flush();
+        self.post(Order::None, frame);
     }
 
     /// Ends the holding: `missed` goes out first, then what came meanwhile and is not among it, namely
@@ -200,25 +214,23 @@ impl Outlet {
         }
         state.phase = Phase::Live;
         state.last_pos = pos;
+        // The bound of the queue is for what comes from now on: the welcome must not be lost to it.
+        state.bytes = state.queue.iter().map(Bytes::len).sum();
+        let held = std::mem::take(&mut state.held);
         for frame in missed {
-            state.bytes += frame.len();
-            state.queue.push_back(frame);
+            state.push(frame);
         }
-        for (order, frame) in std::mem::take(&mut state.held) {
+        for (order, frame) in held {
             let fresh = match order {
-                Order::Message(at) => at > state.last_pos,
                 Order::Status(at) => at > version,
-                Order::None => true,
+                Order::Message(_) | Order::None => true,
             };
-            if fresh {
-                if let Order::Message(at) = order {
-                    state.last_pos = at;
-                }
-                state.put(frame);
+            if fresh && state.takes(order, &frame) {
+                state.push(frame);
             }
         }
         if std::mem::take(&mut state.lagged) {
-            state.put(frame::RESYNC.clone());
+            state.push(frame::RESYNC.clone());
         }
         drop(state);
         self.flush();
@@ -231,14 +243,12 @@ impl Outlet {
             return;
         }
         state.phase = Phase::Closing;
+        state.closing_since = Some(crate::clock::now());
         state.held = Vec::new();
         if let Some(frame) = last_word {
-            state.bytes += frame.len();
-            state.queue.push_back(frame.clone());
+            state.push(frame.clone());
         }
-        let close = frame::close(code, reason);
-        state.bytes += close.len();
-        state.queue.push_back(close);
+        state.push(frame::close(code, reason));
         drop(state);
         self.flush();
         self.waker.wake();
@@ -267,8 +277,7 @@ impl Outlet {
         if state.bytes > QUEUE_BYTES_MAX {
             return false;
         }
-        state.bytes += bytes.len();
-        state.queue.push_back(Bytes::copy_from_slice(bytes));
+        state.push(Bytes::copy_from_slice(bytes));
         true
     }
 
@@ -306,10 +315,61 @@ impl Outlet {
     /// The stream has ended or failed: nothing more is written.
     pub fn kill(&self) {
         self.state.lock().die();
+        self.waker.wake();
+    }
+
+    /// Gives up on a client that does not take the last frames of a connection which we ended.
+    pub fn kill_if_stuck(&self, now: Timestamp) {
+        let since = self.state.lock().closing_since;
+        if since.is_some_and(|since| since.plus_millis(CLOSING_PATIENCE) < now) {
+            self.kill();
+        }
     }
 }
 
 impl State {
+    /// Whether a frame is to go out now. One that is not may have been put aside until the socket is live.
+    fn takes(&mut self, order: Order, frame: &Bytes) -> bool {
+        match (&self.phase, order) {
+            (Phase::Closing | Phase::Dead, _) => false,
+            (Phase::Holding, _) => {
+                if self.held.len() < QUEUE_FRAMES_MAX && self.bytes + frame.len() <= QUEUE_BYTES_MAX {
+                    self.bytes += frame.len();
+                    self.held.push((order, frame.clone()));
+                } else {
+                    self.lagged = true;
+                }
+                false
+            }
+            (Phase::Live, Order::Message(pos)) if pos <= self.last_pos => false,
+            (Phase::Live, Order::Message(pos)) => {
+                self.last_pos = pos;
+                true
+            }
+            (Phase::Live, _) => true,
+        }
+    }
+
+    /// Writes a frame when nothing waits before it, and puts in what is left of it.
+    fn write_first(&mut self, stream: &TcpStream, frame: &Bytes) -> io::Result<()> {
+        let written = match stream.try_write(frame) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => written,
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => 0,
+            Err(error) => return Err(error),
+        };
+        if written < frame.len() {
+            self.partial = written > 0;
+            self.push(frame.slice(written..));
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, frame: Bytes) {
+        self.bytes += frame.len();
+        self.queue.push_back(frame);
+    }
+
     /// Queues a frame. When the client is too slow for the queue, what waits is replaced by `resync`.
     fn put(&mut self, frame: Bytes) {
         if self.queue.len() >= QUEUE_FRAMES_MAX
@@ -321,8 +381,7 @@ impl State {
             self.queue.push_back(frame::RESYNC.clone());
             self.bytes = self.queue.iter().map(Bytes::len).sum();
         }
-        self.bytes += frame.len();
-        self.queue.push_back(frame);
+        self.push(frame);
     }
 
     fn write(&mut self, stream: &TcpStream) -> io::Result<()> {

@@ -50,13 +50,30 @@ enum Decision {
 
 impl Inboxes {
     /// Makes a person's own change durable, applies it, and lets `tell` know before the next change of
-    /// the same person: so other devices hear of changes in the order of their versions.
+    /// the same person: so other devices hear of changes in the order of their versions. `tell` gets nothing
+    /// when a change is durable and could not be read back.
+    ///
+    /// Goes on to its end also when nobody waits for it any more: once it is durable, all must hear of it.
     pub async fn mark(
         self: &Arc<Self>,
         user: &UserId,
         device: Option<DeviceId>,
         request: MarkRequest,
-        tell: impl FnOnce(&MarkOutcome),
+        tell: impl FnOnce(Option<&MarkOutcome>) + Send + 'static,
+    ) -> Result<MarkOutcome, InboxError> {
+        let (this, user) = (self.clone(), user.clone());
+        let marking = tokio::spawn(async move { this.mark_to_the_end(&user, device, request, tell).await });
+        marking
+            .await
+            .map_err(|ended| if ended.is_panic() { InboxError::Panicked } else { InboxError::Stopping })?
+    }
+
+    async fn mark_to_the_end(
+        self: &Arc<Self>,
+        user: &UserId,
+        device: Option<DeviceId>,
+        request: MarkRequest,
+        tell: impl FnOnce(Option<&MarkOutcome>),
     ) -> Result<MarkOutcome, InboxError> {
         let slot = self.slot(user);
         let _one_at_a_time = slot.marks.lock().await;
@@ -84,9 +101,9 @@ impl Inboxes {
                     unread_count: inbox.unread_total(),
                 })
             })
-            .await?;
-        tell(&outcome);
-        Ok(outcome)
+            .await;
+        tell(outcome.as_ref().ok());
+        outcome
     }
 }
 

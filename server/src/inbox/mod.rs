@@ -64,6 +64,8 @@ pub enum InboxError {
     Directory(#[from] DirectoryError),
     #[error(transparent)]
     Log(#[from] LogError),
+    #[error("work on the inbox ended by a panic")]
+    Panicked,
     #[error("the server is stopping")]
     Stopping,
 }
@@ -211,9 +213,8 @@ impl Inboxes {
         let head = self.journal.caught_up().await?;
         let _at_work = self.at_work.acquire().await.map_err(|_| InboxError::Stopping)?;
         let (this, user) = (self.clone(), user.clone());
-        tokio::task::spawn_blocking(move || this.access_now(&user, head, work))
-            .await
-            .map_err(|_| InboxError::Stopping)?
+        let working = tokio::task::spawn_blocking(move || this.access_now(&user, head, work)).await;
+        working.map_err(|ended| if ended.is_panic() { InboxError::Panicked } else { InboxError::Stopping })?
     }
 
     fn access_now<R>(

@@ -203,8 +203,17 @@ pub struct SessionOpened {
 pub struct SessionRefreshed {
     pub id: SessionId,
     pub refresh_hash: SmolStr,
+    /// The one that was used, and until when it may be used again: the answer may not have arrived.
+    pub replaced: Replaced,
     pub at: Timestamp,
     pub expires_at: Timestamp,
+}
+
+/// A refresh token that was used, by its SHA-256 in hex.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replaced {
+    pub hash: SmolStr,
+    pub until: Timestamp,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

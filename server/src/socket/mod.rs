@@ -19,7 +19,7 @@ use hongyan_wire::{DeviceId, SessionId};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::{CapacityError, Error as SocketError};
@@ -27,7 +27,11 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Message as Incoming, Utf8Bytes};
 
 /// How long a client may take to say hello before it is an unnamed device.
-const HELLO_PATIENCE: Duration = Duration::from_secs(1);
+const HELLO_PATIENCE: Duration = Duration::from_secs(3);
+/// Frames that a client may send within [`PACE`]; a client of ours sends a few.
+const FRAMES_MAX: u32 = 200;
+/// See [`FRAMES_MAX`].
+const PACE: Duration = Duration::from_secs(10);
 /// How long a client may take to close after we did.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -156,9 +160,20 @@ impl Sockets {
         if let Some(first) = first {
             self.take(outlet, first);
         }
+        let (mut since, mut frames) = (Instant::now(), 0);
         loop {
             match next(stream, outlet).await {
-                Event::Frame(frame) => self.take(outlet, frame),
+                Event::Frame(frame) => {
+                    if since.elapsed() > PACE {
+                        (since, frames) = (Instant::now(), 0);
+                    }
+                    frames += 1;
+                    if frames > FRAMES_MAX {
+                        outlet.close(None, close::POLICY, "more than 200 frames in 10 seconds");
+                        continue;
+                    }
+                    self.take(outlet, frame);
+                }
                 Event::Gone => return,
                 Event::Closed => {
                     drain(stream, outlet).await;
@@ -179,7 +194,8 @@ impl Sockets {
                         self.hub.tell_presence(&outlet.identity.user);
                     }
                 }
-                // Said once, at the beginning; later ones change nothing.
+                // Said once, at the beginning. What a later one asks for was not sent, and that it is told.
+                Ok(Some(ClientFrame::Hello(hello))) if hello.cursor.is_some() => outlet.send(&frame::RESYNC),
                 Ok(Some(ClientFrame::Hello(_) | ClientFrame::Pong) | None) => {}
                 Err(reason) => outlet.close(None, close::POLICY, &reason),
             },

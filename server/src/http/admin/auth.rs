@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::http::AdminGateway;
 use crate::http::envelope::Answer;
-use crate::http::extract::{AdminCaller, Json};
+use crate::http::extract::{AdminCaller, StrangerJson};
 use axum::extract::State;
 use hongyan_wire::account::LoginRequest;
 use hongyan_wire::admin::AdminTokenAnswer;
@@ -21,9 +21,9 @@ use hongyan_wire::error::Failure;
 )]
 pub async fn login(
     State(gateway): State<AdminGateway>,
-    body: Json<LoginRequest>,
+    StrangerJson(request): StrangerJson<LoginRequest>,
 ) -> Result<Answer<AdminTokenAnswer>> {
-    Ok(Answer::new(gateway.auth.admin_login(body.value).await?))
+    Ok(Answer::new(gateway.auth.admin_login(request).await?))
 }
 
 /// End the session that calls.

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::http::AdminGateway;
 use crate::http::envelope::Answer;
-use crate::http::extract::AdminCaller;
+use crate::http::extract::{AdminCaller, BODY_PATIENCE};
 use axum::body::Body;
 use axum::extract::State;
 use bytes::BytesMut;
@@ -11,6 +11,7 @@ use futures_util::StreamExt;
 use hongyan_wire::admin::{ImportAnswer, UserRequest};
 use hongyan_wire::api::Success;
 use hongyan_wire::error::{ErrorType, Failure};
+use tokio::time::timeout;
 
 /// Users put with one record.
 const CHUNK: usize = 500;
@@ -40,7 +41,8 @@ pub async fn import(
     let mut answer = ImportAnswer::default();
     let mut lines = Lines::default();
     let mut stream = body.into_data_stream();
-    while let Some(part) = stream.next().await {
+    let late = |_| Error::new(ErrorType::MalformedRequest, "nothing came for 30 seconds");
+    while let Some(part) = timeout(BODY_PATIENCE, stream.next()).await.map_err(late)? {
         let part = part.map_err(|_| Error::new(ErrorType::MalformedRequest, "the body broke off"))?;
         lines.feed(&part);
         while lines.ready.len() >= CHUNK {

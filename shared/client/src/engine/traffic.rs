@@ -50,7 +50,11 @@ impl Engine {
         match welcome.cursor.parse::<Cursor>() {
             // What we did and have not seen the result of comes with the missed changes too, but a sync that
             // begins after it is what tells that it is complete.
-            Ok(target) => self.place.welcome(target, self.pending.awaits_sync()),
+            // A welcome for another device means that our hello came too late: nothing follows that was missed.
+            Ok(target) => {
+                let unheard = welcome.device_id != self.setup.device_id;
+                self.place.welcome(target, unheard || self.pending.awaits_sync());
+            }
             Err(_) => self.place.fall_behind(),
         }
     }

@@ -47,6 +47,16 @@ async fn malformed_bodies_are_400_and_name_the_place() {
 }
 
 #[tokio::test]
+async fn paths_that_cannot_be_read_or_are_none_and_bodies_of_strangers_keep_to_the_envelope() {
+    let server = Setup::default().start().await;
+    let ann = server.admin().await.user("ann").await;
+    ann.api.get("/api/v3/messages/%FF").await.failure(400, "malformed_request");
+    ann.api.post("/api/v3/no-such-path", &json!({})).await.failure(404, "not_found");
+    let long = json!({ "username": "ann", "password": "x".repeat(20_000) });
+    server.user().post("/api/v3/auth/local/login", &long).await.failure(413, "too_large");
+}
+
+#[tokio::test]
 async fn bad_credentials_are_401_and_say_how_to_come() {
     let server = Setup::default().start().await;
     let admin = server.admin().await;

@@ -37,8 +37,12 @@ async fn a_refresh_token_is_good_once() {
     let second = refresh(ann.refresh_token.clone()).await.data();
     assert_eq!(second["session_id"], ann.session);
     assert_eq!(second["device_id"], ann.device);
+    // The answer was lost on its way: the same token again, a moment later.
+    let again = refresh(ann.refresh_token.clone()).await.data();
+    refresh(second["refresh_token"].as_str().unwrap().into()).await.failure(401, "unauthenticated");
+    let third = refresh(again["refresh_token"].as_str().unwrap().into()).await.data();
+    // Its successor has been used: it will not be needed any more.
     refresh(ann.refresh_token.clone()).await.failure(401, "unauthenticated");
-    let third = refresh(second["refresh_token"].as_str().unwrap().into()).await.data();
     let bearer = format!("Bearer {}", third["access_token"].as_str().unwrap());
     server.user().with(&bearer).get("/api/v3/auth/profile").await.data();
     refresh("garbage".into()).await.failure(401, "unauthenticated");
@@ -103,6 +107,25 @@ async fn a_disabled_user_is_refused_at_once() {
     admin.post("users/ann/enable", json!({})).await.data();
     ann.api.get("/api/v3/messages").await.data();
     assert_eq!(admin.post("users/admin/disable", json!({})).await.failure(422, "validation_failed"), ["id"]);
+}
+
+#[tokio::test]
+async fn a_password_changed_by_import_ends_the_sessions_and_no_one_imports_their_own_role_away() {
+    let server = Setup::default().start().await;
+    let admin = server.admin().await;
+    let ann = admin.person("ann").await;
+    let import = |line: serde_json::Value| {
+        let request = admin.api.request(reqwest::Method::POST, "/admin/api/v3/users/import");
+        hongyan_harness::Reply::of(request.body(line.to_string()))
+    };
+    import(json!({ "id": "ann", "username": "ann", "name": "Ann", "password": "another-password" }))
+        .await
+        .data();
+    ann.api.get("/api/v3/messages").await.failure(401, "unauthenticated");
+    let refresh = json!({ "refresh_token": ann.refresh_token });
+    server.user().post("/api/v3/auth/refresh", &refresh).await.failure(401, "unauthenticated");
+    let own = import(json!({ "username": "admin", "name": "A", "roles": [] })).await.data();
+    assert_eq!((&own["updated"], &own["failed"][0]["line"]), (&json!(0), &json!(1)), "{own}");
 }
 
 #[tokio::test]

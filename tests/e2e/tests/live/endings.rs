@@ -49,6 +49,23 @@ async fn places_are_bounded_and_given_back() {
 }
 
 #[tokio::test]
+async fn one_person_does_not_take_all_places_nor_flood() {
+    let server = Setup::default().start().await;
+    let ann = server.admin().await.user("ann").await;
+    let url = format!("{}?token={}", ann.socket_url(), ann.token());
+    let mut sockets = Vec::new();
+    for n in 0..64 {
+        sockets.push(Socket::hello(ann.socket_url(), ann.token(), &format!("d{n}"), None).await);
+    }
+    assert_eq!(Socket::open(&url, &[]).await.err().unwrap().0, 503);
+    let mut flooding = sockets.pop().unwrap();
+    for _ in 0..201 {
+        flooding.say(json!({ "type": "ping" })).await;
+    }
+    assert_eq!(flooding.closed().await, Some(1008));
+}
+
+#[tokio::test]
 async fn what_is_no_frame_ends_the_socket_with_its_code() {
     let server = Setup::default().start().await;
     let ann = server.admin().await.user("ann").await;

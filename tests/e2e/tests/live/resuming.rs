@@ -1,6 +1,6 @@
 //! Coming back: what was missed comes first, in order, and nothing comes twice.
 
-use hongyan_harness::{Heard, Setup};
+use hongyan_harness::{Heard, Setup, Socket};
 use serde_json::json;
 
 #[tokio::test]
@@ -28,6 +28,42 @@ async fn what_was_missed_comes_first_and_in_order() {
     let again = ann.connect_from(socket.welcome["cursor"].as_str().unwrap()).await;
     assert_eq!(ann.sync(again.welcome["cursor"].as_str().unwrap(), 10).await["changes"], json!([]));
     assert_eq!(socket.closed().await, Some(4009), "the same device has connected again");
+}
+
+#[tokio::test]
+async fn a_welcome_comes_also_with_much_that_was_missed_while_another_device_is_online() {
+    const MISSED: usize = 400;
+    let server = Setup::default().start().await;
+    let admin = server.admin().await;
+    let (ann, phone, sender) =
+        (admin.user("ann").await, admin.known("ann", "phone"), admin.sender("s").await);
+    let cursor = ann.connect().await.welcome["cursor"].as_str().unwrap().to_owned();
+    let _online = phone.connect().await;
+    for n in 0..MISSED {
+        sender.send_to("ann", &format!("m{n}")).await;
+    }
+    let mut socket = ann.connect_from(&cursor).await;
+    assert_eq!(socket.welcome["unread_count"], MISSED);
+    for n in 0..MISSED {
+        assert_eq!(socket.message().await, format!("m{n}"));
+    }
+}
+
+#[tokio::test]
+async fn a_hello_that_comes_too_late_is_told_to_fetch() {
+    let server = Setup::default().start().await;
+    let admin = server.admin().await;
+    let (ann, sender) = (admin.user("ann").await, admin.sender("s").await);
+    let cursor = ann.connect().await.welcome["cursor"].as_str().unwrap().to_owned();
+    sender.send_to("ann", "missed").await;
+    let mut late = Socket::open(&format!("{}?token={}", ann.socket_url(), ann.token()), &[]).await.unwrap();
+    let welcome = late.frame("welcome").await;
+    assert_ne!(welcome["device_id"], "ann-1");
+    late.say(json!({ "type": "hello", "data": {
+        "device_id": "ann-1", "device_type": "web", "capabilities": [], "cursor": cursor,
+    } }))
+    .await;
+    late.frame("resync").await;
 }
 
 #[tokio::test]
