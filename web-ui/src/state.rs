@@ -111,6 +111,18 @@ impl PageState {
             .with(|messages| messages.iter().filter(|shown| passes(&filter, shown)).cloned().collect())
     }
 
+    /// Whether what the person looks at may be among the older messages that are not here yet.
+    pub fn is_looking_for_older(self) -> bool {
+        let is_missing = match self.filter.get() {
+            Filter::All => false,
+            Filter::Unread => self.unread.with(|unread| unread.total > 0) && self.listed().is_empty(),
+            Filter::Channel(_) => self.listed().is_empty(),
+        };
+        let may_come = matches!(self.older.get(), Older::Some | Older::Loading);
+        let is_open_missing = self.open.with(Option::is_some) && self.opened().is_none();
+        self.loaded.get() && may_come && (is_missing || is_open_missing)
+    }
+
     /// The channels to choose from, by name: one's own, and those that messages name besides.
     pub fn named_channels(self) -> Vec<(ChannelId, String)> {
         let mut named: BTreeMap<ChannelId, String> = self.messages.with(|messages| {

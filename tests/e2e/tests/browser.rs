@@ -81,3 +81,29 @@ async fn every_word_is_there_in_both_languages() {
     window.open(server.url()).await;
     window.text("sign-out", "退出登录").await;
 }
+
+#[tokio::test]
+async fn what_is_older_than_the_first_page_is_found_when_it_is_looked_for() {
+    const NEWER: usize = 130;
+    let server = Setup::default().start().await;
+    let admin = server.admin().await;
+    let (zhang, sender) = (admin.person("zhang").await, admin.sender("s").await);
+    let old = sender.send_to("zhang", "an old one").await;
+    for n in 0..NEWER {
+        sender.send_to("zhang", &format!("m{n}")).await;
+    }
+    zhang.read_batch(json!({ "all": true })).await.data();
+    let window = Browser::start().await;
+    window.open(&format!("{}#/message/{old}", server.url())).await;
+    window.sign_in("zhang").await;
+    window.text("message-title", "an old one").await;
+    window.text("unread-total", "0").await;
+    zhang.mark(&old, json!({ "is_read": false })).await.data();
+    // And by the filter, on a page that has not opened it.
+    window.open("about:blank").await;
+    window.open(server.url()).await;
+    window.shown("message-list").await;
+    window.text("unread-total", "1").await;
+    window.click("filter-unread").await;
+    window.listed(&[("an old one", true)]).await;
+}

@@ -12,6 +12,12 @@ pub fn cargo(root: &Path) -> Command {
     let cargo = places::variable("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.current_dir(root);
+    // Build scripts run in folders of their own: a relative path would mean another one there.
+    if let Some(folder) = places::variable("HONGYAN_WEB_DIR")
+        && let Ok(folder) = std::path::absolute(folder)
+    {
+        command.env("HONGYAN_WEB_DIR", folder);
+    }
     command
 }
 

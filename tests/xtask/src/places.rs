@@ -39,7 +39,7 @@ impl Places {
             .context("`cargo metadata` does not name the target folder")?
             .into();
         let web = match variable("HONGYAN_WEB_DIR") {
-            Some(folder) => PathBuf::from(folder),
+            Some(folder) => std::path::absolute(folder)?,
             None => root.join("target/web-ui"),
         };
         Ok(Self { root, target, web })

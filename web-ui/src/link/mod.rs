@@ -102,6 +102,7 @@ impl Inner {
         let (sender, inputs) = mpsc::channel(INPUTS);
         *self.inputs.borrow_mut() = Some(sender);
         self.leaving.set(false);
+        self.channels_asked.set(0);
         self.state.signed_in.set(true);
         self.state.connection.set(Connection::Connecting);
         let this = self.clone();

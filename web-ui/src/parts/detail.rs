@@ -6,6 +6,7 @@ use crate::parts::actions::{Actions, Attachments};
 use crate::parts::item::HIGH_PRIORITY;
 use crate::state::page;
 use crate::words::Words;
+use hongyan_client::engine::Older;
 use hongyan_client::engine::request::Input;
 use hongyan_wire::message::Message;
 use leptos::prelude::*;
@@ -53,7 +54,14 @@ fn Nothing() -> impl IntoView {
         <Show when=is_gone>
             <BackButton />
         </Show>
-        <p class="empty lead">{move || if is_gone() { state.words().gone } else { state.words().choose }}</p>
+        <p class="empty lead">
+            {move || match is_gone() {
+                false => state.words().choose,
+                true if state.is_looking_for_older() => state.words().loading,
+                true if state.older.get() == Older::Full => state.words().window_full,
+                true => state.words().gone,
+            }}
+        </p>
     }
 }
 

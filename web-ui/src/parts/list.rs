@@ -19,6 +19,13 @@ pub fn List() -> impl IntoView {
             unread.map(|shown| shown.message.id.clone()).collect::<HashSet<_>>()
         })
     });
+    // What is looked for and not here is fetched, page after page, until it is found or there is no more.
+    let link = link();
+    Effect::new(move |_| {
+        if state.is_looking_for_older() && state.older.get() == Older::Some {
+            link.tell(Input::LoadOlder);
+        }
+    });
     view! {
         <section class="list" aria-label=move || state.words().inbox>
             <ul data-testid="message-list" aria-busy=move || (!state.loaded.get()).to_string()>
@@ -39,7 +46,7 @@ fn Empty() -> impl IntoView {
     let state = page();
     let told = move || {
         let words = state.words();
-        match (state.loaded.get(), state.filter.get()) {
+        match (state.loaded.get() && !state.is_looking_for_older(), state.filter.get()) {
             (false, _) => (words.loading, ""),
             (true, Filter::All) => (words.empty_inbox, words.empty_inbox_lead),
             (true, Filter::Unread) => (words.empty_unread, ""),

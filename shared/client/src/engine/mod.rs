@@ -119,6 +119,8 @@ pub struct Engine {
     quiet_until: Option<Timestamp>,
     /// The counts are not asked for until then.
     counts_after: Option<Timestamp>,
+    /// When the counts were last in doubt because of their age.
+    counts_checked: Option<Timestamp>,
     /// What the welcome says the total will be once what was missed has come.
     promised_unread: Option<u64>,
     refreshed_at: Option<Timestamp>,
@@ -149,6 +151,7 @@ impl Engine {
             older_step_back: 0,
             quiet_until: None,
             counts_after: None,
+            counts_checked: None,
             promised_unread: None,
             refreshed_at: None,
             clock_offset: 0,

@@ -11,6 +11,8 @@ use hongyan_wire::message::Message;
 
 /// A message that was missed is announced only if it is this young.
 const NEWS_MS: i64 = 60_000;
+/// How long counts are believed that cover messages which are not held here.
+const COUNTS_LIFE_MS: i64 = 10 * 60_000;
 /// Between two questions for the counts while changes keep coming.
 const COUNTS_PAUSE_MS: i64 = 250;
 
@@ -38,6 +40,7 @@ impl Engine {
             ServerFrame::Ping => {
                 self.effects.push(Effect::Send(ClientFrame::Pong));
                 self.caught_up();
+                self.check_counts();
             }
             ServerFrame::Pong => self.caught_up(),
         }
@@ -90,6 +93,15 @@ impl Engine {
         if was_catching_up
             && self.promised_unread.take().is_some_and(|unread| unread != self.inbox.counts.total)
         {
+            self.inbox.counts.doubt();
+        }
+    }
+
+    /// An unread message that is not held here may have expired, of which nobody tells.
+    fn check_counts(&mut self) {
+        let checked = *self.counts_checked.get_or_insert(self.now);
+        if self.inbox.has_older() && checked.plus_millis(COUNTS_LIFE_MS) < self.now {
+            self.counts_checked = Some(self.now);
             self.inbox.counts.doubt();
         }
     }
