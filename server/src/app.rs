@@ -84,6 +84,7 @@ pub async fn start(config: Config, gateways: Gateways) -> Result<Running> {
         hub: hub.clone(),
         applied,
         stop: stopping.clone(),
+        faults: Faults::default(),
     };
     tokio::task::block_in_place(|| follower.replay(&*log)).context("the log cannot be replayed")?;
     let follower = follower.spawn(tail)?;

@@ -2,6 +2,7 @@
 //! to the index of what inboxes lack, and to the hub; then says how far it has got.
 
 use crate::directory::{Directory, DirectoryError, Effect};
+use crate::faults::Faults;
 use crate::hub::Hub;
 use crate::inbox::Pending;
 use crate::log::local::Tail;
@@ -33,6 +34,7 @@ pub struct Follower {
     pub applied: watch::Sender<Pos>,
     /// Ends the waiting for a directory that cannot be written; the next start goes on.
     pub stop: watch::Receiver<bool>,
+    pub faults: Faults,
 }
 
 impl Follower {
@@ -70,7 +72,13 @@ impl Follower {
     /// Hands a batch on; false when the server stops before that was possible.
     fn follow(&self, batch: &[Logged]) -> bool {
         let Some(effects) = self.apply(batch) else { return false };
+        if self.faults.at("the directory has followed").is_err() {
+            return false;
+        }
         self.pending.note(batch);
+        if self.faults.at("the index has followed").is_err() {
+            return false;
+        }
         self.hub.follow(batch, effects, crate::clock::now());
         if let Some(last) = batch.last() {
             self.applied.send_replace(last.pos);

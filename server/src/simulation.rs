@@ -18,6 +18,7 @@ use crate::log::{Appended, Journal, Log, Pos};
 use hongyan_wire::api::{Change as Changed, MessageList};
 use hongyan_wire::message::{Message, SenderInfo};
 use hongyan_wire::{ChannelId, MessageId, Timestamp, UserId};
+use parking_lot::{Condvar, Mutex};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -138,11 +139,53 @@ struct Process {
     follower: JoinHandle<()>,
 }
 
+/// Holds the follower up in the midst of its work.
+#[derive(Default)]
+struct Lag {
+    state: Mutex<LagState>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct LagState {
+    at: Option<&'static str>,
+    held: bool,
+}
+
+impl Lag {
+    fn faults(self: &Arc<Self>) -> Faults {
+        let lag = self.clone();
+        Faults::watched(move |step| {
+            let mut state = lag.state.lock();
+            while state.at == Some(step) {
+                state.held = true;
+                lag.changed.notify_all();
+                lag.changed.wait(&mut state);
+            }
+            state.held = false;
+            true
+        })
+    }
+
+    fn hold_at(&self, step: Option<&'static str>) {
+        self.state.lock().at = step;
+        self.changed.notify_all();
+    }
+
+    fn wait_until_held(&self) {
+        let mut state = self.state.lock();
+        while !state.held {
+            self.changed.wait(&mut state);
+        }
+    }
+}
+
 struct World {
     storage: PathBuf,
     durable: PathBuf,
     /// Steps until the process ends by itself.
     fuse: Arc<AtomicI64>,
+    lag: Arc<Lag>,
     /// Milliseconds since 1970, as everyone here takes it to be.
     now: Arc<AtomicI64>,
     process: Option<Process>,
@@ -163,6 +206,7 @@ impl World {
             storage,
             durable,
             fuse: Arc::new(AtomicI64::new(NEVER)),
+            lag: Arc::default(),
             now: Arc::default(),
             process: None,
             model: Model::default(),
@@ -187,6 +231,7 @@ impl World {
             hub: Arc::default(),
             applied,
             stop: watch::channel(false).1,
+            faults: self.lag.faults(),
         };
         follower.replay(&*log).unwrap();
         let follower = follower.spawn(tail).unwrap();
@@ -321,7 +366,8 @@ impl World {
                     self.unless_ended(opened.is_ok());
                 }
             }
-            15 | 16 => self.walk().await,
+            15 => self.walk().await,
+            16 => self.walk_before_the_follower().await,
             17 => self.fuse.store(self.random.below(12) as i64, Ordering::Relaxed),
             18 => self.crash(false),
             _ => self.crash(true),
@@ -417,11 +463,30 @@ impl World {
     }
 
     async fn walk(&mut self) {
+        let walked = self.try_to_walk().await;
+        self.unless_ended(walked);
+    }
+
+    /// Walks while the follower is in the midst of a message.
+    async fn walk_before_the_follower(&mut self) {
+        let points = ["the directory has followed", "the index has followed"];
+        self.lag.hold_at(Some(points[self.random.below(2)]));
+        self.send().await;
+        self.lag.wait_until_held();
+        let walked = self.try_to_walk().await;
+        self.lag.hold_at(None);
+        self.unless_ended(walked);
+        if self.random.one_in(2) {
+            let power = self.random.one_in(2);
+            self.crash(power);
+        }
+    }
+
+    async fn try_to_walk(&mut self) -> bool {
         let before =
             if self.random.one_in(2) { Timestamp::from_millis(i64::MAX) } else { Timestamp::default() };
         let inboxes = self.process().inboxes.clone();
-        let walked = tokio::task::spawn_blocking(move || inboxes.walk(before, &|| false)).await.unwrap();
-        self.unless_ended(walked.is_ok());
+        tokio::task::spawn_blocking(move || inboxes.walk(before, &|| false)).await.unwrap().is_ok()
     }
 
     /// Everyone sees exactly what the model says, whichever way they ask.
