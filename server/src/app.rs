@@ -12,7 +12,7 @@ use crate::hub::{Hub, Limits};
 use crate::inbox::{Folders, Inboxes, Pending, Walker};
 use crate::log::Journal;
 use crate::log::local::Local;
-use crate::send::Gate;
+use crate::send::{Gate, Scheduler};
 use crate::socket::Sockets;
 use anyhow::{Context, Result, bail};
 use std::fs;
@@ -100,6 +100,17 @@ pub async fn start(config: Config, gateways: Gateways) -> Result<Running> {
     let bootstrapped = administration.bootstrap(&config.admin_username, password).await;
     let bootstrapped =
         bootstrapped.map_err(|error| anyhow::anyhow!("the first administrator: {}", error.message))?;
+    administration
+        .make_built_in_templates()
+        .await
+        .map_err(|error| anyhow::anyhow!("the first templates: {}", error.message))?;
+    let gate = Arc::new(Gate::new(
+        journal.clone(),
+        directory.clone(),
+        pending.clone(),
+        config.message_bytes,
+        config.recipients,
+    ));
     let sockets = Arc::new(Sockets {
         hub: hub.clone(),
         inboxes: inboxes.clone(),
@@ -116,13 +127,8 @@ pub async fn start(config: Config, gateways: Gateways) -> Result<Running> {
     if let Some(listener) = user_listener {
         let gateway = UserGateway::new(UserParts {
             auth: auth.clone(),
-            gate: Arc::new(Gate::new(
-                journal.clone(),
-                directory.clone(),
-                pending.clone(),
-                config.message_bytes,
-                config.recipients,
-            )),
+            gate: gate.clone(),
+            administration: administration.clone(),
             inboxes: inboxes.clone(),
             directory: directory.clone(),
             hub: hub.clone(),
@@ -143,6 +149,7 @@ pub async fn start(config: Config, gateways: Gateways) -> Result<Running> {
     tasks.spawn(
         Walker::new(inboxes.clone(), config.walk_interval, config.log_retention).run(stopping.clone()),
     );
+    tasks.spawn(Scheduler(gate).run(stopping.clone()));
     tasks.spawn(beat(hub.clone(), config.ping_interval, stopping));
     Ok(Running {
         user,

@@ -430,7 +430,14 @@ impl World {
             read_at: None,
             version: 0,
         };
-        let posted = Posted { message, audience, recipients: 0, sent_by: "service:s".into() };
+        let posted = Posted {
+            message,
+            audience,
+            recipients: 0,
+            sent_by: "service:s".into(),
+            template: None,
+            was_scheduled: false,
+        };
         let pos = self.append(Record::Message(Box::new(posted))).await;
         self.promises.sent.push((pos, id));
     }

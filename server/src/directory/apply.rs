@@ -2,6 +2,7 @@
 //! randomness; a record that cannot be (a username that is taken) changes nothing, everywhere.
 
 use super::store::{Directory, DirectoryError, exists};
+use super::{schedule, templates};
 use crate::log::record::{
     Change, GroupKey, GroupPut, MembersChange, Record, ServicePut, ServiceStatusChange, SessionOpened,
     SessionRefreshed, SessionsEnded, UserPut, UserStatusChange,
@@ -9,7 +10,7 @@ use crate::log::record::{
 use crate::log::{Logged, Pos};
 use hongyan_wire::admin::{ServiceStatus, ServiceType, UserStatus};
 use hongyan_wire::channel::ChannelKind;
-use hongyan_wire::{SessionId, Timestamp, UserId};
+use hongyan_wire::{SessionId, TemplateId, Timestamp, UserId};
 use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 use smol_str::SmolStr;
@@ -31,6 +32,9 @@ struct Outcome {
     people: Vec<UserId>,
     groups: Vec<GroupKey>,
     service_keys: Vec<SmolStr>,
+    templates: Vec<TemplateId>,
+    /// What is scheduled has changed.
+    scheduled: bool,
     /// An existing user's name may have changed.
     renamed: bool,
     revoked: Vec<(SessionId, Timestamp)>,
@@ -66,8 +70,12 @@ impl Directory {
                 .prepare_cached("UPDATE meta SET value = value + ?1 WHERE key = 'users'")?
                 .execute([outcome.new_users as i64])?;
         }
+        let next_due = if outcome.scheduled { Some(schedule::next_due(&transaction)?) } else { None };
         let _filling = self.filling.write();
         transaction.commit()?;
+        if let Some(next_due) = next_due {
+            self.next_due.store(next_due, Ordering::Release);
+        }
         for user in &outcome.people {
             self.people.remove(user);
         }
@@ -79,6 +87,9 @@ impl Directory {
         }
         for key in &outcome.service_keys {
             self.services.remove(key);
+        }
+        for id in &outcome.templates {
+            self.templates.remove(id);
         }
         if !outcome.revoked.is_empty() {
             let now = crate::clock::now();
@@ -94,13 +105,29 @@ impl Directory {
 
 /// Whether a record changes the directory at all.
 fn concerns(record: &Record) -> bool {
-    !matches!(record, Record::Message(_) | Record::Marked(_))
+    match record {
+        Record::Message(posted) => posted.was_scheduled,
+        Record::Marked(_) => false,
+        _ => true,
+    }
 }
 
 impl Outcome {
     fn apply(&mut self, conn: &Connection, pos: Pos, record: &Record) -> rusqlite::Result<()> {
         match record {
+            Record::Message(posted) if posted.was_scheduled => {
+                self.scheduled = true;
+                schedule::delete(conn, &posted.message.id)
+            }
             Record::Message(_) | Record::Marked(_) => Ok(()),
+            Record::Scheduled(scheduled) => {
+                self.scheduled = true;
+                schedule::put(conn, scheduled)
+            }
+            Record::Unscheduled(unscheduled) => {
+                self.scheduled = true;
+                schedule::delete(conn, &unscheduled.id)
+            }
             Record::UsersPut(change) => {
                 for (n, put) in change.what.iter().enumerate() {
                     self.user(conn, pos, n, change, put)?;
@@ -112,6 +139,18 @@ impl Outcome {
             Record::MembersChanged(change) => self.members(conn, pos, change),
             Record::ServicePut(change) => self.service(conn, pos, change),
             Record::ServiceStatus(change) => self.service_status(conn, pos, change),
+            Record::TemplatePut(change) => {
+                templates::put(conn, &change.what)?;
+                self.templates.push(change.what.id.clone());
+                let action = if change.what.version == 1 { "template.create" } else { "template.update" };
+                let details = json!({ "name": change.what.name, "version": change.what.version });
+                audit(conn, (pos, 0), change, action, change.what.id.as_str(), &details)
+            }
+            Record::TemplateDeleted(change) => {
+                templates::delete(conn, &change.what)?;
+                self.templates.push(change.what.clone());
+                audit(conn, (pos, 0), change, "template.delete", change.what.as_str(), &Value::Null)
+            }
             Record::SessionOpened(opened) => session_opened(conn, opened),
             Record::SessionRefreshed(refreshed) => session_refreshed(conn, refreshed),
             Record::SessionsEnded(ended) => self.sessions_ended(conn, pos, ended),
@@ -499,7 +538,19 @@ mod tests {
     /// Every row of every table.
     fn dump(directory: &Directory) -> Vec<String> {
         let writer = directory.writer.lock();
-        let tables = ["meta", "user", "groups", "membership", "service", "session", "revoked", "audit"];
+        let tables = [
+            "meta",
+            "user",
+            "groups",
+            "membership",
+            "service",
+            "template",
+            "template_version",
+            "schedule",
+            "session",
+            "revoked",
+            "audit",
+        ];
         let mut rows = Vec::new();
         for table in tables {
             let mut statement = writer.prepare(&format!("SELECT * FROM {table}")).unwrap();

@@ -8,9 +8,11 @@ mod apply;
 mod audit;
 mod groups;
 mod people;
+mod schedule;
 mod services;
 mod sessions;
 mod store;
+mod templates;
 
 pub use apply::Effect;
 pub use groups::Group;

@@ -47,6 +47,24 @@ CREATE TABLE service(
     created_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- Templates as JSON: as they are now, and every version that there ever was.
+CREATE TABLE template(id TEXT PRIMARY KEY, category TEXT NOT NULL, name TEXT NOT NULL, body TEXT NOT NULL)
+    STRICT, WITHOUT ROWID;
+CREATE TABLE template_version(
+    id TEXT NOT NULL, version INTEGER NOT NULL, body TEXT NOT NULL, PRIMARY KEY(id, version)
+) STRICT, WITHOUT ROWID;
+
+-- Messages that are to be sent at a time, as JSON.
+CREATE TABLE schedule(
+    id TEXT PRIMARY KEY,
+    due INTEGER NOT NULL,
+    -- Whose it is: `service:…` or `user:…`.
+    owner TEXT NOT NULL,
+    body TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX schedule_due ON schedule(due, id);
+CREATE INDEX schedule_owner ON schedule(owner, due, id);
+
 CREATE TABLE session(
     id TEXT PRIMARY KEY,
     user TEXT NOT NULL,

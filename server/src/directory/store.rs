@@ -5,7 +5,8 @@ use super::people::Person;
 use super::services::KnownService;
 use crate::log::Pos;
 use crate::log::record::GroupKey;
-use hongyan_wire::{SessionId, Timestamp, UserId};
+use hongyan_wire::template::Template;
+use hongyan_wire::{SessionId, TemplateId, Timestamp, UserId};
 use parking_lot::{Mutex, RwLock};
 use quick_cache::sync::Cache;
 use rusqlite::{Connection, OptionalExtension};
@@ -13,12 +14,13 @@ use smol_str::SmolStr;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 /// People kept in memory: about 40 MB when full.
 const PEOPLE_CACHED: usize = 100_000;
 const SERVICES_CACHED: usize = 10_000;
 const GROUPS_CACHED: usize = 20_000;
+const TEMPLATES_CACHED: usize = 1_000;
 const SCHEMA_VERSION: i64 = 1;
 
 #[derive(Debug, thiserror::Error)]
@@ -44,9 +46,12 @@ pub struct Directory {
     pub(super) names: Cache<SmolStr, Arc<UserId>>,
     pub(super) groups: Cache<GroupKey, Arc<Group>>,
     pub(super) services: Cache<SmolStr, Arc<KnownService>>,
+    pub(super) templates: Cache<TemplateId, Arc<Template>>,
     /// Ended sessions, until no access token of theirs can be valid any more.
     pub(super) revoked: RwLock<HashMap<SessionId, Timestamp>>,
     pub(super) user_count: AtomicU64,
+    /// When the next scheduled message is due, in milliseconds since 1970.
+    pub(super) next_due: AtomicI64,
     pub(super) applied: AtomicU64,
 }
 
@@ -62,6 +67,7 @@ impl Directory {
         };
         let (applied, users) = (meta("applied")?, meta("users")?);
         let revoked = super::sessions::revoked(&writer)?;
+        let next_due = super::schedule::next_due(&writer)?;
         Ok(Self {
             path: path.to_owned(),
             writer: Mutex::new(writer),
@@ -71,8 +77,10 @@ impl Directory {
             names: Cache::new(PEOPLE_CACHED),
             groups: Cache::new(GROUPS_CACHED),
             services: Cache::new(SERVICES_CACHED),
+            templates: Cache::new(TEMPLATES_CACHED),
             revoked: RwLock::new(revoked),
             user_count: AtomicU64::new(users),
+            next_due: AtomicI64::new(next_due),
             applied: AtomicU64::new(applied),
         })
     }

@@ -9,8 +9,9 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use bytes::Bytes;
 use hongyan_wire::error::{ErrorType, FieldError};
-use hongyan_wire::limits::IDEMPOTENCY_KEY_MAX;
+use hongyan_wire::limits::{BATCH_MAX, IDEMPOTENCY_KEY_MAX};
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 use std::time::Duration;
 
 /// What `Authorization` holds.
@@ -124,6 +125,31 @@ impl<S: BodyLimit + Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T>
 
     async fn from_request(request: Request, state: &S) -> Result<Self> {
         json(request, state.body_max()).await
+    }
+}
+
+/// The items of a batch, each as it stands in the body: one that is bad spoils no other.
+pub struct BatchJson {
+    pub items: Vec<Box<RawValue>>,
+}
+
+/// Largest batch, in bytes.
+const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+impl<S: Send + Sync> FromRequest<S> for BatchJson {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self> {
+        #[derive(serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Batch {
+            messages: Vec<Box<RawValue>>,
+        }
+        let Batch { messages } = json(request, BATCH_BYTES_MAX).await?.value;
+        if !(1..=BATCH_MAX).contains(&messages.len()) {
+            return Err(Error::field("messages", "must be 1 to 1000"));
+        }
+        Ok(Self { items: messages })
     }
 }
 

@@ -3,6 +3,7 @@
 use super::UserGateway;
 use super::envelope::{Answer, Encoded};
 use super::extract::{Json, OptionalJson, Query, id};
+use super::page::{search, window};
 use crate::auth::UserCaller;
 use crate::error::{Error, Result};
 use crate::inbox::{Filter, MarkOutcome, MarkRequest};
@@ -12,7 +13,7 @@ use hongyan_wire::api::{
 };
 use hongyan_wire::cursor::Cursor;
 use hongyan_wire::error::Failure;
-use hongyan_wire::limits::{PAGE_MAX, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, READ_BATCH_MAX, SEARCH_MAX};
+use hongyan_wire::limits::READ_BATCH_MAX;
 use hongyan_wire::message::Message;
 use hongyan_wire::{ChannelId, MessageId, Timestamp};
 use serde::Deserialize;
@@ -38,31 +39,6 @@ pub struct ListQuery {
     until: Option<Timestamp>,
     /// Text in title or content; at most 200 characters.
     q: Option<String>,
-}
-
-/// A page number and size within their bounds.
-pub fn window(page: Option<u32>, size: Option<u32>) -> Result<(u32, u32)> {
-    let (page, size) = (page.unwrap_or(1), size.unwrap_or(PAGE_SIZE_DEFAULT));
-    if !(1..=PAGE_MAX).contains(&page) {
-        return Err(Error::field("page", "must be from 1 to 100000"));
-    }
-    if !(1..=PAGE_SIZE_MAX).contains(&size) {
-        return Err(Error::field("size", "must be from 1 to 100"));
-    }
-    Ok((page, size))
-}
-
-/// A search text within its bounds; an empty one is none.
-pub fn search(q: Option<String>) -> Result<Option<String>> {
-    match q {
-        Some(q) if q.chars().count() > SEARCH_MAX => {
-            Err(Error::field("q", "must have at most 200 characters"))
-        }
-        Some(q) if q.contains(char::is_control) => {
-            Err(Error::field("q", "must not contain control characters"))
-        }
-        q => Ok(q.filter(|q| !q.is_empty())),
-    }
 }
 
 /// List messages, newest first.

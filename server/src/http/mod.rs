@@ -10,13 +10,16 @@ mod envelope;
 mod extract;
 mod messages;
 mod origin;
+mod page;
 mod send;
 pub mod serve;
 mod socket;
 mod sync;
+mod templates;
 
 pub use envelope::Answer;
 pub use origin::Origins;
+pub use page::PageQuery;
 
 use crate::admin::Administration;
 use crate::auth::Auth;
@@ -46,6 +49,7 @@ pub struct UserGateway(Arc<UserParts>);
 pub struct UserParts {
     pub auth: Arc<Auth>,
     pub gate: Arc<Gate>,
+    pub administration: Arc<Administration>,
     pub inboxes: Arc<Inboxes>,
     pub directory: Arc<Directory>,
     pub hub: Arc<Hub>,
@@ -74,6 +78,13 @@ impl UserGateway {
     pub fn router(self) -> Router {
         let (router, document) = OpenApiRouter::with_openapi(docs::user_document())
             .routes(routes!(send::send))
+            .routes(routes!(send::send_batch))
+            .routes(routes!(send::send_template))
+            .routes(routes!(send::preview))
+            .routes(routes!(send::scheduled))
+            .routes(routes!(send::scheduled_one, send::reschedule, send::unschedule))
+            .routes(routes!(templates::list, templates::create))
+            .routes(routes!(templates::get, templates::update, templates::delete))
             .routes(routes!(messages::list))
             .routes(routes!(messages::unread_count))
             .routes(routes!(messages::read_batch))
@@ -128,6 +139,9 @@ impl AdminGateway {
             .routes(routes!(admin::services::get))
             .routes(routes!(admin::services::suspend))
             .routes(routes!(admin::services::resume))
+            .routes(routes!(admin::templates::list, admin::templates::create))
+            .routes(routes!(admin::templates::get, admin::templates::update, admin::templates::delete))
+            .routes(routes!(admin::templates::versions))
             .routes(routes!(admin::audit::list))
             .routes(routes!(admin::health::healthz))
             .routes(routes!(admin::health::readyz))

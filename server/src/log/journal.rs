@@ -29,6 +29,11 @@ impl Journal {
         self.log.append(entry.into()).await
     }
 
+    /// Appends many with one flush; one answer each.
+    pub async fn append_all(&self, entries: Vec<Entry>) -> Vec<Result<Appended, LogError>> {
+        self.log.append_all(entries).await
+    }
+
     /// Appends and waits until everyone on this node knows. Gives the record's place.
     pub async fn append_applied(&self, entry: impl Into<Entry>) -> Result<Pos, LogError> {
         match self.append(entry).await? {

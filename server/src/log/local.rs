@@ -41,6 +41,7 @@ const SCHEMA_VERSION: i64 = 1;
 
 enum Command {
     Append(Waiting),
+    AppendAll(Vec<Waiting>),
     Acknowledge(Consumer, Pos, oneshot::Sender<Result<(), LogError>>),
     Trim(Timestamp, Timestamp, oneshot::Sender<Result<u64, LogError>>),
 }
@@ -113,6 +114,13 @@ impl Local {
         self.commands.lock().clone().ok_or(LogError::Closed)
     }
 
+    fn queue(&self, command: Command) -> Result<(), LogError> {
+        self.sender()?.try_send(command).map_err(|e| match e {
+            mpsc::error::TrySendError::Full(_) => LogError::Busy,
+            mpsc::error::TrySendError::Closed(_) => LogError::Closed,
+        })
+    }
+
     fn ask<T>(
         &self,
         command: impl FnOnce(oneshot::Sender<Result<T, LogError>>) -> Command,
@@ -142,20 +150,34 @@ impl Drop for Local {
 
 impl Log for Local {
     fn append(&self, entry: Entry) -> Later<'_, Result<Appended, LogError>> {
-        // Encoding is done by the caller: many callers, one writer.
-        let queued = serde_json::to_string(&entry.record)
-            .map_err(|e| LogError::Unwritable(e.to_string()))
-            .and_then(|body| {
-                let (reply, answer) = oneshot::channel();
-                let record = Arc::new(entry.record);
-                let waiting = Waiting { body, record, idempotency: entry.idempotency, reply };
-                self.sender()?.try_send(Command::Append(waiting)).map_err(|e| match e {
-                    mpsc::error::TrySendError::Full(_) => LogError::Busy,
-                    mpsc::error::TrySendError::Closed(_) => LogError::Closed,
-                })?;
-                Ok(answer)
-            });
+        let queued = waiting(entry).and_then(|(waiting, answer)| {
+            self.queue(Command::Append(waiting))?;
+            Ok(answer)
+        });
         Box::pin(async move { queued?.await.map_err(|_| LogError::Closed)? })
+    }
+
+    fn append_all(&self, entries: Vec<Entry>) -> Later<'_, Vec<Result<Appended, LogError>>> {
+        let mut answers = Vec::with_capacity(entries.len());
+        let mut all = Vec::with_capacity(entries.len());
+        for entry in entries {
+            answers.push(waiting(entry).map(|(waiting, answer)| {
+                all.push(waiting);
+                answer
+            }));
+        }
+        let queued = self.queue(Command::AppendAll(all));
+        Box::pin(async move {
+            let mut appended = Vec::with_capacity(answers.len());
+            for answer in answers {
+                appended.push(match (&queued, answer) {
+                    (Err(error), _) => Err(error.clone()),
+                    (_, Err(error)) => Err(error),
+                    (Ok(()), Ok(answer)) => answer.await.unwrap_or(Err(LogError::Closed)),
+                });
+            }
+            appended
+        })
     }
 
     fn epoch(&self) -> u64 {
@@ -234,6 +256,15 @@ impl Log for Local {
     }
 }
 
+/// An entry as it waits for the writer, and where its answer comes. Encoding is done by the caller: many
+/// callers, one writer.
+fn waiting(entry: Entry) -> Result<(Waiting, oneshot::Receiver<Result<Appended, LogError>>), LogError> {
+    let body = serde_json::to_string(&entry.record).map_err(|e| LogError::Unwritable(e.to_string()))?;
+    let (reply, answer) = oneshot::channel();
+    let record = Arc::new(entry.record);
+    Ok((Waiting { body, record, idempotency: entry.idempotency, reply }, answer))
+}
+
 /// The one thread that writes.
 struct Writer {
     conn: Connection,
@@ -249,6 +280,7 @@ impl Writer {
             for command in commands.drain(..) {
                 match command {
                     Command::Append(waiting) => appends.push(waiting),
+                    Command::AppendAll(many) => appends.extend(many),
                     Command::Acknowledge(consumer, through, reply) => {
                         let _ = reply.send(self.acknowledge(consumer, through).map_err(unwritable));
                     }

@@ -95,11 +95,14 @@ impl Consumer {
     }
 }
 
-/// The log, embedded or shared between nodes. All but `append` block on storage and belong on a thread
+/// The log, embedded or shared between nodes. All but the appends block on storage and belong on a thread
 /// that may wait.
 pub trait Log: Send + Sync + 'static {
     /// Appends a record; the answer comes when it is on the disk.
     fn append(&self, entry: Entry) -> Later<'_, Result<Appended, LogError>>;
+    /// Appends many with one flush, in order; one answer each. Some may be repeats or refused, the others
+    /// are on the disk all the same.
+    fn append_all(&self, entries: Vec<Entry>) -> Later<'_, Vec<Result<Appended, LogError>>>;
     /// A number that this log was given when it was made.
     fn epoch(&self) -> u64;
     /// The last place that is on the disk; 0 when there is none.

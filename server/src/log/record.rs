@@ -5,7 +5,10 @@ use hongyan_wire::account::DeviceType;
 use hongyan_wire::admin::{RateLimit, ServiceStatus, ServiceType, UserStatus};
 use hongyan_wire::channel::ChannelKind;
 use hongyan_wire::message::Message;
-use hongyan_wire::{ChannelId, DepartmentId, DeviceId, RoleId, ServiceId, SessionId, Timestamp, UserId};
+use hongyan_wire::template::Template;
+use hongyan_wire::{
+    ChannelId, DepartmentId, DeviceId, MessageId, RoleId, ServiceId, SessionId, TemplateId, Timestamp, UserId,
+};
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 use std::fmt;
@@ -16,12 +19,16 @@ use std::fmt;
 pub enum Record {
     Message(Box<Posted>),
     Marked(Marked),
+    Scheduled(Box<Scheduled>),
+    Unscheduled(Unscheduled),
     UsersPut(Change<Vec<UserPut>>),
     UserStatus(Change<UserStatusChange>),
     GroupPut(Change<GroupPut>),
     MembersChanged(Change<MembersChange>),
     ServicePut(Change<ServicePut>),
     ServiceStatus(Change<ServiceStatusChange>),
+    TemplatePut(Change<Template>),
+    TemplateDeleted(Change<TemplateId>),
     SessionOpened(SessionOpened),
     SessionRefreshed(SessionRefreshed),
     SessionsEnded(SessionsEnded),
@@ -37,6 +44,35 @@ pub struct Posted {
     pub recipients: u64,
     /// Whose credentials sent it: `service:…` or `user:…`.
     pub sent_by: SmolStr,
+    /// The template that it was made from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<TemplateUsed>,
+    /// It was scheduled before, under the same id: with this it is not any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub was_scheduled: bool,
+}
+
+/// A message that is to be sent at a time; a later one with the same message id takes its place.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Scheduled {
+    pub due: Timestamp,
+    pub posted: Posted,
+}
+
+/// A scheduled message is not to be sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unscheduled {
+    pub id: MessageId,
+    /// Who took it back: `service:…`, `user:…`, or `system` for one that had expired when its time came.
+    pub by: SmolStr,
+    pub at: Timestamp,
+}
+
+/// A template in one of its versions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TemplateUsed {
+    pub id: TemplateId,
+    pub version: u32,
 }
 
 /// Who a message is for: the union of the three.

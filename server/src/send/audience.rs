@@ -24,10 +24,12 @@ impl Resolved {
         let Audience { everyone, users, groups } = &self.audience;
         !everyone && users.is_empty() && groups.is_empty()
     }
+}
 
+impl Audience {
     /// The channel, when the audience is exactly one.
     pub fn only_channel(&self) -> Option<ChannelId> {
-        match (self.audience.users.as_slice(), self.audience.groups.as_slice()) {
+        match (self.users.as_slice(), self.groups.as_slice()) {
             ([], [one]) if one.kind == GroupKind::Channel => ChannelId::new(&one.id).ok(),
             _ => None,
         }

@@ -1,26 +1,31 @@
 //! The gate of a send: is it well formed, who gets it, and into the log. What comes out is durable.
 
 mod audience;
+mod schedule;
 mod validate;
+
+pub use schedule::Scheduler;
 
 use crate::auth::Caller;
 use crate::directory::Directory;
 use crate::error::{Error, Result};
 use crate::inbox::Pending;
-use crate::log::record::{GroupKey, Posted, Record};
-use crate::log::{Appended, Entry, Idempotency, Journal};
+use crate::log::record::{GroupKey, Posted, Record, Scheduled, TemplateUsed};
+use crate::log::{Appended, Entry, Idempotency, Journal, LogError, Pos};
 use audience::Resolved;
-use hongyan_wire::error::ErrorType;
 use hongyan_wire::limits::PRIORITY_DEFAULT;
 use hongyan_wire::message::{
-    Message, RecipientType, SendAnswer, SendMessageRequest, SendStatus, SenderInfo, SenderType,
+    Message, PreviewAnswer, RecipientType, SendAnswer, SendMessageRequest, SendStatus, SenderInfo, SenderType,
 };
 use hongyan_wire::{MessageId, Timestamp, UserId};
 use smol_str::{SmolStr, format_smolstr};
 use std::sync::Arc;
+use tokio::sync::{Mutex, Semaphore};
 
 /// A listed audience longer than this is looked up on a thread that may wait.
 const LOOKED_UP_INLINE: usize = 32;
+/// Batches taken in at one moment: each may hold the memory of a thousand messages.
+const BATCHES_AT_ONCE: usize = 4;
 
 /// How a repeat of a request is known.
 #[derive(Debug, Clone)]
@@ -38,6 +43,24 @@ pub struct Gate {
     pending: Arc<Pending>,
     message_bytes: usize,
     recipients: usize,
+    batches: Semaphore,
+    /// Held while a scheduled message is changed, taken back or sent: it is one of these. Holds the place of the
+    /// last that was sent.
+    schedule: Mutex<Pos>,
+}
+
+/// A request that has passed the gate.
+enum Prepared {
+    /// It was answered before.
+    Known(SendAnswer),
+    New(Entry, SendAnswer),
+}
+
+/// A message with its audience, before it is written anywhere.
+struct Composed {
+    posted: Posted,
+    unknown: Vec<SmolStr>,
+    due: Option<Timestamp>,
 }
 
 impl Gate {
@@ -48,7 +71,8 @@ impl Gate {
         message_bytes: usize,
         recipients: usize,
     ) -> Self {
-        Self { journal, directory, pending, message_bytes, recipients }
+        let batches = Semaphore::new(BATCHES_AT_ONCE);
+        Self { journal, directory, pending, message_bytes, recipients, batches, schedule: Mutex::default() }
     }
 
     /// Sends one message. When this answers, the message is on the disk and reaches everyone meant.
@@ -58,30 +82,70 @@ impl Gate {
         request: Box<SendMessageRequest>,
         repeat: Option<RepeatKey>,
     ) -> Result<SendAnswer> {
+        match self.prepare(caller, request, repeat).await? {
+            Prepared::Known(first) => Ok(first),
+            Prepared::New(entry, answer) => concluded(self.journal.append(entry).await, answer),
+        }
+    }
+
+    /// Sends many with one flush; one answer each, in order.
+    pub async fn send_batch(
+        &self,
+        caller: &Caller,
+        requests: Vec<Result<(Box<SendMessageRequest>, Option<RepeatKey>)>>,
+    ) -> Result<Vec<Result<SendAnswer>>> {
+        let _place = self.batches.acquire().await.map_err(Error::internal)?;
+        let mut entries = Vec::with_capacity(requests.len());
+        let mut prepared = Vec::with_capacity(requests.len());
+        for request in requests {
+            let item = match request {
+                Ok((request, repeat)) => self.prepare(caller, request, repeat).await,
+                Err(error) => Err(error),
+            };
+            prepared.push(item.map(|item| match item {
+                Prepared::Known(first) => (first, false),
+                Prepared::New(entry, answer) => {
+                    entries.push(entry);
+                    (answer, true)
+                }
+            }));
+        }
+        let mut appended = self.journal.append_all(entries).await.into_iter();
+        let answers = prepared.into_iter().map(|item| match item? {
+            (answer, false) => Ok(answer),
+            (answer, true) => concluded(appended.next().unwrap_or(Err(LogError::Closed)), answer),
+        });
+        Ok(answers.collect())
+    }
+
+    /// What a send would send, and to how many; nothing is sent.
+    pub async fn preview(&self, caller: &Caller, request: Box<SendMessageRequest>) -> Result<PreviewAnswer> {
+        let composed = self.compose(caller, request, new_id()?, crate::clock::now()).await?;
+        Ok(PreviewAnswer {
+            recipients: composed.posted.recipients,
+            unknown_recipients: composed.unknown,
+            message: composed.posted.message,
+            scheduled_at: composed.due,
+        })
+    }
+
+    async fn prepare(
+        &self,
+        caller: &Caller,
+        request: Box<SendMessageRequest>,
+        repeat: Option<RepeatKey>,
+    ) -> Result<Prepared> {
         let now = crate::clock::now();
         let repeat =
             repeat.map(|repeat| RepeatKey { key: format!("{} {}", name_of(caller), repeat.key), ..repeat });
         if let Some(first) = self.first_answer(repeat.as_ref(), now)? {
-            return Ok(first);
+            return Ok(Prepared::Known(first));
         }
-        validate::check(&request, self.recipients, now)?;
-        permit(caller, &request)?;
         if self.pending.is_full() {
             return Err(Error::overloaded("the inboxes are behind; try again in a while"));
         }
-        let resolved = self.resolve(&request).await?;
-        let recipients = resolved.count;
-        let message_id = MessageId::new(&format!("msg-{}", uuid::Uuid::now_v7())).map_err(Error::internal)?;
-        let (message, audience, unknown_recipients) =
-            self.compose(caller, *request, resolved, message_id.clone(), now)?;
-        let answer = SendAnswer {
-            message_id,
-            status: SendStatus::Accepted,
-            recipients,
-            unknown_recipients,
-            scheduled_at: None,
-        };
-        let posted = Posted { message, audience, recipients, sent_by: name_of(caller) };
+        let composed = self.compose(caller, request, new_id()?, now).await?;
+        let answer = composed.answer();
         let idempotency = match repeat {
             Some(RepeatKey { key, fingerprint }) => {
                 let answer = serde_json::to_string(&answer).map_err(Error::internal)?;
@@ -89,22 +153,85 @@ impl Gate {
             }
             None => None,
         };
-        match self.journal.append(Entry { record: Record::Message(Box::new(posted)), idempotency }).await? {
-            Appended::Written(_) => Ok(answer),
-            Appended::Repeated(first) => serde_json::from_str(&first).map_err(Error::internal),
-        }
+        Ok(Prepared::New(Entry { record: composed.into_record(), idempotency }, answer))
     }
 
     /// What was answered to the same request before.
     fn first_answer(&self, repeat: Option<&RepeatKey>, now: Timestamp) -> Result<Option<SendAnswer>> {
         let Some(repeat) = repeat else { return Ok(None) };
         match self.journal.log().recall(&repeat.key, now)? {
-            Some((fingerprint, _)) if fingerprint != repeat.fingerprint => {
-                Err(crate::log::LogError::KeyReused.into())
-            }
+            Some((fingerprint, _)) if fingerprint != repeat.fingerprint => Err(LogError::KeyReused.into()),
             Some((_, answer)) => serde_json::from_str(&answer).map(Some).map_err(Error::internal),
             None => Ok(None),
         }
+    }
+
+    /// Checks a request and makes a message of it.
+    async fn compose(
+        &self,
+        caller: &Caller,
+        mut request: Box<SendMessageRequest>,
+        id: MessageId,
+        now: Timestamp,
+    ) -> Result<Composed> {
+        let template = self.fill_in(&mut request)?;
+        validate::check(&request, self.recipients, now)?;
+        permit(caller, &request)?;
+        let due = request.scheduled_at.filter(|at| *at > now);
+        let resolved = self.resolve(&request).await?;
+        let Resolved { audience, count, unknown } = resolved;
+        let channel_id = request.channel_id.take().or_else(|| audience.only_channel());
+        let sender_info = self.sender(caller, request.sender.take(), request.on_behalf_of.as_ref())?;
+        let message = Message {
+            id,
+            pos: 0,
+            // A message for one channel is shown in it.
+            channel_id,
+            title: request.title.unwrap_or_default(),
+            content: request.content.unwrap_or_default(),
+            message_type: request.message_type.unwrap_or_else(|| "text".into()),
+            priority: request.priority.unwrap_or(PRIORITY_DEFAULT),
+            sender: sender_info.id.clone(),
+            sender_info,
+            created_at: now,
+            expire_at: request.expire_at,
+            metadata: request.metadata.unwrap_or_default(),
+            attachments: request.attachments,
+            actions: request.actions,
+            is_read: false,
+            read_at: None,
+            version: 0,
+        };
+        validate::check_size(&message, self.message_bytes)?;
+        let sent_by = name_of(caller);
+        let posted = Posted { message, audience, recipients: count, sent_by, template, was_scheduled: false };
+        Ok(Composed { posted, unknown, due })
+    }
+
+    /// Fills the template in that a request names, if it names one.
+    fn fill_in(&self, request: &mut SendMessageRequest) -> Result<Option<TemplateUsed>> {
+        let Some(id) = &request.template_id else {
+            return match request.variables {
+                Some(_) => Err(Error::field("variables", "goes with template_id only")),
+                None => Ok(None),
+            };
+        };
+        for (field, given) in [("title", request.title.is_some()), ("content", request.content.is_some())] {
+            if given {
+                return Err(Error::field(field, "comes from the template; leave it out, or template_id"));
+            }
+        }
+        let unknown = || Error::field("template_id", "there is no such template");
+        let template = self.directory.template(id)?.ok_or_else(unknown)?;
+        let variables = request.variables.take().unwrap_or_default();
+        let mut filled = template.fill(&variables).map_err(Error::invalid)?;
+        request.title = Some(filled.title);
+        request.content = Some(filled.content);
+        filled.actions.append(&mut request.actions);
+        request.actions = filled.actions;
+        request.message_type.get_or_insert_with(|| template.message_type.clone());
+        request.priority.get_or_insert(template.priority);
+        Ok(Some(TemplateUsed { id: template.id.clone(), version: template.version }))
     }
 
     async fn resolve(&self, request: &SendMessageRequest) -> Result<Resolved> {
@@ -133,40 +260,6 @@ impl Gate {
             return Err(Error::field("channel_id", "there is no such channel"));
         }
         Ok(resolved)
-    }
-
-    /// The message as its readers will see it.
-    fn compose(
-        &self,
-        caller: &Caller,
-        request: SendMessageRequest,
-        resolved: Resolved,
-        id: MessageId,
-        now: Timestamp,
-    ) -> Result<(Message, crate::log::record::Audience, Vec<SmolStr>)> {
-        let sender_info = self.sender(caller, request.sender, request.on_behalf_of.as_ref())?;
-        let message = Message {
-            id,
-            pos: 0,
-            // A message for one channel is shown in it.
-            channel_id: request.channel_id.or_else(|| resolved.only_channel()),
-            title: request.title.unwrap_or_default(),
-            content: request.content.unwrap_or_default(),
-            message_type: request.message_type.unwrap_or_else(|| "text".into()),
-            priority: request.priority.unwrap_or(PRIORITY_DEFAULT),
-            sender: sender_info.id.clone(),
-            sender_info,
-            created_at: now,
-            expire_at: request.expire_at,
-            metadata: request.metadata.unwrap_or_default(),
-            attachments: request.attachments,
-            actions: request.actions,
-            is_read: false,
-            read_at: None,
-            version: 0,
-        };
-        validate::check_size(&message, self.message_bytes)?;
-        Ok((message, resolved.audience, resolved.unknown))
     }
 
     /// Who is shown as the sender: what the request says, completed from the credentials.
@@ -243,9 +336,33 @@ fn permit(caller: &Caller, request: &SendMessageRequest) -> Result<()> {
     })
 }
 
-/// Something that is promised and not there yet: said, never ignored.
-fn not_yet(field: &str, what: &str) -> Error {
-    let reason = format!("{what} are not offered by this version yet");
-    let details = vec![hongyan_wire::error::FieldError { field: field.into(), reason: reason.clone() }];
-    Error { details, ..Error::new(ErrorType::NotYet, reason) }
+fn new_id() -> Result<MessageId> {
+    MessageId::new(&format!("msg-{}", uuid::Uuid::now_v7())).map_err(Error::internal)
+}
+
+/// The answer once the record is written, or the one that was given before.
+fn concluded(appended: Result<Appended, LogError>, answer: SendAnswer) -> Result<SendAnswer> {
+    match appended? {
+        Appended::Written(_) => Ok(answer),
+        Appended::Repeated(first) => serde_json::from_str(&first).map_err(Error::internal),
+    }
+}
+
+impl Composed {
+    fn answer(&self) -> SendAnswer {
+        SendAnswer {
+            message_id: self.posted.message.id.clone(),
+            status: if self.due.is_some() { SendStatus::Scheduled } else { SendStatus::Accepted },
+            recipients: self.posted.recipients,
+            unknown_recipients: self.unknown.clone(),
+            scheduled_at: self.due,
+        }
+    }
+
+    fn into_record(self) -> Record {
+        match self.due {
+            Some(due) => Record::Scheduled(Box::new(Scheduled { due, posted: self.posted })),
+            None => Record::Message(Box::new(self.posted)),
+        }
+    }
 }

@@ -1,6 +1,5 @@
 //! Whether a request to send is well formed. Every fault is named, not only the first.
 
-use super::not_yet;
 use crate::error::{Error, Result};
 use hongyan_wire::Timestamp;
 use hongyan_wire::error::{ErrorType, FieldError};
@@ -9,6 +8,8 @@ use hongyan_wire::message::{
     ActionInfo, ActionType, AttachmentInfo, Message, RecipientType, SendMessageRequest,
 };
 
+/// How far ahead a message may be scheduled, in milliseconds: five years.
+const SCHEDULE_MAX: i64 = 5 * 366 * 24 * 60 * 60 * 1000;
 /// Faults named in one answer.
 const FAULTS_MAX: usize = 50;
 
@@ -31,12 +32,6 @@ impl Faults {
 
 /// Checks everything that can be known without looking anyone up.
 pub fn check(request: &SendMessageRequest, recipients_max: usize, now: Timestamp) -> Result<()> {
-    if request.template_id.is_some() {
-        return Err(not_yet("template_id", "templates"));
-    }
-    if request.scheduled_at.is_some_and(|at| at > now) {
-        return Err(not_yet("scheduled_at", "scheduled messages"));
-    }
     let mut faults = Faults::default();
     let title = request.title.as_deref().unwrap_or_default();
     faults.unless(
@@ -50,19 +45,14 @@ pub fn check(request: &SendMessageRequest, recipients_max: usize, now: Timestamp
         "must be one line without control characters",
     );
     let content = request.content.as_deref().unwrap_or_default();
-    let hidden =
-        |c: char| limits::is_unshowable(c) && !matches!(c, '\n' | '\r' | '\t' | '\u{2028}' | '\u{2029}');
     faults.unless(
-        !content.contains(hidden),
+        !content.contains(limits::is_unshowable_in_text),
         "content",
         "must not contain control characters other than line breaks and tabs",
     );
     if let Some(message_type) = &request.message_type {
-        let word = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-' | b'.');
         faults.unless(
-            !message_type.is_empty()
-                && message_type.len() <= limits::MESSAGE_TYPE_MAX
-                && message_type.bytes().all(word),
+            hongyan_wire::ids::is_message_type(message_type),
             "message_type",
             "must be 1 to 64 of a-z 0-9 _ - .",
         );
@@ -74,8 +64,16 @@ pub fn check(request: &SendMessageRequest, recipients_max: usize, now: Timestamp
             "must be from 1 to 10",
         );
     }
-    faults.unless(request.expire_at.is_none_or(|at| at > now), "expire_at", "must be in the future");
-    faults.unless(request.variables.is_none(), "variables", "goes with template_id only");
+    match (request.expire_at, request.scheduled_at.filter(|due| *due > now)) {
+        (Some(at), Some(due)) => faults.unless(at > due, "expire_at", "must be later than scheduled_at"),
+        (Some(at), None) => faults.unless(at > now, "expire_at", "must be in the future"),
+        (None, _) => {}
+    }
+    faults.unless(
+        request.scheduled_at.is_none_or(|at| at.millis() - now.millis() <= SCHEDULE_MAX),
+        "scheduled_at",
+        "must be within five years",
+    );
     recipients(request, recipients_max, &mut faults);
     if let Some(sender) = &request.sender {
         faults.unless(sender.id.len() <= limits::ID_MAX, "sender.id", "must have at most 64 bytes");
@@ -84,7 +82,7 @@ pub fn check(request: &SendMessageRequest, recipients_max: usize, now: Timestamp
             "sender.name",
             "must be one line of at most 100 characters",
         );
-        faults.unless(sender.avatar.is_empty() || is_url(&sender.avatar), "sender.avatar", URL);
+        faults.unless(sender.avatar.is_empty() || limits::is_url(&sender.avatar), "sender.avatar", URL);
         faults.unless(
             sender.service_id.is_none(),
             "sender.service_id",
@@ -127,8 +125,8 @@ fn recipients(request: &SendMessageRequest, max: usize, faults: &mut Faults) {
 fn attachment(n: usize, item: &AttachmentInfo, faults: &mut Faults) {
     let at = |field: &str| format!("attachments[{n}].{field}");
     faults.unless(is_name(&item.name, false), &at("name"), "must be one line of 1 to 100 characters");
-    faults.unless(is_url(&item.url), &at("url"), URL);
-    faults.unless(item.thumbnail.is_empty() || is_url(&item.thumbnail), &at("thumbnail"), URL);
+    faults.unless(limits::is_url(&item.url), &at("url"), URL);
+    faults.unless(item.thumbnail.is_empty() || limits::is_url(&item.thumbnail), &at("thumbnail"), URL);
     let mime = item.mime_type.len() <= 127 && item.mime_type.bytes().all(|b| b.is_ascii_graphic());
     faults.unless(mime, &at("mime_type"), "must be a media type such as application/pdf");
 }
@@ -138,7 +136,7 @@ fn action(n: usize, item: &ActionInfo, faults: &mut Faults) {
     faults.unless(is_name(&item.text, false), &at("text"), "must be one line of 1 to 100 characters");
     match item.action_type {
         ActionType::Link => {
-            faults.unless(is_url(&item.url), &at("url"), URL);
+            faults.unless(limits::is_url(&item.url), &at("url"), URL);
         }
         ActionType::Button | ActionType::Confirm => {
             let called = hongyan_wire::ids::check(&item.action).is_ok();
@@ -147,7 +145,7 @@ fn action(n: usize, item: &ActionInfo, faults: &mut Faults) {
                 &at("action"),
                 "must be 1 to 64 of A-Z a-z 0-9 . _ - and not begin with a dot",
             );
-            faults.unless(item.url.is_empty() || is_url(&item.url), &at("url"), URL);
+            faults.unless(item.url.is_empty() || limits::is_url(&item.url), &at("url"), URL);
         }
     }
 }
@@ -156,21 +154,6 @@ fn is_name(text: &str, may_be_empty: bool) -> bool {
     (may_be_empty || !text.trim().is_empty())
         && text.chars().count() <= limits::NAME_MAX
         && !text.contains(limits::is_unshowable)
-}
-
-/// Whether a text is a link that may be shown: http or https with a host, nothing that breaks out of it.
-fn is_url(text: &str) -> bool {
-    let Some(rest) = ["https://", "http://"].iter().find_map(|scheme| {
-        let head = text.get(..scheme.len())?;
-        head.eq_ignore_ascii_case(scheme).then(|| &text[scheme.len()..])
-    }) else {
-        return false;
-    };
-    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    text.len() <= limits::URL_MAX
-        && !host.is_empty()
-        && !text
-            .contains(|c: char| c.is_control() || c.is_whitespace() || matches!(c, '<' | '>' | '"' | '\\'))
 }
 
 /// Checks the size of the whole message.
@@ -187,29 +170,4 @@ pub fn check_size(message: &Message, max: usize) -> Result<()> {
         return Err(Error::new(ErrorType::TooLarge, reason));
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_plain_web_links_are_links() {
-        for good in ["https://a.example/x?y#z", "http://localhost:1/", "HTTPS://A"] {
-            assert!(is_url(good), "{good}");
-        }
-        for bad in [
-            "",
-            "javascript:alert(1)",
-            "https://",
-            "https:///x",
-            "ftp://a",
-            "https://a b",
-            "//a",
-            "https://a\n",
-            "data:text/html,x",
-        ] {
-            assert!(!is_url(bad), "{bad}");
-        }
-    }
 }

@@ -119,6 +119,17 @@ id!(
     DeviceId
 );
 
+id!(
+    /// A template for messages.
+    TemplateId
+);
+
+/// Whether a text is a message type: 1 to 64 of `a-z 0-9 _ - .`.
+pub fn is_message_type(text: &str) -> bool {
+    let word = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-' | b'.');
+    (1..=crate::limits::MESSAGE_TYPE_MAX).contains(&text.len()) && text.bytes().all(word)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

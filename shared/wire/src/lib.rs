@@ -12,8 +12,11 @@ pub mod frame;
 pub mod ids;
 pub mod limits;
 pub mod message;
+pub mod template;
 pub mod time;
 
 pub use cursor::Cursor;
-pub use ids::{ChannelId, DepartmentId, DeviceId, MessageId, RoleId, ServiceId, SessionId, UserId};
+pub use ids::{
+    ChannelId, DepartmentId, DeviceId, MessageId, RoleId, ServiceId, SessionId, TemplateId, UserId,
+};
 pub use time::Timestamp;

@@ -7,6 +7,26 @@ pub fn is_unshowable(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
+/// Whether a character has no place in a text of several lines.
+pub fn is_unshowable_in_text(c: char) -> bool {
+    is_unshowable(c) && !matches!(c, '\n' | '\r' | '\t' | '\u{2028}' | '\u{2029}')
+}
+
+/// Whether a text is a link that may be shown: http or https with a host, nothing that breaks out of it.
+pub fn is_url(text: &str) -> bool {
+    let Some(rest) = ["https://", "http://"].iter().find_map(|scheme| {
+        let head = text.get(..scheme.len())?;
+        head.eq_ignore_ascii_case(scheme).then(|| &text[scheme.len()..])
+    }) else {
+        return false;
+    };
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    text.len() <= URL_MAX
+        && !host.is_empty()
+        && !text
+            .contains(|c: char| c.is_control() || c.is_whitespace() || matches!(c, '<' | '>' | '"' | '\\'))
+}
+
 /// Longest id that a caller may choose, in bytes.
 pub const ID_MAX: usize = 64;
 /// Longest title of a message, in characters.
@@ -17,6 +37,10 @@ pub const MESSAGE_BYTES_MAX: usize = 256 * 1024;
 pub const RECIPIENTS_MAX: usize = 100_000;
 /// Most messages in one batch.
 pub const BATCH_MAX: usize = 1_000;
+/// Most variables of a template.
+pub const VARIABLES_MAX: usize = 50;
+/// Longest content of a template, in bytes.
+pub const TEMPLATE_BYTES_MAX: usize = 64 * 1024;
 /// Most attachments of a message.
 pub const ATTACHMENTS_MAX: usize = 20;
 /// Most actions of a message.
@@ -54,3 +78,28 @@ pub const CLIENT_FRAME_MAX: usize = 16 * 1024;
 pub const PRIORITY_MIN: u8 = 1;
 pub const PRIORITY_DEFAULT: u8 = 5;
 pub const PRIORITY_MAX: u8 = 10;
+
+#[cfg(test)]
+mod tests {
+    use super::is_url;
+
+    #[test]
+    fn only_plain_web_links_are_links() {
+        for good in ["https://a.example/x?y#z", "http://localhost:1/", "HTTPS://A"] {
+            assert!(is_url(good), "{good}");
+        }
+        for bad in [
+            "",
+            "javascript:alert(1)",
+            "https://",
+            "https:///x",
+            "ftp://a",
+            "https://a b",
+            "//a",
+            "https://a\n",
+            "data:text/html,x",
+        ] {
+            assert!(!is_url(bad), "{bad}");
+        }
+    }
+}

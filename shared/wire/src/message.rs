@@ -1,6 +1,7 @@
 //! A message: as a sender asks for it, and as a reader sees it.
 
-use crate::{ChannelId, MessageId, ServiceId, Timestamp, UserId};
+use crate::error::{ErrorType, FieldError};
+use crate::{ChannelId, MessageId, ServiceId, TemplateId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use smol_str::SmolStr;
@@ -69,7 +70,7 @@ pub struct SendMessageRequest {
     pub actions: Vec<ActionInfo>,
     /// A template in place of title and content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub template_id: Option<String>,
+    pub template_id: Option<TemplateId>,
     /// Values for the template's placeholders.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variables: Option<Map<String, Value>>,
@@ -215,4 +216,75 @@ pub struct SendAnswer {
     pub unknown_recipients: Vec<SmolStr>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheduled_at: Option<Timestamp>,
+}
+
+/// `POST /api/v3/messages/send-batch`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SendBatchRequest {
+    /// 1 to 1,000.
+    #[schema(min_items = 1, max_items = 1_000)]
+    pub messages: Vec<SendMessageRequest>,
+}
+
+/// What became of one message of a batch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum BatchResult {
+    Sent(SendAnswer),
+    Failed(BatchFailure),
+}
+
+/// One message of a batch that was not sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BatchFailure {
+    /// What is wrong, for a person.
+    pub message: String,
+    pub error: BatchError,
+}
+
+/// As `error` of a failed answer; fields are named with their place in the batch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BatchError {
+    #[serde(rename = "type")]
+    pub error_type: ErrorType,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub details: Vec<FieldError>,
+}
+
+/// The answer to a batch: one result a message, in order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SendBatchAnswer {
+    pub results: Vec<BatchResult>,
+    pub sent: u64,
+    pub failed: u64,
+}
+
+/// `POST /api/v3/messages/preview`: what a send would send.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PreviewAnswer {
+    /// As its readers would see it; its id and place are those of no message.
+    pub message: Message,
+    /// To how many people it would go now.
+    pub recipients: u64,
+    #[schema(value_type = Vec<String>)]
+    pub unknown_recipients: Vec<SmolStr>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduled_at: Option<Timestamp>,
+}
+
+/// A message that waits for its time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ScheduledMessage {
+    pub scheduled_at: Timestamp,
+    /// To how many people it would have gone when it was scheduled.
+    pub recipients: u64,
+    pub message: Message,
+}
+
+/// `GET /api/v3/messages/scheduled`: the caller's own, the next due first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ScheduledList {
+    pub messages: Vec<ScheduledMessage>,
+    pub total: u64,
 }

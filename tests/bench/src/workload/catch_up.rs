@@ -244,5 +244,12 @@ fn posted(number: usize) -> Result<Posted> {
         version: 0,
     };
     let audience = Audience { everyone: true, ..Audience::default() };
-    Ok(Posted { message, audience, recipients: 1, sent_by: "service:bench".into() })
+    Ok(Posted {
+        message,
+        audience,
+        recipients: 1,
+        sent_by: "service:bench".into(),
+        template: None,
+        was_scheduled: false,
+    })
 }

@@ -3,8 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod admin;
+mod batches;
 mod documents;
 mod envelope;
 mod reading;
+mod scheduling;
 mod sending;
 mod signing_in;
+mod templates;

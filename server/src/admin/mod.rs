@@ -1,6 +1,8 @@
 //! Administrative changes: checked against the directory, then into the log. One at a time, so that
 //! what was checked still holds when it is applied.
 
+mod templates;
+
 use crate::auth::{Passwords, secrets};
 use crate::directory::Directory;
 use crate::error::{Error, Result};
@@ -21,6 +23,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::Mutex;
 
+/// The actor of what the server does by itself.
+const SYSTEM: &str = "system";
 /// Members that may be named when a group is made; more are added one by one or come with the import.
 const MEMBERS_MAX: usize = 10_000;
 
@@ -306,7 +310,6 @@ impl Administration {
     /// Makes the administrators' role and the first administrator when there is none. Gives the
     /// password when it was made here.
     pub async fn bootstrap(&self, username: &str, password: Option<&str>) -> Result<Option<Bootstrapped>> {
-        const SYSTEM: &str = "system";
         let role = crate::auth::admin_role_id().ok_or_else(|| Error::internal("the role's id"))?;
         if self.directory.group(&GroupKey::role(&role))?.is_none() {
             let request =
