@@ -1,23 +1,20 @@
 //! Administrative changes: checked against the directory, then into the log. One at a time, so that
 //! what was checked still holds when it is applied.
 
+mod services;
 mod templates;
 
 use crate::auth::{Passwords, secrets};
 use crate::directory::Directory;
 use crate::error::{Error, Result};
 use crate::log::Journal;
-use crate::log::record::{
-    Change, GroupKey, GroupPut, MembersChange, Record, ServicePut, ServiceStatusChange, UserPut,
-    UserStatusChange,
-};
+use crate::log::record::{Change, GroupKey, GroupPut, MembersChange, Record, UserPut, UserStatusChange};
 use hongyan_wire::admin::{
-    AdminChannel, ChannelRequest, FailedLine, ImportAnswer, Role, RoleRequest, Service, ServiceCreated,
-    ServiceRequest, ServiceStatus, User, UserRequest, UserStatus,
+    AdminChannel, ChannelRequest, FailedLine, ImportAnswer, Role, RoleRequest, User, UserRequest, UserStatus,
 };
-use hongyan_wire::error::{ErrorType, FieldError};
+use hongyan_wire::error::FieldError;
 use hongyan_wire::limits::{DESCRIPTION_MAX, NAME_MAX, PASSWORD_MAX, PASSWORD_MIN, is_unshowable};
-use hongyan_wire::{ChannelId, ServiceId, UserId};
+use hongyan_wire::{ChannelId, UserId};
 use smol_str::SmolStr;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -269,44 +266,6 @@ impl Administration {
         self.put(actor, MembersChange { key, user, joined }, Record::MembersChanged).await
     }
 
-    /// Makes a service and its key, which is shown this once.
-    pub async fn create_service(&self, actor: &str, request: ServiceRequest) -> Result<ServiceCreated> {
-        check_service(&request)?;
-        let id = ServiceId::new(&format!("svc-{}", uuid::Uuid::now_v7())).map_err(Error::internal)?;
-        let (api_key, key_prefix) = secrets::service_key().map_err(Error::internal)?;
-        let put = ServicePut {
-            id: id.clone(),
-            name: request.name,
-            service_type: request.service_type,
-            owner: request.owner,
-            key_prefix,
-            key_hash: secrets::hash(&api_key),
-            rate_limit: None,
-        };
-        self.put(actor, put, Record::ServicePut).await?;
-        Ok(ServiceCreated { service: self.service(&id)?, api_key })
-    }
-
-    /// One service.
-    pub fn service(&self, id: &ServiceId) -> Result<Service> {
-        self.directory.service(id)?.ok_or_else(|| Error::not_found("service"))
-    }
-
-    /// Suspends a service or lets it go on; takes effect at once.
-    pub async fn set_service_status(
-        &self,
-        actor: &str,
-        id: &ServiceId,
-        status: ServiceStatus,
-    ) -> Result<Service> {
-        let _turn = self.one_at_a_time.lock().await;
-        if self.service(id)?.status != status {
-            let change = ServiceStatusChange { service: id.clone(), status };
-            self.put(actor, change, Record::ServiceStatus).await?;
-        }
-        self.service(id)
-    }
-
     /// Makes the administrators' role and the first administrator when there is none. Gives the
     /// password when it was made here.
     pub async fn bootstrap(&self, username: &str, password: Option<&str>) -> Result<Option<Bootstrapped>> {
@@ -396,28 +355,4 @@ fn check_user(request: &UserRequest) -> Result<()> {
         faults.push(fault("password", "must have 8 to 256 bytes"));
     }
     if faults.is_empty() { Ok(()) } else { Err(Error::invalid(faults)) }
-}
-
-fn check_service(request: &ServiceRequest) -> Result<()> {
-    let mut faults = Vec::new();
-    check_name("name", &request.name, &mut faults);
-    if let Some(owner) = &request.owner {
-        check_name("owner", owner, &mut faults);
-    }
-    if !faults.is_empty() {
-        return Err(Error::invalid(faults));
-    }
-    // Said, never ignored: what these would mean is not there yet.
-    for (field, given) in [
-        ("permissions", request.permissions.is_some()),
-        ("rate_limit", request.rate_limit.is_some()),
-        ("callback_url", request.callback_url.is_some()),
-    ] {
-        if given {
-            let reason = "is not offered by this version yet; leave it out";
-            let details = vec![fault(field, reason)];
-            return Err(Error { details, ..Error::new(ErrorType::NotYet, format!("{field} {reason}")) });
-        }
-    }
-    Ok(())
 }

@@ -121,11 +121,13 @@ impl Auth {
         let unknown = || Error::unauthenticated("the service key is not valid");
         let prefix = secrets::key_prefix(key).ok_or_else(unknown)?;
         let known = self.directory.service_by_prefix(&prefix)?.ok_or_else(unknown)?;
-        if !secrets::same(&known.key_hash, &secrets::hash(key)) {
+        let is_over = || known.key_until.is_some_and(|until| until <= crate::clock::now());
+        if !secrets::same(&known.key_hash, &secrets::hash(key)) || is_over() {
             return Err(unknown());
         }
         match known.service.status {
             ServiceStatus::Active => Ok(known),
+            ServiceStatus::Pending => Err(Error::unauthenticated("the service waits to be approved")),
             ServiceStatus::Suspended => Err(Error::unauthenticated("the service is suspended")),
             ServiceStatus::Disabled => Err(Error::unauthenticated("the service is disabled")),
         }

@@ -2,15 +2,15 @@
 //! randomness; a record that cannot be (a username that is taken) changes nothing, everywhere.
 
 use super::store::{Directory, DirectoryError, exists};
-use super::{schedule, templates};
+use super::{schedule, services, templates};
 use crate::log::record::{
-    Change, GroupKey, GroupPut, MembersChange, Record, ServicePut, ServiceStatusChange, SessionOpened,
-    SessionRefreshed, SessionsEnded, UserPut, UserStatusChange,
+    Change, GroupKey, GroupPut, MembersChange, Record, ServiceStatusChange, SessionOpened, SessionRefreshed,
+    SessionsEnded, UserPut, UserStatusChange,
 };
 use crate::log::{Logged, Pos};
-use hongyan_wire::admin::{ServiceStatus, ServiceType, UserStatus};
+use hongyan_wire::admin::{ServiceStatus, UserStatus};
 use hongyan_wire::channel::ChannelKind;
-use hongyan_wire::{SessionId, TemplateId, Timestamp, UserId};
+use hongyan_wire::{ServiceId, SessionId, TemplateId, Timestamp, UserId};
 use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 use smol_str::SmolStr;
@@ -59,8 +59,8 @@ impl Directory {
         let mut writer = self.writer.lock();
         let transaction = writer.transaction()?;
         let mut outcome = Outcome::default();
-        for logged in fresh() {
-            outcome.apply(&transaction, logged.pos, &logged.record)?;
+        for logged in fresh().filter(|logged| concerns(&logged.record)) {
+            outcome.apply_whole(&transaction, logged)?;
         }
         transaction
             .prepare_cached("UPDATE meta SET value = ?1 WHERE key = 'applied'")?
@@ -113,6 +113,20 @@ fn concerns(record: &Record) -> bool {
 }
 
 impl Outcome {
+    /// Applies a record whole, or, where it contradicts what is there, not at all: the same everywhere, and
+    /// nobody waits for what can never be.
+    fn apply_whole(&mut self, conn: &Connection, logged: &Logged) -> rusqlite::Result<()> {
+        conn.execute_batch("SAVEPOINT record")?;
+        match self.apply(conn, logged.pos, &logged.record) {
+            Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation) => {
+                tracing::error!(target: "hongyan::error", pos = logged.pos, %error, "a record cannot be and is passed over");
+                conn.execute_batch("ROLLBACK TO record; RELEASE record")
+            }
+            Err(error) => Err(error),
+            Ok(()) => conn.execute_batch("RELEASE record"),
+        }
+    }
+
     fn apply(&mut self, conn: &Connection, pos: Pos, record: &Record) -> rusqlite::Result<()> {
         match record {
             Record::Message(posted) if posted.was_scheduled => {
@@ -137,8 +151,11 @@ impl Outcome {
             Record::UserStatus(change) => self.user_status(conn, pos, change),
             Record::GroupPut(change) => self.group(conn, pos, change),
             Record::MembersChanged(change) => self.members(conn, pos, change),
-            Record::ServicePut(change) => self.service(conn, pos, change),
-            Record::ServiceStatus(change) => self.service_status(conn, pos, change),
+            Record::ServicePut(_)
+            | Record::ServiceChanged(_)
+            | Record::ServiceStatus(_)
+            | Record::ServiceKeyAdded(_)
+            | Record::ServiceDeleted(_) => self.service(conn, pos, record),
             Record::TemplatePut(change) => {
                 templates::put(conn, &change.what)?;
                 self.templates.push(change.what.id.clone());
@@ -283,8 +300,12 @@ impl Outcome {
         {
             return Ok(());
         }
-        conn.prepare_cached("INSERT INTO membership(user, kind, group_id, from_pos) VALUES(?1, ?2, ?3, ?4)")?
-            .execute(params![user.as_str(), key.kind.as_str(), key.id.as_str(), pos as i64])?;
+        // Who left and joined again with one record has never been away.
+        conn.prepare_cached(
+            "INSERT INTO membership(user, kind, group_id, from_pos) VALUES(?1, ?2, ?3, ?4)
+             ON CONFLICT(user, kind, group_id, from_pos) DO UPDATE SET to_pos = NULL",
+        )?
+        .execute(params![user.as_str(), key.kind.as_str(), key.id.as_str(), pos as i64])?;
         count_members(conn, key, 1)?;
         self.groups.push(key.clone());
         self.people.push(user.clone());
@@ -308,49 +329,54 @@ impl Outcome {
         Ok(())
     }
 
-    fn service(&mut self, conn: &Connection, pos: Pos, change: &Change<ServicePut>) -> rusqlite::Result<()> {
-        let put = &change.what;
-        let service_type = match put.service_type {
-            ServiceType::Internal => "internal",
-            ServiceType::External => "external",
-            ServiceType::System => "system",
+    fn service(&mut self, conn: &Connection, pos: Pos, record: &Record) -> rusqlite::Result<()> {
+        let mut touch = |conn: &Connection, id: &ServiceId| -> rusqlite::Result<()> {
+            self.service_keys.extend(services::prefixes(conn, id)?);
+            Ok(())
         };
-        conn.prepare_cached(
-            "INSERT OR IGNORE INTO service(id, name, service_type, owner, status, key_prefix, key_hash, created_at)
-             VALUES(?1, ?2, ?3, ?4, 'active', ?5, ?6, ?7)",
-        )?
-        .execute(params![
-            put.id.as_str(),
-            put.name,
-            service_type,
-            put.owner,
-            put.key_prefix.as_str(),
-            put.key_hash.as_str(),
-            change.at.millis()
-        ])?;
-        let details = json!({ "name": put.name, "type": service_type });
-        audit(conn, (pos, 0), change, "service.create", put.id.as_str(), &details)
-    }
-
-    fn service_status(
-        &mut self,
-        conn: &Connection,
-        pos: Pos,
-        change: &Change<ServiceStatusChange>,
-    ) -> rusqlite::Result<()> {
-        let ServiceStatusChange { service, status } = &change.what;
-        let (word, action) = match status {
-            ServiceStatus::Active => ("active", "service.resume"),
-            ServiceStatus::Disabled => ("disabled", "service.disable"),
-            ServiceStatus::Suspended => ("suspended", "service.suspend"),
-        };
-        conn.prepare_cached("UPDATE service SET status = ?2 WHERE id = ?1")?
-            .execute(params![service.as_str(), word])?;
-        let mut prefixes = conn.prepare_cached("SELECT key_prefix FROM service WHERE id = ?1")?;
-        for prefix in prefixes.query_map([service.as_str()], |row| row.get::<_, String>(0))? {
-            self.service_keys.push(prefix?.into());
+        match record {
+            Record::ServicePut(change) => {
+                let put = &change.what;
+                services::put(conn, put, change.at)?;
+                let details = json!({ "name": put.name, "type": put.service_type, "status": put.status });
+                audit(conn, (pos, 0), change, "service.create", put.id.as_str(), &details)
+            }
+            Record::ServiceChanged(change) => {
+                let changed = &change.what;
+                services::change(conn, changed)?;
+                touch(conn, &changed.id)?;
+                let details = json!({
+                    "name": changed.name, "owner": changed.owner, "permissions": changed.permissions,
+                    "rate_limit": changed.rate_limit,
+                });
+                audit(conn, (pos, 0), change, "service.update", changed.id.as_str(), &details)
+            }
+            Record::ServiceStatus(change) => {
+                let ServiceStatusChange { service, status } = &change.what;
+                services::set_status(conn, service, *status)?;
+                touch(conn, service)?;
+                let action = match status {
+                    ServiceStatus::Active => "service.resume",
+                    ServiceStatus::Pending => "service.await_approval",
+                    ServiceStatus::Disabled => "service.disable",
+                    ServiceStatus::Suspended => "service.suspend",
+                };
+                audit(conn, (pos, 0), change, action, service.as_str(), &Value::Null)
+            }
+            Record::ServiceKeyAdded(change) => {
+                let added = &change.what;
+                touch(conn, &added.service)?;
+                services::add_key(conn, added, change.at)?;
+                let details = json!({ "prefix": added.key_prefix, "others_until": added.others_until });
+                audit(conn, (pos, 0), change, "service.rotate_key", added.service.as_str(), &details)
+            }
+            Record::ServiceDeleted(change) => {
+                touch(conn, &change.what)?;
+                services::delete(conn, &change.what)?;
+                audit(conn, (pos, 0), change, "service.delete", change.what.as_str(), &Value::Null)
+            }
+            _ => Ok(()),
         }
-        audit(conn, (pos, 0), change, action, service.as_str(), &Value::Null)
     }
 
     fn sessions_ended(&mut self, conn: &Connection, pos: Pos, ended: &SessionsEnded) -> rusqlite::Result<()> {
@@ -448,9 +474,10 @@ fn audit<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::record::GroupKind;
+    use crate::log::record::{GroupKind, ServicePut};
     use hongyan_wire::account::DeviceType;
-    use hongyan_wire::{DeviceId, RoleId, ServiceId};
+    use hongyan_wire::admin::ServiceType;
+    use hongyan_wire::{DeviceId, RoleId};
     use std::sync::Arc;
 
     fn change<T>(what: T) -> Change<T> {
@@ -511,6 +538,8 @@ mod tests {
             owner: None,
             key_prefix: "abc".into(),
             key_hash: "h".into(),
+            status: ServiceStatus::Active,
+            permissions: None,
             rate_limit: None,
         };
         let records = vec![
@@ -533,6 +562,44 @@ mod tests {
         ];
         let logged = |(n, record)| Logged { pos: n as Pos + 1, record: Arc::new(record) };
         records.into_iter().enumerate().map(logged).collect()
+    }
+
+    #[test]
+    fn whatever_an_import_names_more_than_once_can_be_applied() {
+        let dir = tempfile::tempdir().unwrap();
+        let directory = Directory::open(&dir.path().join("directory.db")).unwrap();
+        let sets: [&[&str]; 4] = [&["ops"], &["dev"], &["ops", "dev"], &[]];
+        let mut records = vec![Record::GroupPut(change(GroupPut {
+            key: role("ops"),
+            name: "ops".into(),
+            description: String::new(),
+            channel_kind: ChannelKind::Public,
+            members: Vec::new(),
+        }))];
+        // Every order of three lines about one user, as one record each.
+        for (a, b, c) in (0..64).map(|n| (n % 4, n / 4 % 4, n / 16)) {
+            records.push(Record::UsersPut(change(vec![
+                put("ann", "ann", Some(sets[a])),
+                put("ann", "ann", Some(sets[b])),
+                put("ann", "ann", Some(sets[c])),
+            ])));
+            let pos = records.len() as Pos;
+            let batch = [Logged { pos, record: Arc::new(records.pop().unwrap()) }];
+            records.push((*batch[0].record).clone());
+            directory.apply(&batch).unwrap();
+            let mut wanted: Vec<&str> = sets[c].to_vec();
+            wanted.sort_unstable();
+            let mut held: Vec<String> = directory
+                .person(&UserId::new("ann").unwrap())
+                .unwrap()
+                .unwrap()
+                .roles()
+                .iter()
+                .map(ToString::to_string)
+                .collect();
+            held.sort_unstable();
+            assert_eq!(held, wanted, "{a} {b} {c}");
+        }
     }
 
     /// Every row of every table.

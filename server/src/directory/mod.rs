@@ -17,7 +17,7 @@ mod templates;
 pub use apply::Effect;
 pub use groups::Group;
 pub use people::{Membership, Person};
-pub use services::KnownService;
+pub use services::{KnownService, tier};
 pub use sessions::StoredSession;
 pub use store::{Directory, DirectoryError};
 

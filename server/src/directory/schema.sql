@@ -41,11 +41,22 @@ CREATE TABLE service(
     name TEXT NOT NULL,
     service_type TEXT NOT NULL CHECK(service_type IN ('internal', 'external', 'system')),
     owner TEXT,
-    status TEXT NOT NULL CHECK(status IN ('active', 'disabled', 'suspended')),
-    key_prefix TEXT NOT NULL UNIQUE,
-    key_hash TEXT NOT NULL,
+    status TEXT NOT NULL CHECK(status IN ('active', 'pending', 'disabled', 'suspended')),
+    -- Words, one a line; those of its type where there are none.
+    permissions TEXT,
+    -- Messages a minute.
+    rate_limit INTEGER,
     created_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE service_key(
+    prefix TEXT PRIMARY KEY,
+    service TEXT NOT NULL,
+    hash TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    -- When it ends, once another has taken its place.
+    until INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX service_key_service ON service_key(service);
 
 -- Templates as JSON: as they are now, and every version that there ever was.
 CREATE TABLE template(id TEXT PRIMARY KEY, category TEXT NOT NULL, name TEXT NOT NULL, body TEXT NOT NULL)

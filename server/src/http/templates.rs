@@ -11,6 +11,7 @@ use axum::extract::{Path, State};
 use hongyan_wire::TemplateId;
 use hongyan_wire::api::{Done, Meta, Success};
 use hongyan_wire::error::Failure;
+use hongyan_wire::permission::Permission;
 use hongyan_wire::template::{Template, TemplateCategory, TemplateList, TemplateRequest};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -76,7 +77,7 @@ pub async fn get(
     Ok(Answer::new(gateway.administration.template(&id(&path, "template")?)?))
 }
 
-/// Make a template. For administrators and system services.
+/// Make a template. For administrators, and services with `templates:write`.
 #[utoipa::path(
     post, path = "/api/v3/messages/templates", tag = "templates", request_body = TemplateRequest,
     security(("service" = []), ("bearer" = [])),
@@ -97,7 +98,7 @@ pub async fn create(
     Ok(Answer::new(gateway.administration.create_template(&actor, body.value).await?))
 }
 
-/// Change a template: it has a new version. For administrators and system services.
+/// Change a template: it has a new version. For administrators, and services with `templates:write`.
 #[utoipa::path(
     put, path = "/api/v3/messages/templates/{id}", tag = "templates", params(("id" = String, Path)),
     request_body = TemplateRequest, security(("service" = []), ("bearer" = [])),
@@ -121,7 +122,7 @@ pub async fn update(
     Ok(Answer::new(gateway.administration.update_template(&actor, &id, body.value).await?))
 }
 
-/// Delete a template. For administrators and system services.
+/// Delete a template. For administrators, and services with `templates:write`.
 #[utoipa::path(
     delete, path = "/api/v3/messages/templates/{id}", tag = "templates", params(("id" = String, Path)),
     security(("service" = []), ("bearer" = [])),
@@ -144,12 +145,12 @@ pub async fn delete(
 
 /// Who changes templates, for the audit log.
 fn writer(caller: &Caller) -> Result<String> {
-    use hongyan_wire::admin::ServiceType;
+    let wanted = Permission::WriteTemplates;
     match caller {
         Caller::User(user) if user.is_admin() => Ok(user.id().to_string()),
-        Caller::Service(known) if known.service.service_type == ServiceType::System => {
+        Caller::Service(known) if known.service.permissions.allows(&wanted) => {
             Ok(known.service.id.to_string())
         }
-        _ => Err(Error::forbidden("templates:write")),
+        _ => Err(Error::forbidden(&wanted.to_string())),
     }
 }

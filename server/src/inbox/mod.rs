@@ -193,6 +193,11 @@ impl Inboxes {
         if self.pending.anything_for(&person, tip.seen) {
             return Ok(None);
         }
+        // What was pending may have been taken in between the two looks; then there is another tip by now, as
+        // it is kept before what was pending is forgotten.
+        if self.tips.get(user).is_none_or(|now| now.seen != tip.seen || now.version != tip.version) {
+            return Ok(None);
+        }
         Ok(Some(Tip { seen: head.max(tip.seen), ..tip }))
     }
 
@@ -226,11 +231,13 @@ impl Inboxes {
         let person = self.directory.person(user)?.ok_or(InboxError::NoUser)?;
         let slot = self.slot(user);
         let mut guard = slot.inbox.lock();
-        let result = self.caught_up(&person, &mut guard, head).and_then(|inbox| {
-            let result = work(inbox);
-            if !self.tips.get(user).is_some_and(|tip| tip.is_of(inbox)) {
-                self.tips.insert(user.clone(), Tip::of(inbox));
+        let result = self.caught_up(&person, &mut guard, head).and_then(|(inbox, took_in)| {
+            self.keep_tip(user, inbox);
+            if took_in {
+                self.pending.forget_person(user, head);
             }
+            let result = work(inbox);
+            self.keep_tip(user, inbox);
             result
         });
         if let Err(InboxError::Damaged(_) | InboxError::Storage(_) | InboxError::Io(_)) = &result {
@@ -246,25 +253,31 @@ impl Inboxes {
         result
     }
 
-    /// Opens if need be, takes in what the log has for the person, and lets go what has expired.
+    /// Opens if need be, takes in what the log has for the person, and lets go what has expired. Gives whether
+    /// anything was taken in, to be forgotten by the index once the tip tells of it.
     fn caught_up<'a>(
         &self,
         person: &Person,
         guard: &'a mut Option<Inbox>,
         head: Pos,
-    ) -> Result<&'a mut Inbox, InboxError> {
+    ) -> Result<(&'a mut Inbox, bool), InboxError> {
         let inbox = match guard {
             Some(inbox) => inbox,
             none => none.insert(self.folders.inbox(&person.id)?),
         };
-        if inbox.seen < head {
-            self.take_in(person, inbox, head)?;
-        }
+        let took_in = inbox.seen < head && self.take_in(person, inbox, head)?;
         inbox.expire(self.clock.now())?;
-        Ok(inbox)
+        Ok((inbox, took_in))
     }
 
-    fn take_in(&self, person: &Person, inbox: &mut Inbox, head: Pos) -> Result<(), InboxError> {
+    fn keep_tip(&self, user: &UserId, inbox: &Inbox) {
+        if !self.tips.get(user).is_some_and(|tip| tip.is_of(inbox)) {
+            self.tips.insert(user.clone(), Tip::of(inbox));
+        }
+    }
+
+    /// Gives whether there was anything.
+    fn take_in(&self, person: &Person, inbox: &mut Inbox, head: Pos) -> Result<bool, InboxError> {
         if let Some(behind) = inbox.behind {
             self.search(person, inbox, behind, head)?;
         }
@@ -284,10 +297,7 @@ impl Inboxes {
             self.folders.faults.at("marks are taken in")?;
         }
         inbox.seen = head;
-        if !messages.is_empty() || !marks.is_empty() {
-            self.pending.forget_person(&person.id, head);
-        }
-        Ok(())
+        Ok(!messages.is_empty() || !marks.is_empty())
     }
 
     /// Takes in what the index no longer names, by reading the log from a place on.

@@ -119,6 +119,6 @@ pub trait Log: Send + Sync + 'static {
     /// A consumer needs nothing up to here any more.
     fn acknowledge(&self, consumer: Consumer, through: Pos) -> Result<(), LogError>;
     /// Drops records that no consumer needs and that are older than `before`, and idempotency keys older
-    /// than `keys_before`. Gives how many records went.
-    fn trim(&self, before: Timestamp, keys_before: Timestamp) -> Result<u64, LogError>;
+    /// than `keys_before`.
+    fn trim(&self, before: Timestamp, keys_before: Timestamp) -> Result<(), LogError>;
 }

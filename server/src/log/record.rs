@@ -5,6 +5,7 @@ use hongyan_wire::account::DeviceType;
 use hongyan_wire::admin::{RateLimit, ServiceStatus, ServiceType, UserStatus};
 use hongyan_wire::channel::ChannelKind;
 use hongyan_wire::message::Message;
+use hongyan_wire::permission::Permissions;
 use hongyan_wire::template::Template;
 use hongyan_wire::{
     ChannelId, DepartmentId, DeviceId, MessageId, RoleId, ServiceId, SessionId, TemplateId, Timestamp, UserId,
@@ -27,6 +28,9 @@ pub enum Record {
     MembersChanged(Change<MembersChange>),
     ServicePut(Change<ServicePut>),
     ServiceStatus(Change<ServiceStatusChange>),
+    ServiceChanged(Change<ServiceChange>),
+    ServiceKeyAdded(Change<ServiceKeyAdded>),
+    ServiceDeleted(Change<ServiceId>),
     TemplatePut(Change<Template>),
     TemplateDeleted(Change<TemplateId>),
     SessionOpened(SessionOpened),
@@ -208,8 +212,30 @@ pub struct ServicePut {
     pub key_prefix: SmolStr,
     /// SHA-256 of the whole key, in hex. The key itself is 256 random bits, so a plain hash is enough.
     pub key_hash: SmolStr,
-    #[serde(default)]
+    pub status: ServiceStatus,
+    /// `None`: what its type may do.
+    pub permissions: Option<Permissions>,
     pub rate_limit: Option<RateLimit>,
+}
+
+/// A service changed: `None` leaves what was there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceChange {
+    pub id: ServiceId,
+    pub name: Option<String>,
+    pub owner: Option<String>,
+    pub permissions: Option<Permissions>,
+    pub rate_limit: Option<RateLimit>,
+}
+
+/// A new key beside those there are, which end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceKeyAdded {
+    pub service: ServiceId,
+    pub key_prefix: SmolStr,
+    /// SHA-256 of the whole key, in hex.
+    pub key_hash: SmolStr,
+    pub others_until: Timestamp,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

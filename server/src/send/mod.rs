@@ -1,6 +1,7 @@
 //! The gate of a send: is it well formed, who gets it, and into the log. What comes out is durable.
 
 mod audience;
+mod permit;
 mod schedule;
 mod validate;
 
@@ -17,6 +18,7 @@ use hongyan_wire::limits::PRIORITY_DEFAULT;
 use hongyan_wire::message::{
     Message, PreviewAnswer, RecipientType, SendAnswer, SendMessageRequest, SendStatus, SenderInfo, SenderType,
 };
+use hongyan_wire::template::Template;
 use hongyan_wire::{MessageId, Timestamp, UserId};
 use smol_str::{SmolStr, format_smolstr};
 use std::sync::Arc;
@@ -53,7 +55,7 @@ pub struct Gate {
 enum Prepared {
     /// It was answered before.
     Known(SendAnswer),
-    New(Entry, SendAnswer),
+    New(Box<Entry>, SendAnswer),
 }
 
 /// A message with its audience, before it is written anywhere.
@@ -84,7 +86,7 @@ impl Gate {
     ) -> Result<SendAnswer> {
         match self.prepare(caller, request, repeat).await? {
             Prepared::Known(first) => Ok(first),
-            Prepared::New(entry, answer) => concluded(self.journal.append(entry).await, answer),
+            Prepared::New(entry, answer) => concluded(self.journal.append(*entry).await, answer),
         }
     }
 
@@ -105,7 +107,7 @@ impl Gate {
             prepared.push(item.map(|item| match item {
                 Prepared::Known(first) => (first, false),
                 Prepared::New(entry, answer) => {
-                    entries.push(entry);
+                    entries.push(*entry);
                     (answer, true)
                 }
             }));
@@ -153,7 +155,8 @@ impl Gate {
             }
             None => None,
         };
-        Ok(Prepared::New(Entry { record: composed.into_record(), idempotency }, answer))
+        let entry = Box::new(Entry { record: composed.into_record(), idempotency });
+        Ok(Prepared::New(entry, answer))
     }
 
     /// What was answered to the same request before.
@@ -176,10 +179,13 @@ impl Gate {
     ) -> Result<Composed> {
         let template = self.fill_in(&mut request)?;
         validate::check(&request, self.recipients, now)?;
-        permit(caller, &request)?;
+        let message_type = request.message_type.as_deref().unwrap_or("text");
+        let category = permit::category(template.as_ref().map(|template| template.category), message_type);
+        permit::content(caller, &request, category)?;
         let due = request.scheduled_at.filter(|at| *at > now);
         let resolved = self.resolve(&request).await?;
         let Resolved { audience, count, unknown } = resolved;
+        permit::audience(caller, &audience)?;
         let channel_id = request.channel_id.take().or_else(|| audience.only_channel());
         let sender_info = self.sender(caller, request.sender.take(), request.on_behalf_of.as_ref())?;
         let message = Message {
@@ -204,12 +210,14 @@ impl Gate {
         };
         validate::check_size(&message, self.message_bytes)?;
         let sent_by = name_of(caller);
+        let template =
+            template.map(|template| TemplateUsed { id: template.id.clone(), version: template.version });
         let posted = Posted { message, audience, recipients: count, sent_by, template, was_scheduled: false };
         Ok(Composed { posted, unknown, due })
     }
 
     /// Fills the template in that a request names, if it names one.
-    fn fill_in(&self, request: &mut SendMessageRequest) -> Result<Option<TemplateUsed>> {
+    fn fill_in(&self, request: &mut SendMessageRequest) -> Result<Option<Arc<Template>>> {
         let Some(id) = &request.template_id else {
             return match request.variables {
                 Some(_) => Err(Error::field("variables", "goes with template_id only")),
@@ -231,7 +239,7 @@ impl Gate {
         request.actions = filled.actions;
         request.message_type.get_or_insert_with(|| template.message_type.clone());
         request.priority.get_or_insert(template.priority);
-        Ok(Some(TemplateUsed { id: template.id.clone(), version: template.version }))
+        Ok(Some(template))
     }
 
     async fn resolve(&self, request: &SendMessageRequest) -> Result<Resolved> {
@@ -317,23 +325,6 @@ fn name_of(caller: &Caller) -> SmolStr {
         Caller::User(user) => format_smolstr!("user:{}", user.id()),
         Caller::Service(known) => format_smolstr!("service:{}", known.service.id),
     }
-}
-
-/// Services send to anyone. People send to people, in their own name; administrators to anyone.
-fn permit(caller: &Caller, request: &SendMessageRequest) -> Result<()> {
-    let Caller::User(user) = caller else { return Ok(()) };
-    if request.sender.is_some() || request.on_behalf_of.is_some() {
-        return Err(Error::forbidden("send:on_behalf_of"));
-    }
-    if user.is_admin() || request.recipient_type == Some(RecipientType::User) {
-        return Ok(());
-    }
-    Err(match request.recipient_type {
-        None => Error::field("recipient_type", "people send to people: it must be \"user\""),
-        Some(RecipientType::Channel) => Error::forbidden("send:channel"),
-        Some(RecipientType::Role) => Error::forbidden("send:role"),
-        _ => Error::forbidden("send:all"),
-    })
 }
 
 fn new_id() -> Result<MessageId> {

@@ -1,6 +1,7 @@
 //! Requests and answers of the admin gateway.
 
 use crate::channel::ChannelKind;
+use crate::permission::Permissions;
 use crate::{ChannelId, DepartmentId, RoleId, ServiceId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -163,6 +164,8 @@ pub enum ServiceType {
 #[serde(rename_all = "snake_case")]
 pub enum ServiceStatus {
     Active,
+    /// An external service that no administrator has approved yet.
+    Pending,
     Disabled,
     Suspended,
 }
@@ -171,7 +174,8 @@ pub enum ServiceStatus {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RateLimit {
-    /// Messages in each minute.
+    /// Messages in each minute, 1 to 1,000,000; a whole minute's may come at once.
+    #[schema(minimum = 1, maximum = 1_000_000)]
     pub per_minute: u32,
 }
 
@@ -182,14 +186,54 @@ pub struct ServiceRequest {
     pub name: String,
     #[serde(rename = "type")]
     pub service_type: ServiceType,
+    /// Exactly what it may do, at most 100 words; those of its type when left out. See [`crate::permission`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub permissions: Option<Vec<String>>,
+    #[schema(value_type = Option<Vec<String>>, max_items = 100)]
+    pub permissions: Option<Permissions>,
+    /// That of its type when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<RateLimit>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub callback_url: Option<String>,
+}
+
+/// `PUT services/{id}`: what is left out stays as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceUpdate {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// Exactly what it may do from now on, at most 100 words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<String>>, max_items = 100)]
+    pub permissions: Option<Permissions>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<RateLimit>,
+}
+
+/// Optional body of `POST services/{id}/rotate-key`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RotateKeyRequest {
+    /// For how long the keys there are stay good beside the new one, in seconds: 0 to 2,592,000 (30 days); a day
+    /// when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 2_592_000)]
+    pub overlap_seconds: Option<u32>,
+}
+
+/// One key of a service, without its secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ServiceKey {
+    /// Its public beginning, after `hy_`.
+    pub prefix: String,
+    pub created_at: Timestamp,
+    /// When it ends, if another has taken its place.
+    pub ends_at: Option<Timestamp>,
 }
 
 /// A service as administrators see it. Its key is never among what is shown.
@@ -201,8 +245,13 @@ pub struct Service {
     pub service_type: ServiceType,
     pub owner: Option<String>,
     pub status: ServiceStatus,
-    /// The public beginning of its key.
-    pub key_prefix: String,
+    /// What it may do.
+    #[schema(value_type = Vec<String>)]
+    pub permissions: Permissions,
+    /// Its own limit, if it has one.
+    pub rate_limit: Option<RateLimit>,
+    /// Newest first; at most a few.
+    pub keys: Vec<ServiceKey>,
     pub created_at: Timestamp,
 }
 

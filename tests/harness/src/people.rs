@@ -95,7 +95,16 @@ impl Admin {
     }
 
     pub async fn sender(&self, name: &str) -> Sender {
-        let data = self.post("services", json!({ "name": name, "type": "internal" })).await.data();
+        self.sender_with(&self.post("services", json!({ "name": name, "type": "internal" })).await.data())
+    }
+
+    /// A service of the highest tier.
+    pub async fn system_sender(&self, name: &str) -> Sender {
+        self.sender_with(&self.post("services", json!({ "name": name, "type": "system" })).await.data())
+    }
+
+    /// The service whose key was shown in this answer.
+    pub fn sender_with(&self, data: &Value) -> Sender {
         let api = self.user.with(&format!("Service {}", data["api_key"].as_str().unwrap()));
         Sender { api, id: data["id"].as_str().unwrap().to_owned() }
     }

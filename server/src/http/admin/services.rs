@@ -4,11 +4,13 @@ use super::{PageQuery, meta};
 use crate::error::Result;
 use crate::http::AdminGateway;
 use crate::http::envelope::Answer;
-use crate::http::extract::{AdminCaller, Json, Query, id};
+use crate::http::extract::{AdminCaller, Json, OptionalJson, Query, id};
 use axum::extract::{Path, State};
 use hongyan_wire::ServiceId;
-use hongyan_wire::admin::{Service, ServiceCreated, ServiceList, ServiceRequest, ServiceStatus};
-use hongyan_wire::api::Success;
+use hongyan_wire::admin::{
+    RotateKeyRequest, Service, ServiceCreated, ServiceList, ServiceRequest, ServiceStatus, ServiceUpdate,
+};
+use hongyan_wire::api::{Done, Success};
 use hongyan_wire::error::Failure;
 
 /// List services by id, which is the order in which they were made.
@@ -66,6 +68,84 @@ pub async fn get(
 ) -> Result<Answer<Service>> {
     let service: ServiceId = id(&path, "service")?;
     Ok(Answer::new(gateway.administration.service(&service)?))
+}
+
+/// Change a service: what is left out stays as it is.
+#[utoipa::path(
+    put, path = "/admin/api/v3/services/{id}", tag = "services", params(("id" = String, Path)),
+    request_body = ServiceUpdate, security(("bearer" = [])),
+    responses(
+        (status = 200, description = "The service", body = Success<Service>),
+        (status = 401, description = "No or bad credentials", body = Failure),
+        (status = 404, description = "There is none", body = Failure),
+        (status = 422, description = "A field is not valid", body = Failure),
+    ),
+)]
+pub async fn update(
+    State(gateway): State<AdminGateway>,
+    caller: AdminCaller,
+    Path(path): Path<String>,
+    body: Json<ServiceUpdate>,
+) -> Result<Answer<Service>> {
+    let service: ServiceId = id(&path, "service")?;
+    Ok(Answer::new(gateway.administration.update_service(caller.name(), &service, body.value).await?))
+}
+
+/// Delete a service and its keys. What it sent stays.
+#[utoipa::path(
+    delete, path = "/admin/api/v3/services/{id}", tag = "services", params(("id" = String, Path)), security(("bearer" = [])),
+    responses(
+        (status = 200, description = "It is gone", body = Success<Done>),
+        (status = 401, description = "No or bad credentials", body = Failure),
+        (status = 404, description = "There is none", body = Failure),
+    ),
+)]
+pub async fn delete(
+    State(gateway): State<AdminGateway>,
+    caller: AdminCaller,
+    Path(path): Path<String>,
+) -> Result<Answer<Done>> {
+    gateway.administration.delete_service(caller.name(), &id(&path, "service")?).await?;
+    Ok(Answer::new(Done {}))
+}
+
+/// Approve an external service, so that it may send.
+#[utoipa::path(
+    post, path = "/admin/api/v3/services/{id}/approve", tag = "services", params(("id" = String, Path)), security(("bearer" = [])),
+    responses(
+        (status = 200, description = "The service", body = Success<Service>),
+        (status = 401, description = "No or bad credentials", body = Failure),
+        (status = 404, description = "There is none", body = Failure),
+    ),
+)]
+pub async fn approve(
+    State(gateway): State<AdminGateway>,
+    caller: AdminCaller,
+    Path(path): Path<String>,
+) -> Result<Answer<Service>> {
+    let service: ServiceId = id(&path, "service")?;
+    Ok(Answer::new(gateway.administration.approve_service(caller.name(), &service).await?))
+}
+
+/// Give a service another key, which is shown this once; the keys there are end after a while.
+#[utoipa::path(
+    post, path = "/admin/api/v3/services/{id}/rotate-key", tag = "services", params(("id" = String, Path)),
+    request_body(content = Option<RotateKeyRequest>), security(("bearer" = [])),
+    responses(
+        (status = 200, description = "The service and its new key", body = Success<ServiceCreated>),
+        (status = 401, description = "No or bad credentials", body = Failure),
+        (status = 404, description = "There is none", body = Failure),
+        (status = 422, description = "The overlap is too long", body = Failure),
+    ),
+)]
+pub async fn rotate_key(
+    State(gateway): State<AdminGateway>,
+    caller: AdminCaller,
+    Path(path): Path<String>,
+    OptionalJson(request): OptionalJson<RotateKeyRequest>,
+) -> Result<Answer<ServiceCreated>> {
+    let service: ServiceId = id(&path, "service")?;
+    Ok(Answer::new(gateway.administration.rotate_key(caller.name(), &service, request).await?))
 }
 
 /// Suspend a service: its key is refused at once.

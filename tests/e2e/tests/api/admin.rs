@@ -122,8 +122,8 @@ async fn groups_have_members_and_services_have_keys() {
     admin.post(&format!("services/{}/resume", sender.id), json!({})).await.data();
     sender.send_to("ann", "after").await;
     assert_eq!(ann.titles("").await, ["after", "before"]);
-    let not_yet = json!({ "name": "s", "type": "external", "permissions": ["x"] });
-    assert_eq!(admin.post("services", not_yet).await.failure(422, "not_yet"), ["permissions"]);
+    let unknown = json!({ "name": "s", "type": "external", "permissions": ["x"] });
+    assert_eq!(admin.post("services", unknown).await.failure(422, "validation_failed"), ["permissions[0]"]);
 }
 
 #[tokio::test]

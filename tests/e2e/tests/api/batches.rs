@@ -11,7 +11,7 @@ async fn each_message_has_its_own_answer_in_order() {
     let server = Setup::default().start().await;
     let admin = server.admin().await;
     let ann = admin.user("ann").await;
-    let sender = admin.sender("s").await;
+    let sender = admin.system_sender("s").await;
     let good = |title: &str| json!({ "title": title, "recipients": ["ann"] });
     let alert = json!({ "template_id": "system_alert", "recipients": ["ann"], "variables": {
         "alert_type": "disk", "alert_message": "full", "affected_scope": "all" } });

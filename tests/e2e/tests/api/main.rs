@@ -6,6 +6,7 @@ mod admin;
 mod batches;
 mod documents;
 mod envelope;
+mod permissions;
 mod reading;
 mod scheduling;
 mod sending;

@@ -46,7 +46,10 @@ async fn the_first_senders_calls_work_as_they_are_written() {
             "affected_scope": "用户认证、订单查询", "suggestion": "立即检查数据库连接配置，考虑重启数据库服务"
         }
     }"#;
-    sender.api.post_text(SEND, alert).await.data();
+    let denied = sender.api.post_text(SEND, alert).await;
+    denied.failure(403, "permission_denied");
+    assert!(denied.json()["message"].as_str().unwrap().contains("category:system"));
+    admin.system_sender("monitoring").await.api.post_text(SEND, alert).await.data();
     let message = &admin.known("user456", "d").list("").await["messages"][0];
     assert_eq!((&message["priority"], &message["title"]), (&json!(8), &json!("系统告警：数据库连接异常")));
 }
@@ -98,7 +101,7 @@ async fn a_preview_is_what_is_sent_and_sends_nothing() {
     let server = Setup::default().start().await;
     let admin = server.admin().await;
     let ann = admin.user("ann").await;
-    let sender = admin.sender("s").await;
+    let sender = admin.system_sender("s").await;
     let body = json!({
         "template_id": "system_alert", "recipients": ["ann", "nobody"],
         "variables": { "alert_type": "disk", "alert_message": "full", "affected_scope": "all" },
