@@ -7,8 +7,8 @@ mod templates;
 use crate::auth::{Passwords, secrets};
 use crate::directory::Directory;
 use crate::error::{Error, Result};
-use crate::log::Journal;
 use crate::log::record::{Change, GroupKey, GroupPut, MembersChange, Record, UserPut, UserStatusChange};
+use crate::log::{Entry, Journal};
 use hongyan_wire::admin::{
     AdminChannel, ChannelRequest, FailedLine, ImportAnswer, Role, RoleRequest, User, UserRequest, UserStatus,
 };
@@ -56,8 +56,10 @@ impl Administration {
 
     /// Makes a user.
     pub async fn create_user(&self, actor: &str, request: UserRequest) -> Result<User> {
+        check_user(&request)?;
+        let hash = self.hash(&request).await?;
         let _turn = self.one_at_a_time.lock().await;
-        let planned = self.plan(request, &HashMap::new()).await?;
+        let planned = self.plan(request, hash, &HashMap::new())?;
         if !planned.is_new {
             return Err(Error::exists("user", "id"));
         }
@@ -93,22 +95,32 @@ impl Administration {
         lines: Vec<(u64, Result<UserRequest, String>)>,
         answer: &mut ImportAnswer,
     ) -> Result<()> {
+        // Passwords take long to hash: nobody waits for that.
+        let mut checked = Vec::with_capacity(lines.len());
+        for (line, request) in lines {
+            let request = match request.map_err(|reason| Error::field("line", reason)) {
+                Ok(request) => match check_user(&request) {
+                    Ok(()) => Ok((self.hash(&request).await?, request)),
+                    Err(error) => Err(error),
+                },
+                Err(error) => Err(error),
+            };
+            checked.push((line, request));
+        }
         let _turn = self.one_at_a_time.lock().await;
         let mut names: HashMap<SmolStr, UserId> = HashMap::new();
         let mut puts: Vec<UserPut> = Vec::new();
-        let mut with_new_password = Vec::new();
-        for (line, request) in lines {
-            let planned = match request {
-                Ok(request) => self.plan_import(actor, request, &names).await,
-                Err(reason) => Err(Error::field("line", reason)),
-            };
+        let mut entries = Vec::new();
+        for (line, request) in checked {
+            let planned = request.and_then(|(hash, request)| self.plan_import(actor, request, hash, &names));
             match planned {
                 Ok(planned) => {
                     names.insert(planned.put.username.to_ascii_lowercase().into(), planned.put.id.clone());
                     let is_new = planned.is_new && !puts.iter().any(|put| put.id == planned.put.id);
                     *(if is_new { &mut answer.created } else { &mut answer.updated }) += 1;
                     if !planned.is_new && planned.put.password_hash.is_some() {
-                        with_new_password.push(planned.put.id.clone());
+                        // Whoever signed in with the old password signs in anew.
+                        entries.extend(self.auth.ending(&planned.put.id)?.map(Entry::from));
                     }
                     puts.push(planned.put);
                 }
@@ -116,21 +128,21 @@ impl Administration {
                 Err(error) => return Err(error),
             }
         }
-        if !puts.is_empty() {
-            self.put(actor, puts, Record::UsersPut).await?;
+        if puts.is_empty() {
+            return Ok(());
         }
-        // Whoever signed in with the old password signs in anew.
-        for user in with_new_password {
-            self.auth.end_sessions(&user).await?;
-        }
+        let change = Change { actor: actor.into(), at: crate::clock::now(), what: puts };
+        entries.insert(0, Record::UsersPut(change).into());
+        self.journal.append_all_applied(entries).await?;
         Ok(())
     }
 
     /// A line without an id means the user who has that username already, if there is one.
-    async fn plan_import(
+    fn plan_import(
         &self,
         actor: &str,
         mut request: UserRequest,
+        hash: Option<String>,
         names: &HashMap<SmolStr, UserId>,
     ) -> Result<Planned> {
         if request.id.is_none() {
@@ -144,12 +156,23 @@ impl Administration {
         {
             return Err(Error::field("roles", "you cannot take the admin role from yourself"));
         }
-        self.plan(request, names).await
+        self.plan(request, hash, names)
     }
 
-    /// Checks a user and hashes the password. `names` are those that come with the same change.
-    async fn plan(&self, request: UserRequest, names: &HashMap<SmolStr, UserId>) -> Result<Planned> {
-        check_user(&request)?;
+    async fn hash(&self, request: &UserRequest) -> Result<Option<String>> {
+        match &request.password {
+            Some(password) => Ok(Some(self.passwords().hash(password.clone()).await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// Holds a user that is well formed against the directory. `names` are those that come with the same change.
+    fn plan(
+        &self,
+        request: UserRequest,
+        password_hash: Option<String>,
+        names: &HashMap<SmolStr, UserId>,
+    ) -> Result<Planned> {
         let id = match request.id {
             Some(id) => id,
             None => UserId::new(&uuid::Uuid::now_v7().to_string()).map_err(Error::internal)?,
@@ -168,10 +191,6 @@ impl Administration {
             }
         }
         let is_new = self.directory.person(&id)?.is_none();
-        let password_hash = match request.password {
-            Some(password) => Some(self.passwords().hash(password).await?),
-            None => None,
-        };
         let put = UserPut {
             id,
             username: request.username.into(),

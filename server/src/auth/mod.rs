@@ -255,11 +255,11 @@ impl Auth {
         self.end(user.clone(), vec![session.clone()], None).await
     }
 
-    /// Ends all sessions of a user.
-    pub async fn end_sessions(&self, user: &UserId) -> Result<()> {
+    /// The record that ends all sessions of a user, if there are any.
+    pub fn ending(&self, user: &UserId) -> Result<Option<Record>> {
         let sessions: Vec<SessionId> =
             self.directory.sessions_of(user)?.into_iter().map(|session| session.id).collect();
-        if sessions.is_empty() { Ok(()) } else { self.end(user.clone(), sessions, None).await }
+        Ok((!sessions.is_empty()).then(|| Record::SessionsEnded(self.ended(user.clone(), sessions, None))))
     }
 
     /// Ends the session that calls, known here or not.
@@ -273,15 +273,19 @@ impl Auth {
         }
     }
 
-    /// `expires_at`: when the token in hand ends, which someone else may have signed for longer than we do.
     async fn end(&self, user: UserId, sessions: Vec<SessionId>, expires_at: Option<Timestamp>) -> Result<()> {
+        let ended = self.ended(user, sessions, expires_at);
+        self.journal.append_applied(Record::SessionsEnded(ended)).await?;
+        Ok(())
+    }
+
+    /// `expires_at`: when the token in hand ends, which someone else may have signed for longer than we do.
+    fn ended(&self, user: UserId, sessions: Vec<SessionId>, expires_at: Option<Timestamp>) -> SessionsEnded {
         let now = crate::clock::now();
         // Until then one of the session's access tokens may still carry a valid signature.
         let ours = now.plus_millis(millis(self.access_life));
         let remember_until = expires_at.map_or(ours, |at| at.max(ours)).plus_millis(60_000);
-        let ended = SessionsEnded { user, sessions, at: now, remember_until };
-        self.journal.append_applied(Record::SessionsEnded(ended)).await?;
-        Ok(())
+        SessionsEnded { user, sessions, at: now, remember_until }
     }
 
     fn claims(&self, person: &Person, session: &SessionOpened, gateway: Gateway) -> Claims {

@@ -82,6 +82,9 @@ impl Directory {
         for key in &outcome.groups {
             self.groups.remove(key);
         }
+        if !outcome.groups.is_empty() {
+            self.unions.clear();
+        }
         if outcome.renamed {
             self.names.clear();
         }

@@ -2,12 +2,13 @@
 
 use super::store::{Directory, DirectoryError};
 use super::{Page, Window};
-use crate::log::record::{GroupKey, GroupKind};
+use crate::log::record::{Audience, GroupKey, GroupKind};
 use hongyan_wire::admin::{AdminChannel, Role};
 use hongyan_wire::channel::ChannelKind;
-use hongyan_wire::{ChannelId, RoleId, UserId};
+use hongyan_wire::{ChannelId, RoleId};
 use rusqlite::{OptionalExtension, Row, params};
 use smol_str::SmolStr;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// A role or a channel.
@@ -50,27 +51,54 @@ impl Directory {
         })
     }
 
-    /// How many different people are in the groups or among the listed users; exact also where they overlap.
-    pub fn count_union(&self, users: &[UserId], groups: &[GroupKey]) -> Result<u64, DirectoryError> {
-        match (users, groups) {
-            (users, []) => Ok(users.len() as u64),
-            ([], [one]) => Ok(self.group(one)?.map_or(0, |group| group.member_count)),
-            _ => self.reading(|conn| {
-                let mut people: std::collections::HashSet<SmolStr> =
-                    users.iter().map(|user| user.as_str().into()).collect();
-                let mut members = conn.prepare_cached(
-                    "SELECT user FROM membership WHERE kind = ?1 AND group_id = ?2 AND to_pos IS NULL",
-                )?;
-                for key in groups {
-                    let mut rows = members.query(params![key.kind.as_str(), key.id.as_str()])?;
-                    while let Some(row) = rows.next()? {
-                        people.insert(row.get_ref(0)?.as_str()?.into());
-                    }
-                }
-                Ok(people.len() as u64)
-            }),
-        }
+    /// Whether an audience can be counted without reading who is in its groups.
+    pub fn is_counted(&self, audience: &Audience) -> bool {
+        audience.everyone || audience.groups.len() < 2 || self.unions.get(&sorted(&audience.groups)).is_some()
     }
+
+    /// How many different people an audience is now. Who is in several groups together is read once, until one
+    /// of them changes; see [`Self::is_counted`].
+    pub fn count(&self, audience: &Audience) -> Result<u64, DirectoryError> {
+        let Audience { everyone, users, groups } = audience;
+        if *everyone {
+            return Ok(self.user_count());
+        }
+        let in_groups = match groups.as_slice() {
+            [] => return Ok(users.len() as u64),
+            [one] => self.group(one)?.map_or(0, |group| group.member_count),
+            _ => self.count_groups(sorted(groups))?,
+        };
+        let mut beside = 0;
+        for user in users {
+            let is_member =
+                self.person(user)?.is_some_and(|person| person.groups().any(|key| groups.contains(key)));
+            beside += u64::from(!is_member);
+        }
+        Ok(in_groups + beside)
+    }
+
+    fn count_groups(&self, groups: Vec<GroupKey>) -> Result<u64, DirectoryError> {
+        let counted = self.cached(&self.unions, &groups, |conn| {
+            let mut people: HashSet<SmolStr> = HashSet::new();
+            let mut members = conn.prepare_cached(
+                "SELECT user FROM membership WHERE kind = ?1 AND group_id = ?2 AND to_pos IS NULL",
+            )?;
+            for key in &groups {
+                let mut rows = members.query(params![key.kind.as_str(), key.id.as_str()])?;
+                while let Some(row) = rows.next()? {
+                    people.insert(row.get_ref(0)?.as_str()?.into());
+                }
+            }
+            Ok(Some(people.len() as u64))
+        })?;
+        Ok(counted.map_or(0, |counted| *counted))
+    }
+}
+
+fn sorted(groups: &[GroupKey]) -> Vec<GroupKey> {
+    let mut groups = groups.to_vec();
+    groups.sort_unstable();
+    groups
 }
 
 fn group(row: &Row<'_>) -> rusqlite::Result<Group> {

@@ -35,6 +35,7 @@ CREATE TABLE membership(
     PRIMARY KEY(user, kind, group_id, from_pos)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX membership_group ON membership(kind, group_id, user);
+CREATE INDEX membership_now ON membership(kind, group_id, user) WHERE to_pos IS NULL;
 
 CREATE TABLE service(
     id TEXT PRIMARY KEY,

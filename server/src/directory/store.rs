@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 const PEOPLE_CACHED: usize = 100_000;
 const SERVICES_CACHED: usize = 10_000;
 const GROUPS_CACHED: usize = 20_000;
+const UNIONS_CACHED: usize = 1_000;
 const TEMPLATES_CACHED: usize = 1_000;
 const SCHEMA_VERSION: i64 = 1;
 
@@ -45,6 +46,8 @@ pub struct Directory {
     /// Users by username, in small letters.
     pub(super) names: Cache<SmolStr, Arc<UserId>>,
     pub(super) groups: Cache<GroupKey, Arc<Group>>,
+    /// How many different people are in several groups together, by the groups in order.
+    pub(super) unions: Cache<Vec<GroupKey>, Arc<u64>>,
     pub(super) services: Cache<SmolStr, Arc<KnownService>>,
     pub(super) templates: Cache<TemplateId, Arc<Template>>,
     /// Ended sessions, until no access token of theirs can be valid any more.
@@ -76,6 +79,7 @@ impl Directory {
             people: Cache::new(PEOPLE_CACHED),
             names: Cache::new(PEOPLE_CACHED),
             groups: Cache::new(GROUPS_CACHED),
+            unions: Cache::new(UNIONS_CACHED),
             services: Cache::new(SERVICES_CACHED),
             templates: Cache::new(TEMPLATES_CACHED),
             revoked: RwLock::new(revoked),

@@ -104,25 +104,29 @@ impl Inbox {
     fn remove(&mut self, messages: &[(i64, Option<String>)]) -> Result<(), InboxError> {
         let mut totals = Deltas::new();
         let mut read = Deltas::new();
-        let transaction = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut has_states = false;
         for (pos, channel) in messages {
             let channel = channel.as_deref().and_then(|c| ChannelId::new(c).ok());
-            let was_read: Option<bool> = transaction
-                .prepare_cached("DELETE FROM state.status WHERE pos = ?1 RETURNING is_read")?
+            let was_read: Option<bool> = self
+                .conn
+                .prepare_cached("SELECT is_read FROM state.status WHERE pos = ?1")?
                 .query_row([pos], |row| row.get(0))
                 .optional()?;
+            has_states |= was_read.is_some();
             if was_read == Some(true) {
                 *read.entry(channel.clone()).or_default() -= 1;
             }
             *totals.entry(channel).or_default() -= 1;
         }
-        add(&transaction, "state", &read)?;
-        transaction.commit()?;
-        self.add_read(&read);
-        self.faults.at("states of expired messages are gone")?;
         // The states of messages that are gone must be durably gone before the messages are: the two files
-        // are not atomic together.
-        self.conn.query_row("PRAGMA state.wal_checkpoint(FULL)", [], |_| Ok(()))?;
+        // are not atomic together. So this one commit is flushed.
+        if has_states {
+            self.conn.pragma_update(Some("state"), "synchronous", "FULL")?;
+            let gone = self.remove_states(messages, &read);
+            self.conn.pragma_update(Some("state"), "synchronous", "NORMAL")?;
+            gone?;
+            self.add_read(&read);
+        }
         self.faults.at("states of expired messages are durably gone")?;
         let transaction = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         for (pos, _) in messages {
@@ -135,6 +139,15 @@ impl Inbox {
             count.total = count.total.saturating_add_signed(delta);
         }
         Ok(())
+    }
+
+    fn remove_states(&mut self, messages: &[(i64, Option<String>)], read: &Deltas) -> Result<(), InboxError> {
+        let transaction = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        for (pos, _) in messages {
+            transaction.prepare_cached("DELETE FROM state.status WHERE pos = ?1")?.execute([pos])?;
+        }
+        add(&transaction, "state", read)?;
+        Ok(transaction.commit()?)
     }
 
     fn add_read(&mut self, deltas: &Deltas) {

@@ -18,7 +18,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 const MESSAGES: &str = "messages.db";
 const READ_STATUS: &str = "read_status.db";
-const BEHIND: &str = ".sync/behind";
+/// Marks of inboxes that the walker has passed, beside the folders: those may be what is damaged.
+const BEHIND: &str = ".behind";
 const SCHEMA_VERSION: i64 = 1;
 /// Memory that SQLite may use for the pages of one inbox, in KiB.
 const CACHE_KIB: i64 = 128;
@@ -126,7 +127,7 @@ impl Folders {
 
     /// From which place on a person's inbox may lack messages that the walker could not bring.
     fn behind(&self, user: &UserId) -> Result<Option<Pos>, InboxError> {
-        match fs::read_to_string(self.of(user).join(BEHIND)) {
+        match fs::read_to_string(self.mark_of(user)) {
             // A mark that cannot be read means everything that the log still has.
             Ok(text) => Ok(Some(text.trim().parse().unwrap_or(0))),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -138,14 +139,19 @@ impl Folders {
     /// wait: once it can be opened again, what it lacks is looked for in the log itself.
     pub(super) fn leave_behind(&self, user: &UserId, pos: Pos) -> Result<(), InboxError> {
         if self.behind(user)?.is_none() {
-            fs::write(self.of(user).join(BEHIND), pos.to_string())?;
+            fs::create_dir_all(self.root.join(BEHIND))?;
+            fs::write(self.mark_of(user), pos.to_string())?;
         }
         Ok(())
     }
 
     /// A person's inbox has everything again.
     pub(super) fn no_longer_behind(&self, user: &UserId) -> Result<(), InboxError> {
-        Ok(fs::remove_file(self.of(user).join(BEHIND))?)
+        Ok(fs::remove_file(self.mark_of(user))?)
+    }
+
+    fn mark_of(&self, user: &UserId) -> PathBuf {
+        self.root.join(BEHIND).join(user.as_str())
     }
 }
 
@@ -237,6 +243,14 @@ impl Inbox {
         }
         self.counts = counts;
         self.load_next_expiry()
+    }
+
+    /// What is in the files is on the disk afterwards.
+    pub(super) fn make_durable(&self) -> Result<(), InboxError> {
+        for schema in ["main", "state"] {
+            self.conn.query_row(&format!("PRAGMA {schema}.wal_checkpoint(FULL)"), [], |_| Ok(()))?;
+        }
+        Ok(())
     }
 
     pub(super) fn load_next_expiry(&mut self) -> Result<(), InboxError> {

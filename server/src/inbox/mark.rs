@@ -75,18 +75,28 @@ impl Inboxes {
         request: MarkRequest,
         tell: impl FnOnce(Option<&MarkOutcome>),
     ) -> Result<MarkOutcome, InboxError> {
-        let slot = self.slot(user);
-        let _one_at_a_time = slot.marks.lock().await;
+        let _one_at_a_time = self.marks_of(user).lock().await;
         let asked = request.clone();
         let (before, places, is_read) = match self.access(user, move |inbox| decide(inbox, &asked)).await? {
             Decision::Nothing(outcome) => return Ok(outcome),
             Decision::Append { before, places, is_read } => (before, places, is_read),
         };
         let at = self.clock.now();
-        for part in places.chunks(PLACES_MAX) {
-            let marked =
-                Marked { user: user.clone(), places: part.to_vec(), is_read, device: device.clone(), at };
-            self.journal.append(Record::Marked(marked)).await?;
+        let marked = |part: &[Pos]| Marked {
+            user: user.clone(),
+            places: part.to_vec(),
+            is_read,
+            device: device.clone(),
+            at,
+        };
+        let parts = places.chunks(PLACES_MAX).map(|part| Record::Marked(marked(part)).into());
+        let appended = self.journal.append_all(parts.collect()).await;
+        let some = appended.iter().any(Result::is_ok);
+        if let Some(error) = appended.into_iter().find_map(Result::err) {
+            if some {
+                tell(None);
+            }
+            return Err(error.into());
         }
         let outcome = self
             .access(user, move |inbox| {

@@ -29,6 +29,8 @@ use hongyan_wire::api::UnreadCount;
 use hongyan_wire::{Timestamp, UserId};
 use parking_lot::Mutex;
 use quick_cache::sync::Cache;
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -37,6 +39,10 @@ use tokio::sync::Semaphore;
 const AT_WORK_MAX: usize = 32;
 /// People whose newest place is kept in memory.
 const TIPS: usize = 200_000;
+/// Locks for people's own changes; two people seldom share one.
+const MARK_LANES: usize = 1_024;
+/// Open inboxes looked at when one too many is open: those that are worked on stay.
+const EVICTION_TRIES: usize = 2 * AT_WORK_MAX;
 /// Records taken in with one transaction.
 const CATCH_UP_STEP: usize = 512;
 
@@ -71,6 +77,16 @@ pub enum InboxError {
 }
 
 impl InboxError {
+    /// Whether it would be the same with any inbox: a full disk, the log, the end of the server.
+    pub(crate) fn is_of_all(&self) -> bool {
+        match self {
+            Self::Storage(error) => error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull),
+            Self::Io(error) => error.kind() == std::io::ErrorKind::StorageFull,
+            Self::Directory(_) | Self::Log(_) | Self::Stopping => true,
+            _ => false,
+        }
+    }
+
     /// Whether it is this one inbox that cannot be used, whatever is tried.
     pub(crate) fn is_of_one_inbox(&self) -> bool {
         matches!(self, Self::Damaged(_) | Self::Newer(_) | Self::Lost(_))
@@ -131,8 +147,6 @@ impl Tip {
 #[derive(Default)]
 struct Slot {
     inbox: Mutex<Option<Inbox>>,
-    /// Held by a person's own change from reading the state until the other devices know.
-    marks: tokio::sync::Mutex<()>,
 }
 
 /// All inboxes.
@@ -145,6 +159,12 @@ pub struct Inboxes {
     handles_max: usize,
     tips: Cache<UserId, Tip>,
     at_work: Semaphore,
+    /// One is held by a person's own change from reading the state until the other devices know. Apart from the
+    /// slots, so that who waits keeps no inbox open.
+    marks: Box<[tokio::sync::Mutex<()>]>,
+    hasher: RandomState,
+    /// How often in a row the walker could not bring an inbox up to date.
+    failing: Mutex<HashMap<UserId, u32>>,
     devices: Devices,
     pub(crate) clock: Clock,
 }
@@ -167,6 +187,9 @@ impl Inboxes {
             handles_max: handles_max.max(1),
             tips: Cache::new(TIPS),
             at_work: Semaphore::new(AT_WORK_MAX),
+            marks: std::iter::repeat_with(tokio::sync::Mutex::default).take(MARK_LANES).collect(),
+            hasher: RandomState::new(),
+            failing: Mutex::default(),
             devices: Devices::default(),
             clock: Clock::default(),
         }
@@ -240,7 +263,9 @@ impl Inboxes {
             self.keep_tip(user, inbox);
             result
         });
-        if let Err(InboxError::Damaged(_) | InboxError::Storage(_) | InboxError::Io(_)) = &result {
+        if let Err(error) = &result
+            && (error.is_of_one_inbox() || matches!(error, InboxError::Storage(_) | InboxError::Io(_)))
+        {
             // What is in memory may not be what is in the files: the next access reads them anew.
             *guard = None;
             self.tips.remove(user);
@@ -317,7 +342,15 @@ impl Inboxes {
         }
         self.folders.faults.at("the log is searched")?;
         inbox.behind = None;
+        // The walker has passed these places: they must be durable before the mark that they are lacking goes.
+        inbox.make_durable()?;
+        self.folders.faults.at("what was searched for is durable")?;
         self.folders.no_longer_behind(&person.id)
+    }
+
+    /// The lock of a person's own changes.
+    fn marks_of(&self, user: &UserId) -> &tokio::sync::Mutex<()> {
+        &self.marks[self.hasher.hash_one(user) as usize % MARK_LANES]
     }
 
     fn slot(&self, user: &UserId) -> Arc<Slot> {
@@ -332,9 +365,8 @@ impl Inboxes {
             }
         };
         // The least recently used that nobody works on. Those in use are few: at most AT_WORK_MAX.
-        let mut surplus = slots.len().saturating_sub(self.handles_max);
-        while surplus > 0 {
-            surplus -= 1;
+        let surplus = slots.len().saturating_sub(self.handles_max);
+        for _ in 0..surplus.min(EVICTION_TRIES) {
             let Some((user, oldest)) = slots.remove_lru() else { break };
             if Arc::strong_count(&oldest) > 1 {
                 slots.insert(user, oldest);

@@ -7,7 +7,7 @@ use crate::log::record::{Audience, GroupKey, Record};
 use crate::log::{Logged, Pos};
 use hongyan_wire::UserId;
 use parking_lot::RwLock;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 /// Entries beyond which new sends are refused until the inboxes have caught up: about 400 MB.
 const ENTRIES_MAX: usize = 4_000_000;
@@ -147,25 +147,21 @@ impl Pending {
 
     /// Whose inboxes may lack something at or before a place.
     pub fn dirty(&self, through: Pos) -> Dirty {
-        let index = self.index.read();
         let begins = |list: &Vec<Pos>| list.first().is_some_and(|first| *first <= through);
-        let users: BTreeSet<&UserId> = index
-            .messages
-            .iter()
-            .chain(&index.marks)
-            .filter(|(_, list)| begins(list))
-            .map(|(user, _)| user)
-            .collect();
-        Dirty {
-            everyone: begins(&index.everyone),
-            groups: index
-                .groups
-                .iter()
-                .filter(|(_, list)| begins(list))
-                .map(|(key, _)| key.clone())
-                .collect(),
-            users: users.into_iter().cloned().collect(),
-        }
+        let mut dirty = {
+            let index = self.index.read();
+            let lists = index.messages.iter().chain(&index.marks);
+            let groups = index.groups.iter().filter(|(_, list)| begins(list));
+            Dirty {
+                everyone: begins(&index.everyone),
+                groups: groups.map(|(key, _)| key.clone()).collect(),
+                users: lists.filter(|(_, list)| begins(list)).map(|(user, _)| user.clone()).collect(),
+            }
+        };
+        // Put in order without keeping others from the index.
+        dirty.users.sort_unstable();
+        dirty.users.dedup();
+        dirty
     }
 }
 

@@ -12,6 +12,9 @@ use tokio::sync::watch;
 /// Ids read from the directory at once.
 const STEP: usize = 500;
 
+/// Walks in which an inbox may fail before it is left behind.
+const TRIES: u32 = 3;
+
 /// Inboxes that may fail before a walk gives up.
 const FAILURES_MAX: usize = 20;
 
@@ -44,6 +47,9 @@ impl Walker {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => {
                     tracing::error!(target: "hongyan::error", %error, "the inboxes could not all be brought up to date; trying again later");
+                }
+                Err(ended) if ended.is_panic() => {
+                    tracing::error!(target: "hongyan::error", %ended, "a walk broke off; trying again later");
                 }
                 Err(_) => break,
             }
@@ -154,11 +160,31 @@ impl Inboxes {
             self.release(user);
         }
         match result {
-            Err(error) if error.is_of_one_inbox() => {
+            Ok(()) => {
+                let mut failing = self.failing.lock();
+                if !failing.is_empty() {
+                    failing.remove(user);
+                }
+                Ok(())
+            }
+            Err(error) if error.is_of_one_inbox() || self.fails_for_good(user, &error) => {
+                tracing::error!(target: "hongyan::error", %user, %error, "an inbox is left behind until it can be used again");
                 let walked = self.journal.log().acknowledged(Consumer::Inboxes)?;
                 self.folders.leave_behind(user, walked)
             }
-            other => other,
+            Err(error) => Err(error),
         }
+    }
+
+    /// Whether an inbox has failed so often in a row, for a reason of its own, that the log is not kept for it
+    /// any longer.
+    fn fails_for_good(&self, user: &UserId, error: &InboxError) -> bool {
+        if error.is_of_all() {
+            return false;
+        }
+        let mut failing = self.failing.lock();
+        let times = failing.entry(user.clone()).or_default();
+        *times += 1;
+        *times >= TRIES
     }
 }

@@ -34,6 +34,17 @@ impl Journal {
         self.log.append_all(entries).await
     }
 
+    /// Appends many with one flush and waits until everyone on this node knows all of them.
+    pub async fn append_all_applied(&self, entries: Vec<Entry>) -> Result<(), LogError> {
+        let mut last = 0;
+        for appended in self.append_all(entries).await {
+            if let Appended::Written(pos) = appended? {
+                last = pos;
+            }
+        }
+        self.applied(last).await
+    }
+
     /// Appends and waits until everyone on this node knows. Gives the record's place.
     pub async fn append_applied(&self, entry: impl Into<Entry>) -> Result<Pos, LogError> {
         match self.append(entry).await? {

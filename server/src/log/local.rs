@@ -90,7 +90,7 @@ impl Local {
         });
         let (commands, queue) = mpsc::channel(WAITING_MAX);
         let (follower, tail) = sync_channel(FOLLOWER_BEHIND_MAX);
-        let mut thread = Writer { conn: writer, shared: shared.clone(), follower };
+        let mut thread = Writer { conn: writer, shared: shared.clone(), follower, forsaken: false };
         let writer = std::thread::Builder::new()
             .name("log".into())
             .spawn(move || thread.run(queue))
@@ -264,6 +264,8 @@ struct Writer {
     conn: Connection,
     shared: Arc<Shared>,
     follower: SyncSender<Vec<Logged>>,
+    /// Nobody follows any more: what were written now would reach nobody before the next start.
+    forsaken: bool,
 }
 
 impl Writer {
@@ -282,6 +284,9 @@ impl Writer {
                         let _ = reply.send(self.trim(before, keys_before).map_err(unwritable));
                     }
                 }
+            }
+            if self.forsaken {
+                appends.drain(..).for_each(|waiting| drop(waiting.reply.send(Err(LogError::Closed))));
             }
             if !appends.is_empty() {
                 self.commit(appends);
@@ -310,8 +315,9 @@ impl Writer {
                 }
                 if let Some(last) = batch.last() {
                     self.shared.head.store(last.pos, Ordering::Release);
-                    // A follower that is gone means that the server is stopping; the records are on the disk.
-                    let _ = self.follower.send(batch);
+                    if self.follower.send(batch).is_err() && !std::mem::replace(&mut self.forsaken, true) {
+                        tracing::error!(target: "hongyan::error", "nobody follows the log any more: nothing is taken until the server is started again");
+                    }
                 }
                 for (waiting, outcome) in appends.into_iter().zip(outcomes) {
                     let _ = waiting.reply.send(outcome);

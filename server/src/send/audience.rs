@@ -36,8 +36,9 @@ impl Audience {
     }
 }
 
-/// Looks every entry up. Blocks on storage for what is not cached.
-pub fn resolve(
+/// Looks every entry up; how many people they are is left to be counted. Blocks on storage for what is not
+/// cached.
+pub fn look_all_up(
     directory: &Directory,
     kind: Option<RecipientType>,
     recipients: Vec<SmolStr>,
@@ -45,7 +46,6 @@ pub fn resolve(
     let mut resolved = Resolved::default();
     if kind == Some(RecipientType::All) {
         resolved.audience.everyone = true;
-        resolved.count = directory.user_count();
         return Ok(resolved);
     }
     let mut users = HashSet::new();
@@ -65,7 +65,6 @@ pub fn resolve(
             None => resolved.unknown.push(entry),
         }
     }
-    resolved.count = directory.count_union(&resolved.audience.users, &resolved.audience.groups)?;
     Ok(resolved)
 }
 

@@ -12,7 +12,7 @@ use crate::directory::Directory;
 use crate::error::{Error, Result};
 use crate::inbox::Pending;
 use crate::log::record::{GroupKey, Posted, Record, Scheduled, TemplateUsed};
-use crate::log::{Appended, Entry, Idempotency, Journal, LogError, Pos};
+use crate::log::{Appended, Entry, Idempotency, Journal, LogError};
 use audience::Resolved;
 use hongyan_wire::limits::PRIORITY_DEFAULT;
 use hongyan_wire::message::{
@@ -46,9 +46,8 @@ pub struct Gate {
     message_bytes: usize,
     recipients: usize,
     batches: Semaphore,
-    /// Held while a scheduled message is changed, taken back or sent: it is one of these. Holds the place of the
-    /// last that was sent.
-    schedule: Mutex<Pos>,
+    /// Held while a scheduled message is changed, taken back or sent: it is one of these.
+    schedule: Mutex<()>,
 }
 
 /// A request that has passed the gate.
@@ -182,6 +181,9 @@ impl Gate {
         let message_type = request.message_type.as_deref().unwrap_or("text");
         let category = permit::category(template.as_ref().map(|template| template.category), message_type);
         permit::content(caller, &request, category)?;
+        if let Some(channel) = &request.channel_id {
+            permit::channel(caller, channel)?;
+        }
         let due = request.scheduled_at.filter(|at| *at > now);
         let resolved = self.resolve(&request).await?;
         let Resolved { audience, count, unknown } = resolved;
@@ -252,10 +254,19 @@ impl Gate {
             _ => recipients,
         };
         let directory = self.directory.clone();
-        let resolved = if recipients.len() <= LOOKED_UP_INLINE {
-            audience::resolve(&directory, kind, recipients)?
+        let mut resolved = if recipients.len() <= LOOKED_UP_INLINE {
+            audience::look_all_up(&directory, kind, recipients)?
         } else {
-            tokio::task::spawn_blocking(move || audience::resolve(&directory, kind, recipients))
+            tokio::task::spawn_blocking(move || audience::look_all_up(&directory, kind, recipients))
+                .await
+                .map_err(Error::internal)??
+        };
+        let Resolved { audience, count, .. } = &mut resolved;
+        *count = if audience.users.len() <= LOOKED_UP_INLINE && self.directory.is_counted(audience) {
+            self.directory.count(audience)?
+        } else {
+            let (directory, audience) = (self.directory.clone(), audience.clone());
+            tokio::task::spawn_blocking(move || directory.count(&audience))
                 .await
                 .map_err(Error::internal)??
         };

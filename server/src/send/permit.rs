@@ -9,8 +9,9 @@
 use crate::auth::Caller;
 use crate::error::{Error, Result};
 use crate::log::record::{Audience, GroupKind};
+use hongyan_wire::ChannelId;
 use hongyan_wire::message::SendMessageRequest;
-use hongyan_wire::permission::{Content, Permission, Permissions};
+use hongyan_wire::permission::{Content, Permission};
 use hongyan_wire::template::TemplateCategory;
 
 /// Message types that begin so are system messages, also without a template.
@@ -32,12 +33,11 @@ pub fn content(caller: &Caller, request: &SendMessageRequest, category: Template
         }
         Caller::User(_) => Ok(()),
         Caller::Service(known) => {
-            let held = &known.service.permissions;
             if request.on_behalf_of.is_some() {
-                require(held, &Permission::OnBehalfOf)?;
+                require(caller, &Permission::OnBehalfOf)?;
             }
             let message_type = request.message_type.as_deref().unwrap_or("text");
-            match held.missing_for(Content { category, message_type }) {
+            match known.service.permissions.missing_for(Content { category, message_type }) {
                 Some(permission) => Err(missing(&permission)),
                 None => Ok(()),
             }
@@ -47,22 +47,16 @@ pub fn content(caller: &Caller, request: &SendMessageRequest, category: Template
 
 /// Whether the caller may send to these.
 pub fn audience(caller: &Caller, audience: &Audience) -> Result<()> {
-    let person = Permissions(vec![Permission::ToUsers]);
-    let held = match caller {
-        Caller::User(user) if user.is_admin() => return Ok(()),
-        Caller::User(_) => &person,
-        Caller::Service(known) => &known.service.permissions,
-    };
     if audience.everyone {
-        require(held, &Permission::ToAll)?;
+        require(caller, &Permission::ToAll)?;
     }
     if !audience.users.is_empty() {
-        require(held, &Permission::ToUsers)?;
+        require(caller, &Permission::ToUsers)?;
     }
     for key in &audience.groups {
         let id = Some(key.id.clone());
         require(
-            held,
+            caller,
             &match key.kind {
                 GroupKind::Channel => Permission::ToChannel(id),
                 GroupKind::Role => Permission::ToRole(id),
@@ -72,8 +66,17 @@ pub fn audience(caller: &Caller, audience: &Audience) -> Result<()> {
     Ok(())
 }
 
-fn require(held: &Permissions, wanted: &Permission) -> Result<()> {
-    if held.allows(wanted) { Ok(()) } else { Err(missing(wanted)) }
+/// Whether the caller may have a message shown in a channel, whoever gets it.
+pub fn channel(caller: &Caller, channel: &ChannelId) -> Result<()> {
+    require(caller, &Permission::ToChannel(Some(channel.as_str().into())))
+}
+
+fn require(caller: &Caller, wanted: &Permission) -> Result<()> {
+    let allowed = match caller {
+        Caller::User(user) => user.is_admin() || *wanted == Permission::ToUsers,
+        Caller::Service(known) => known.service.permissions.allows(wanted),
+    };
+    if allowed { Ok(()) } else { Err(missing(wanted)) }
 }
 
 fn missing(permission: &Permission) -> Error {

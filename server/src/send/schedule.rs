@@ -3,15 +3,15 @@
 
 use super::{Gate, name_of};
 use crate::auth::Caller;
-use crate::directory::{Page, Window};
+use crate::directory::{Directory, DirectoryError, Page, Window};
 use crate::error::{Error, Result};
+use crate::log::Entry;
 use crate::log::record::{Posted, Record, Scheduled, Unscheduled};
-use crate::log::{Appended, Entry};
 use hongyan_wire::message::{ScheduledMessage, SendAnswer, SendMessageRequest};
 use hongyan_wire::{MessageId, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{MutexGuard, watch};
 
 /// How often the clock is looked at: it may have been set, and what was scheduled meanwhile may be next.
 const LOOK: Duration = Duration::from_millis(250);
@@ -37,7 +37,7 @@ impl Gate {
         id: &MessageId,
         request: Box<SendMessageRequest>,
     ) -> Result<SendAnswer> {
-        let _turn = self.schedule.lock().await;
+        let _turn = self.schedule_turn().await?;
         self.own(caller, id)?;
         let now = crate::clock::now();
         if request.scheduled_at.is_none_or(|at| at <= now) {
@@ -51,7 +51,7 @@ impl Gate {
 
     /// Takes one back before it is sent.
     pub async fn unschedule(&self, caller: &Caller, id: &MessageId) -> Result<()> {
-        let _turn = self.schedule.lock().await;
+        let _turn = self.schedule_turn().await?;
         self.own(caller, id)?;
         let unscheduled = Unscheduled { id: id.clone(), by: name_of(caller), at: crate::clock::now() };
         self.journal.append_applied(Record::Unscheduled(unscheduled)).await?;
@@ -65,41 +65,38 @@ impl Gate {
 
     /// Sends what is due, some of it; gives whether there may be more.
     async fn release(&self, now: Timestamp) -> Result<bool> {
-        let mut released = self.schedule.lock().await;
-        // Only what is applied is not due any more.
-        self.journal.applied(*released).await?;
+        let _turn = self.schedule_turn().await?;
         let directory = self.directory.clone();
-        let due = tokio::task::spawn_blocking(move || directory.due(now, RELEASED_AT_ONCE)).await;
-        let due = due.map_err(Error::internal)??;
-        let is_full = due.len() == RELEASED_AT_ONCE;
-        let records = due.into_iter().map(|scheduled| self.released(scheduled.posted, now));
-        let entries = records.map(|record| record.map(Entry::from)).collect::<Result<Vec<_>>>()?;
-        let mut failed = None;
+        let due = tokio::task::spawn_blocking(move || {
+            let due = directory.due(now, RELEASED_AT_ONCE)?.into_iter();
+            let records = due.map(|scheduled| released(&directory, scheduled.posted, now));
+            records.map(|record| record.map(Entry::from)).collect::<Result<Vec<_>, DirectoryError>>()
+        });
+        let entries = due.await.map_err(Error::internal)??;
+        let is_full = entries.len() == RELEASED_AT_ONCE;
         for appended in self.journal.append_all(entries).await {
-            match appended {
-                Ok(Appended::Written(pos)) => *released = pos,
-                Ok(Appended::Repeated(_)) => {}
-                Err(error) => failed = Some(error),
-            }
+            appended?;
         }
-        self.journal.applied(*released).await?;
-        failed.map_or(Ok(is_full), |error| Err(error.into()))
+        Ok(is_full)
     }
 
-    fn released(&self, posted: Posted, now: Timestamp) -> Result<Record> {
-        if posted.message.expire_at.is_some_and(|at| at <= now) {
-            let id = posted.message.id;
-            return Ok(Record::Unscheduled(Unscheduled { id, by: "system".into(), at: now }));
-        }
-        let recipients = if posted.audience.everyone {
-            self.directory.user_count()
-        } else {
-            self.directory.count_union(&posted.audience.users, &posted.audience.groups)?
-        };
-        let mut posted = Posted { recipients, was_scheduled: true, ..posted };
-        posted.message.created_at = now;
-        Ok(Record::Message(Box::new(posted)))
+    /// The turn of one who looks at what is scheduled and changes it: everything before has been applied.
+    async fn schedule_turn(&self) -> Result<MutexGuard<'_, ()>> {
+        let turn = self.schedule.lock().await;
+        self.journal.caught_up().await?;
+        Ok(turn)
     }
+}
+
+/// What a message that is due becomes.
+fn released(directory: &Directory, posted: Posted, now: Timestamp) -> Result<Record, DirectoryError> {
+    if posted.message.expire_at.is_some_and(|at| at <= now) {
+        let id = posted.message.id;
+        return Ok(Record::Unscheduled(Unscheduled { id, by: "system".into(), at: now }));
+    }
+    let mut posted = Posted { recipients: directory.count(&posted.audience)?, was_scheduled: true, ..posted };
+    posted.message.created_at = now;
+    Ok(Record::Message(Box::new(posted)))
 }
 
 fn shown(scheduled: Scheduled) -> ScheduledMessage {
@@ -125,12 +122,17 @@ impl Scheduler {
                 continue;
             }
             loop {
-                match self.0.release(now).await {
-                    Ok(true) if !*stop.borrow() => {}
-                    Ok(_) => break,
-                    Err(error) => {
-                        let reason = error.message;
+                // In a task of its own: a panic in one release ends no later one.
+                let gate = self.0.clone();
+                match tokio::spawn(async move { gate.release(now).await }).await {
+                    Ok(Ok(true)) if !*stop.borrow() => {}
+                    Ok(Ok(_)) => break,
+                    Ok(Err(Error { message: reason, .. })) => {
                         tracing::error!(target: "hongyan::error", reason, "scheduled messages wait: they cannot be sent now");
+                        break;
+                    }
+                    Err(ended) => {
+                        tracing::error!(target: "hongyan::error", %ended, "scheduled messages wait: sending them broke off");
                         break;
                     }
                 }

@@ -79,7 +79,7 @@ async fn a_damaged_inbox_is_its_owners_trouble_alone_and_is_made_good_when_it_is
     })
     .await;
     // The walker goes on for everyone else, and remembers where this one was left.
-    let behind = server.users().join("ann/.sync/behind");
+    let behind = server.users().join(".behind/ann");
     eventually("the mark of the walker", || async { behind.exists().then_some(()) }).await;
     assert_eq!(server.stop().await, Some(0));
     std::fs::write(&file, &good).unwrap();
