@@ -12,7 +12,7 @@ use crate::hub::{Hub, Limits};
 use crate::inbox::{Folders, Inboxes, Pending, Walker};
 use crate::log::Journal;
 use crate::log::local::Local;
-use crate::send::{Gate, Scheduler};
+use crate::send::{Gate, Meters, Scheduler};
 use crate::socket::Sockets;
 use anyhow::{Context, Result, bail};
 use std::fs;
@@ -128,6 +128,7 @@ pub async fn start(config: Config, gateways: Gateways) -> Result<Running> {
         let gateway = UserGateway::new(UserParts {
             auth: auth.clone(),
             gate: gate.clone(),
+            meters: Arc::new(Meters::new(config.rates)),
             administration: administration.clone(),
             inboxes: inboxes.clone(),
             directory: directory.clone(),

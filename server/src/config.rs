@@ -11,6 +11,15 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+/// Messages a minute where nothing else is said.
+#[derive(Debug, Clone, Copy)]
+pub struct Rates {
+    /// Of a person.
+    pub user: u32,
+    /// Of an external service.
+    pub external: u32,
+}
+
 /// A setting that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{setting}: {reason}")]
@@ -52,6 +61,8 @@ settings! {
     "LOCAL_LOGIN", "true", "Whether people can sign in with a password.";
     "CORS_ALLOWED_ORIGINS", "none", "Origins besides our own that browsers may call from, separated by commas.";
     "TRUSTED_PROXIES", "none", "Addresses of proxies whose X-Forwarded-For is believed, separated by commas.";
+    "SEND_RATE_USER", "120", "Messages that a person may send in a minute.";
+    "SEND_RATE_EXTERNAL", "60", "Messages that an external service without a limit of its own may send in a minute.";
     "WS_MAX_CONNECTIONS", "10000", "Sockets open at one time.";
     "WS_MAX_CONNECTIONS_PER_ADDRESS", "1000", "Sockets open at one time from one address.";
     "WS_PING_INTERVAL", "30s", "Time between pings; a socket silent for two is closed.";
@@ -84,6 +95,7 @@ pub struct Config {
     pub local_login: bool,
     pub cors_origins: Vec<String>,
     pub trusted_proxies: Vec<IpAddr>,
+    pub rates: Rates,
     pub sockets_max: usize,
     pub sockets_per_address: usize,
     pub ping_interval: Duration,
@@ -182,6 +194,10 @@ impl Config {
             local_login: values.parsed("LOCAL_LOGIN", true, "true or false")?,
             cors_origins: values.list("CORS_ALLOWED_ORIGINS", |text| origin(text).map(str::to_owned))?,
             trusted_proxies: values.list("TRUSTED_PROXIES", |text| text.parse().ok())?,
+            rates: Rates {
+                user: values.at_least("SEND_RATE_USER", 120, 1)? as u32,
+                external: values.at_least("SEND_RATE_EXTERNAL", 60, 1)? as u32,
+            },
             sockets_max: values.at_least("WS_MAX_CONNECTIONS", 10_000, 1)?,
             sockets_per_address: values.at_least("WS_MAX_CONNECTIONS_PER_ADDRESS", 1_000, 1)?,
             ping_interval: values.duration("WS_PING_INTERVAL", Duration::from_secs(30))?,

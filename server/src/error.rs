@@ -4,7 +4,7 @@
 use crate::directory::DirectoryError;
 use crate::inbox::InboxError;
 use crate::log::LogError;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hongyan_wire::error::{ErrorType, FieldError};
 use serde_json::Value;
@@ -22,11 +22,44 @@ pub struct Error {
     pub current: Option<Value>,
     /// Seconds.
     pub retry_after: Option<u32>,
+    /// How a limit stands that was met.
+    pub rate: Option<Rate>,
+}
+
+/// How a caller's limit stands, for the headers `RateLimit-Limit`, `-Remaining` and `-Reset`
+/// (draft-ietf-httpapi-ratelimit-headers-06, section 3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// Messages a minute.
+    pub limit: u32,
+    pub remaining: u32,
+    /// Seconds until there are more.
+    pub reset: u32,
+}
+
+impl Rate {
+    /// Puts it into an answer's headers.
+    pub fn write(self, headers: &mut HeaderMap) {
+        for (name, value) in [
+            ("ratelimit-limit", self.limit),
+            ("ratelimit-remaining", self.remaining),
+            ("ratelimit-reset", self.reset),
+        ] {
+            headers.insert(HeaderName::from_static(name), HeaderValue::from(value));
+        }
+    }
 }
 
 impl Error {
     pub fn new(error_type: ErrorType, message: impl Into<String>) -> Self {
-        Self { error_type, message: message.into(), details: Vec::new(), current: None, retry_after: None }
+        Self {
+            error_type,
+            message: message.into(),
+            details: Vec::new(),
+            current: None,
+            retry_after: None,
+            rate: None,
+        }
     }
 
     /// Valid JSON that asks for something that cannot be: one entry a field.
@@ -137,7 +170,14 @@ impl IntoResponse for Error {
         if self.error_type == ErrorType::Unauthenticated {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer, Service"));
         }
-        if let Some(seconds) = self.retry_after {
+        let retry_after = match self.rate {
+            Some(rate) => {
+                rate.write(headers);
+                Some(rate.reset.max(1))
+            }
+            None => self.retry_after,
+        };
+        if let Some(seconds) = retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response.extensions_mut().insert(self);

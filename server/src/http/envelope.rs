@@ -1,6 +1,6 @@
 //! The shape that every answer has: request id, envelope, errors; and a panic that stays one request's.
 
-use crate::error::Error;
+use crate::error::{Error, Rate};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
@@ -41,6 +41,29 @@ impl<T: Serialize> Answer<T> {
 impl<T: Serialize> IntoResponse for Answer<T> {
     fn into_response(self) -> Response {
         self.encode().map_err(Error::internal).into_response()
+    }
+}
+
+impl<T> Answer<T> {
+    /// Says how the caller's limit stands.
+    pub fn metered(self, rate: Option<Rate>) -> WithRate<Self> {
+        WithRate { answer: self, rate }
+    }
+}
+
+/// An answer that says how the caller's limit stands.
+pub struct WithRate<A> {
+    answer: A,
+    rate: Option<Rate>,
+}
+
+impl<A: IntoResponse> IntoResponse for WithRate<A> {
+    fn into_response(self) -> Response {
+        let mut response = self.answer.into_response();
+        if let Some(rate) = self.rate {
+            rate.write(response.headers_mut());
+        }
+        response
     }
 }
 

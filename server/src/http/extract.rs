@@ -3,6 +3,7 @@
 use super::{AdminGateway, UserGateway};
 use crate::auth::{Caller, UserCaller};
 use crate::error::{Error, Result};
+use crate::send::Metered;
 use axum::body::HttpBody;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
@@ -55,6 +56,22 @@ impl FromRequestParts<UserGateway> for Caller {
             Credentials::Bearer(token) => gateway.auth.user(token).map(Caller::User),
             Credentials::Service(key) => gateway.auth.service(key).map(Caller::Service),
         }
+    }
+}
+
+/// Whoever calls to send, within their limits; known before the body is read.
+pub struct Sending {
+    pub caller: Caller,
+    pub metered: Metered,
+}
+
+impl FromRequestParts<UserGateway> for Sending {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, gateway: &UserGateway) -> Result<Self> {
+        let caller = Caller::from_request_parts(parts, gateway).await?;
+        let metered = gateway.meters.begin(&caller)?;
+        Ok(Self { caller, metered })
     }
 }
 

@@ -28,7 +28,7 @@ use crate::error::Error;
 use crate::hub::{Hub, Limits};
 use crate::inbox::Inboxes;
 use crate::log::Journal;
-use crate::send::Gate;
+use crate::send::{Gate, Meters};
 use crate::socket::Sockets;
 use axum::Router;
 use extract::BodyLimit;
@@ -49,6 +49,7 @@ pub struct UserGateway(Arc<UserParts>);
 pub struct UserParts {
     pub auth: Arc<Auth>,
     pub gate: Arc<Gate>,
+    pub meters: Arc<Meters>,
     pub administration: Arc<Administration>,
     pub inboxes: Arc<Inboxes>,
     pub directory: Arc<Directory>,

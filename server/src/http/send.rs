@@ -1,7 +1,7 @@
 //! Sending: one, many, by template, at a time; and what a send would send.
 
-use super::envelope::Answer;
-use super::extract::{BatchJson, IdempotencyKey, Json, Query, id, parse};
+use super::envelope::{Answer, WithRate};
+use super::extract::{BatchJson, IdempotencyKey, Json, Query, Sending, id, parse};
 use super::{PageQuery, UserGateway};
 use crate::auth::Caller;
 use crate::error::{Error, Result};
@@ -33,16 +33,19 @@ use sha2::{Digest, Sha256};
         (status = 409, description = "The Idempotency-Key was used with another body", body = Failure),
         (status = 413, description = "Too large", body = Failure),
         (status = 422, description = "A field is not valid, or no recipient exists", body = Failure),
+        (status = 429, description = "Too often; see `RateLimit-*` and `Retry-After`", body = Failure),
         (status = 503, description = "The storage cannot be written right now; nothing was sent", body = Failure),
     ),
 )]
 pub async fn send(
     State(gateway): State<UserGateway>,
-    caller: Caller,
+    sending: Sending,
     key: IdempotencyKey,
     body: Json<Box<SendMessageRequest>>,
-) -> Result<Answer<SendAnswer>> {
-    Ok(Answer::new(gateway.gate.send(&caller, body.value, repeat(key.0, &body.bytes)).await?))
+) -> Result<WithRate<Answer<SendAnswer>>> {
+    let Sending { caller, metered } = sending;
+    let sent = gateway.gate.send(&caller, body.value, repeat(key.0, &body.bytes)).await?;
+    Ok(Answer::new(sent).metered(metered.rate))
 }
 
 /// Send with a template.
@@ -60,19 +63,22 @@ pub async fn send(
         (status = 409, description = "The Idempotency-Key was used with another body", body = Failure),
         (status = 413, description = "Too large", body = Failure),
         (status = 422, description = "A field or variable is not valid, or no recipient exists", body = Failure),
+        (status = 429, description = "Too often; see `RateLimit-*` and `Retry-After`", body = Failure),
         (status = 503, description = "The storage cannot be written right now; nothing was sent", body = Failure),
     ),
 )]
 pub async fn send_template(
     State(gateway): State<UserGateway>,
-    caller: Caller,
+    sending: Sending,
     key: IdempotencyKey,
     body: Json<Box<SendMessageRequest>>,
-) -> Result<Answer<SendAnswer>> {
+) -> Result<WithRate<Answer<SendAnswer>>> {
     if body.value.template_id.is_none() {
         return Err(Error::field("template_id", "is missing"));
     }
-    Ok(Answer::new(gateway.gate.send(&caller, body.value, repeat(key.0, &body.bytes)).await?))
+    let Sending { caller, metered } = sending;
+    let sent = gateway.gate.send(&caller, body.value, repeat(key.0, &body.bytes)).await?;
+    Ok(Answer::new(sent).metered(metered.rate))
 }
 
 /// Send many messages with one request.
@@ -89,15 +95,22 @@ pub async fn send_template(
         (status = 401, description = "No or bad credentials", body = Failure),
         (status = 413, description = "The whole is too large", body = Failure),
         (status = 422, description = "None, or too many messages", body = Failure),
+        (status = 429, description = "Too often; see `RateLimit-*` and `Retry-After`", body = Failure),
     ),
 )]
 pub async fn send_batch(
     State(gateway): State<UserGateway>,
-    caller: Caller,
+    sending: Sending,
     key: IdempotencyKey,
     body: BatchJson,
-) -> Result<Answer<SendBatchAnswer>> {
+) -> Result<WithRate<Answer<SendBatchAnswer>>> {
+    let Sending { caller, mut metered } = sending;
+    // The first is taken already.
+    let taken = 1 + metered.take(body.items.len() as u32 - 1) as usize;
     let requests = body.items.into_iter().enumerate().map(|(n, item)| {
+        if n >= taken {
+            return Err(Error::rate_limited("you send too often"));
+        }
         let request = parse::<Box<SendMessageRequest>>(item.get().as_bytes())?;
         let key = key.0.as_ref().map(|key| format!("{key} {n}"));
         Ok((request, repeat(key, item.get().as_bytes())))
@@ -106,7 +119,8 @@ pub async fn send_batch(
     let results: Vec<BatchResult> =
         results.into_iter().enumerate().map(|(n, result)| batch_result(n, result)).collect();
     let sent = results.iter().filter(|result| matches!(result, BatchResult::Sent(_))).count() as u64;
-    Ok(Answer::new(SendBatchAnswer { sent, failed: results.len() as u64 - sent, results }))
+    let answer = SendBatchAnswer { sent, failed: results.len() as u64 - sent, results };
+    Ok(Answer::new(answer).metered(metered.rate))
 }
 
 fn batch_result(n: usize, result: Result<SendAnswer>) -> BatchResult {

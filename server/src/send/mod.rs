@@ -1,10 +1,12 @@
 //! The gate of a send: is it well formed, who gets it, and into the log. What comes out is durable.
 
 mod audience;
+mod meter;
 mod permit;
 mod schedule;
 mod validate;
 
+pub use meter::{Metered, Meters};
 pub use schedule::Scheduler;
 
 use crate::auth::Caller;

@@ -160,3 +160,44 @@ async fn a_key_is_replaced_with_an_overlap() {
     first.send(to("user")).await.failure(401, "unauthenticated");
     third.send(to("user")).await.data();
 }
+
+#[tokio::test]
+async fn a_limit_is_told_and_kept_and_others_do_not_feel_it() {
+    let server = Setup::default().set("SEND_RATE_USER", "3").start().await;
+    let admin = server.admin().await;
+    let ann = admin.user("ann").await;
+    let limited = json!({ "name": "limited", "type": "internal", "rate_limit": { "per_minute": 5 } });
+    let limited = admin.sender_with(&admin.post("services", limited).await.data());
+    for left in (0..5).rev() {
+        let sent = limited.send(to("user")).await;
+        sent.data();
+        assert_eq!(
+            (sent.header("ratelimit-limit"), sent.header("ratelimit-remaining")),
+            (Some("5"), Some(&*left.to_string()))
+        );
+    }
+    let refused = limited.send(to("user")).await;
+    refused.failure(429, "rate_limited");
+    let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=12).contains(&wait), "{wait}");
+    assert_eq!(refused.header("ratelimit-remaining"), Some("0"));
+    // A person has a limit of their own, others none.
+    for _ in 0..3 {
+        ann.api.post("/api/v3/messages/send", &to("user")).await.data();
+    }
+    ann.api.post("/api/v3/messages/send", &to("user")).await.failure(429, "rate_limited");
+    let free = admin.sender("free").await;
+    let sent = free.send(to("user")).await;
+    sent.data();
+    assert_eq!(sent.header("ratelimit-limit"), None);
+    // Of a batch as many are sent as are left.
+    let batch =
+        admin.post("services", json!({ "name": "b", "type": "internal", "rate_limit": { "per_minute": 3 } }));
+    let batch = admin.sender_with(&batch.await.data());
+    let messages = json!({ "messages": vec![to("user"); 5] });
+    let answer = batch.api.post("/api/v3/messages/send-batch", &messages).await.data();
+    assert_eq!(
+        (&answer["sent"], &answer["results"][3]["error"]["type"]),
+        (&json!(3), &json!("rate_limited"))
+    );
+}

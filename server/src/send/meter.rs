@@ -1,0 +1,126 @@
+//! How often each caller sends: the limit of each, and a bound on what one may have under way, so that a flood
+//! by one never slows another. Each node counts for itself.
+
+use crate::auth::Caller;
+use crate::config::Rates;
+use crate::error::{Error, Rate};
+use hongyan_wire::admin::ServiceType;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Parts with a lock of their own.
+const SHARDS: usize = 16;
+/// Requests of one caller that may be under way: a quarter of what may wait for the log.
+const UNDER_WAY_MAX: u32 = 1_024;
+const MINUTE: u64 = 60_000_000;
+
+/// What is known of a caller who sends.
+#[derive(Default)]
+struct Meter {
+    /// The generic cell rate algorithm's theoretical arrival time (ITU-T I.371, annex A): when all that was taken
+    /// will have been earned, in microseconds since the start.
+    earned_at: u64,
+    under_way: u32,
+}
+
+/// All meters. A caller who has nothing under way and has earned everything has none.
+pub struct Meters {
+    rates: Rates,
+    start: Instant,
+    hasher: RandomState,
+    shards: Box<[Mutex<HashMap<u64, Meter>>]>,
+}
+
+/// A caller's request that is under way.
+pub struct Metered {
+    meters: Arc<Meters>,
+    key: u64,
+    per_minute: Option<u32>,
+    /// How things stand after what was taken; `None` for those who have no limit.
+    pub rate: Option<Rate>,
+}
+
+impl Meters {
+    pub fn new(rates: Rates) -> Self {
+        Self {
+            rates,
+            start: Instant::now(),
+            hasher: RandomState::new(),
+            shards: std::iter::repeat_with(Mutex::default).take(SHARDS).collect(),
+        }
+    }
+
+    /// Begins a request that sends one message. Fails when its caller sends too often, or has too much under way.
+    pub fn begin(self: &Arc<Self>, caller: &Caller) -> Result<Metered, Error> {
+        let (key, per_minute) = match caller {
+            Caller::User(user) => (self.hasher.hash_one(("user", user.id())), Some(self.rates.user)),
+            Caller::Service(known) => {
+                let service = &known.service;
+                let usual = (service.service_type == ServiceType::External).then_some(self.rates.external);
+                let limit = service.rate_limit.map(|limit| limit.per_minute).or(usual);
+                (self.hasher.hash_one(("service", &service.id)), limit)
+            }
+        };
+        {
+            let mut shard = self.shard(key).lock();
+            let meter = shard.entry(key).or_default();
+            if meter.under_way >= UNDER_WAY_MAX {
+                return Err(Error::overloaded("1024 of your requests are under way; wait for their answers"));
+            }
+            meter.under_way += 1;
+        }
+        let mut metered = Metered { meters: self.clone(), key, per_minute, rate: None };
+        match metered.take(1) {
+            1 => Ok(metered),
+            _ => Err(Error { rate: metered.rate.take(), ..Error::rate_limited("you send too often") }),
+        }
+    }
+
+    fn shard(&self, key: u64) -> &Mutex<HashMap<u64, Meter>> {
+        &self.shards[key as usize % SHARDS]
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Metered {
+    /// Takes so many messages, or as many as there are; gives how many.
+    pub fn take(&mut self, wanted: u32) -> u32 {
+        let Some(per_minute) = self.per_minute.map(|rate| rate.max(1)) else { return wanted };
+        let each = MINUTE / u64::from(per_minute);
+        let now = self.meters.now();
+        let mut shard = self.meters.shard(self.key).lock();
+        let meter = shard.entry(self.key).or_default();
+        let earned_at = meter.earned_at.max(now);
+        let left = (now + MINUTE).saturating_sub(earned_at) / each;
+        let taken = wanted.min(u32::try_from(left).unwrap_or(u32::MAX));
+        meter.earned_at = earned_at + u64::from(taken) * each;
+        let remaining = u32::try_from(left).unwrap_or(u32::MAX) - taken;
+        // Until one more is there, if there is none; else until all are.
+        let wait = match remaining {
+            0 => (meter.earned_at + each).saturating_sub(now + MINUTE),
+            _ => meter.earned_at - now,
+        };
+        let reset = u32::try_from(wait.div_ceil(1_000_000)).unwrap_or(u32::MAX);
+        self.rate = Some(Rate { limit: per_minute, remaining, reset });
+        taken
+    }
+}
+
+impl Drop for Metered {
+    fn drop(&mut self) {
+        let now = self.meters.now();
+        let mut shard = self.meters.shard(self.key).lock();
+        if let Some(meter) = shard.get_mut(&self.key) {
+            meter.under_way = meter.under_way.saturating_sub(1);
+            if meter.under_way == 0 && meter.earned_at <= now {
+                shard.remove(&self.key);
+            }
+        }
+    }
+}
