@@ -12,7 +12,7 @@ use crate::follow::Follower;
 use crate::inbox::{Filter, Folders, Inboxes, MarkRequest, Pending};
 use crate::log::local::Local;
 use crate::log::record::{
-    Audience, Change, GroupKey, GroupKind, GroupPut, MembersChange, Posted, Record, UserPut,
+    Audience, Change, GroupKey, GroupKind, GroupPut, MembersChange, Posted, Recalled, Record, UserPut,
 };
 use crate::log::{Appended, Journal, Log, Pos};
 use hongyan_wire::api::{Change as Changed, MessageList};
@@ -106,6 +106,12 @@ impl Model {
                             let message = &posted.message;
                             inbox.messages.push((*pos, message.id.clone(), message.channel_id.clone()));
                         }
+                    }
+                }
+                Record::Recalled(recalled) => {
+                    for inbox in inboxes.values_mut() {
+                        inbox.messages.retain(|(pos, ..)| *pos != recalled.target);
+                        inbox.states.remove(&recalled.target);
                     }
                 }
                 Record::Marked(marked) => {
@@ -359,7 +365,8 @@ impl World {
                 }
             }
             5..=9 => self.send().await,
-            10..=12 => self.mark().await,
+            10 | 11 => self.mark().await,
+            12 => self.recall().await,
             13 | 14 => {
                 if let Some(user) = self.some_user() {
                     let opened = self.process().inboxes.access(&user, |_| Ok(())).await;
@@ -429,6 +436,8 @@ impl World {
             is_read: false,
             read_at: None,
             version: 0,
+            replaces: None,
+            thread_key: None,
         };
         let posted = Posted {
             message,
@@ -440,6 +449,27 @@ impl World {
         };
         let pos = self.append(Record::Message(Box::new(posted))).await;
         self.promises.sent.push((pos, id));
+    }
+
+    async fn recall(&mut self) {
+        let posted = self.model.records.iter().filter_map(|(pos, record)| match &**record {
+            Record::Message(posted) => Some((*pos, posted.message.id.clone(), posted.audience.clone())),
+            _ => None,
+        });
+        let posted: Vec<_> = posted.collect();
+        if posted.is_empty() {
+            return;
+        }
+        let (target, id, audience) = posted[self.random.below(posted.len())].clone();
+        let recalled = Recalled {
+            id,
+            target,
+            audience,
+            replaced_by: None,
+            at: Timestamp::default(),
+            by: "service:s".into(),
+        };
+        self.append(Record::Recalled(recalled)).await;
     }
 
     async fn mark(&mut self) {
@@ -598,7 +628,7 @@ fn keep_durable(step: &str, storage: &Path, durable: &Path) {
         "the directory is durable" => {
             copy_database(&storage.join("system"), &durable.join("system"), "directory.db")
         }
-        "states of expired messages are durably gone" => {
+        "states of messages that go are durably gone" => {
             for folder in fs::read_dir(durable.join("users")).unwrap().map(|entry| entry.unwrap().path()) {
                 let live = storage.join("users").join(folder.file_name().unwrap());
                 if live.exists() {

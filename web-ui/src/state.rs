@@ -144,6 +144,15 @@ impl PageState {
         })
     }
 
+    /// The message that has taken the place of the open one.
+    pub fn successor_of_opened(self) -> Option<MessageId> {
+        let open = self.open.get_untracked()?;
+        self.messages.with_untracked(|messages| {
+            let found = messages.iter().find(|shown| shown.message.replaces.as_ref() == Some(&open));
+            found.map(|shown| shown.message.id.clone())
+        })
+    }
+
     /// The message that is open, if it is here.
     pub fn opened(self) -> Option<Shown> {
         let open = self.open.get()?;

@@ -2,7 +2,7 @@
 //! randomness; a record that cannot be (a username that is taken) changes nothing, everywhere.
 
 use super::store::{Directory, DirectoryError, exists};
-use super::{schedule, services, templates};
+use super::{schedule, services, templates, threads};
 use crate::log::record::{
     Change, GroupKey, GroupPut, MembersChange, Record, ServiceStatusChange, SessionOpened, SessionRefreshed,
     SessionsEnded, UserPut, UserStatusChange,
@@ -109,8 +109,8 @@ impl Directory {
 /// Whether a record changes the directory at all.
 fn concerns(record: &Record) -> bool {
     match record {
-        Record::Message(posted) => posted.was_scheduled,
-        Record::Marked(_) => false,
+        Record::Message(posted) => posted.was_scheduled || posted.message.thread_key.is_some(),
+        Record::Marked(_) | Record::Recalled(_) => false,
         _ => true,
     }
 }
@@ -132,11 +132,17 @@ impl Outcome {
 
     fn apply(&mut self, conn: &Connection, pos: Pos, record: &Record) -> rusqlite::Result<()> {
         match record {
-            Record::Message(posted) if posted.was_scheduled => {
-                self.scheduled = true;
-                schedule::delete(conn, &posted.message.id)
+            Record::Message(posted) => {
+                if posted.was_scheduled {
+                    self.scheduled = true;
+                    schedule::delete(conn, &posted.message.id)?;
+                }
+                match &posted.message.thread_key {
+                    Some(key) => threads::put(conn, posted, key),
+                    None => Ok(()),
+                }
             }
-            Record::Message(_) | Record::Marked(_) => Ok(()),
+            Record::Marked(_) | Record::Recalled(_) => Ok(()),
             Record::Scheduled(scheduled) => {
                 self.scheduled = true;
                 schedule::put(conn, scheduled)
@@ -617,6 +623,7 @@ mod tests {
             "template",
             "template_version",
             "schedule",
+            "thread",
             "session",
             "revoked",
             "audit",

@@ -13,6 +13,7 @@ mod services;
 mod sessions;
 mod store;
 mod templates;
+mod threads;
 
 pub use apply::Effect;
 pub use groups::Group;

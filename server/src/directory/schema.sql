@@ -66,6 +66,12 @@ CREATE TABLE template_version(
     id TEXT NOT NULL, version INTEGER NOT NULL, body TEXT NOT NULL, PRIMARY KEY(id, version)
 ) STRICT, WITHOUT ROWID;
 
+-- The last message that a sender sent under a thread key.
+CREATE TABLE thread(
+    owner TEXT NOT NULL, key TEXT NOT NULL, message_id TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY(owner, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX thread_at ON thread(at);
+
 -- Messages that are to be sent at a time, as JSON.
 CREATE TABLE schedule(
     id TEXT PRIMARY KEY,

@@ -82,6 +82,7 @@ impl UserGateway {
             .routes(routes!(send::send_batch))
             .routes(routes!(send::send_template))
             .routes(routes!(send::preview))
+            .routes(routes!(send::recall))
             .routes(routes!(send::scheduled))
             .routes(routes!(send::scheduled_one, send::reschedule, send::unschedule))
             .routes(routes!(templates::list, templates::create))

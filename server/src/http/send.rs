@@ -11,8 +11,8 @@ use hongyan_wire::MessageId;
 use hongyan_wire::api::{Done, Meta, Success};
 use hongyan_wire::error::{Failure, FieldError};
 use hongyan_wire::message::{
-    BatchError, BatchFailure, BatchResult, PreviewAnswer, ScheduledList, ScheduledMessage, SendAnswer,
-    SendBatchAnswer, SendBatchRequest, SendMessageRequest,
+    BatchError, BatchFailure, BatchResult, PreviewAnswer, RecallAnswer, ScheduledList, ScheduledMessage,
+    SendAnswer, SendBatchAnswer, SendBatchRequest, SendMessageRequest,
 };
 use sha2::{Digest, Sha256};
 
@@ -158,6 +158,26 @@ pub async fn preview(
     body: Json<Box<SendMessageRequest>>,
 ) -> Result<Answer<PreviewAnswer>> {
     Ok(Answer::new(gateway.gate.preview(&caller, body.value).await?))
+}
+
+/// Take a message back: nobody sees it any more. For its sender, and administrators.
+#[utoipa::path(
+    post, path = "/api/v3/messages/{id}/recall", tag = "sending", params(("id" = String, Path)),
+    security(("service" = []), ("bearer" = [])),
+    responses(
+        (status = 200, description = "It is gone; doing it twice is doing it once", body = Success<RecallAnswer>),
+        (status = 401, description = "No or bad credentials", body = Failure),
+        (status = 404, description = "None of the caller's that the log still has", body = Failure),
+    ),
+)]
+pub async fn recall(
+    State(gateway): State<UserGateway>,
+    caller: Caller,
+    Path(path): Path<String>,
+) -> Result<Answer<RecallAnswer>> {
+    let message_id: MessageId = id(&path, "message")?;
+    gateway.gate.recall(&caller, &message_id).await?;
+    Ok(Answer::new(RecallAnswer { message_id, recalled: true }))
 }
 
 /// List the caller's own scheduled messages, the next due first.

@@ -11,10 +11,10 @@ pub use limits::{Limits, Refused, Seat};
 pub use outlet::{Attention, Device, Duplex, Identity, Order, Outlet, QUEUE_BYTES_MAX};
 
 use crate::directory::{Effect, Person};
-use crate::log::record::{Audience, GroupKey, Posted, Record};
+use crate::log::record::{Audience, GroupKey, Record};
 use crate::log::{Logged, Pos};
 use bytes::Bytes;
-use hongyan_wire::frame::{Presence, PresentDevice, ServerFrame, SessionRevoked, close};
+use hongyan_wire::frame::{Presence, PresentDevice, ServerFrame, SessionRevoked, StatusUpdate, close};
 use hongyan_wire::{DeviceId, SessionId, Timestamp, UserId};
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
@@ -125,20 +125,13 @@ impl Hub {
             while let Some((_, effect)) = effects.next_if(|(pos, _)| *pos <= logged.pos) {
                 self.change(effect);
             }
-            if let Record::Message(posted) = &*logged.record
-                && posted.message.expire_at.is_none_or(|at| at > now)
-                && let Some(frame) = message_frame(logged.pos, posted)
-            {
-                let order = Order::Message(logged.pos);
-                if batch.len() == 1 {
-                    // Nothing follows that could go along: straight onto the streams.
-                    for outlet in self.audience(&posted.audience) {
-                        outlet.post(order, &frame);
-                    }
-                } else {
-                    let meant = self.audience(&posted.audience);
-                    touched.extend(meant.into_iter().filter(|outlet| outlet.offer(order, &frame)));
-                }
+            let Some((frame, audience)) = live_frame(logged, now) else { continue };
+            let (order, meant) = (Order::Message(logged.pos), self.audience(audience));
+            if batch.len() == 1 {
+                // Nothing follows that could go along: straight onto the streams.
+                meant.iter().for_each(|outlet| outlet.post(order, &frame));
+            } else {
+                touched.extend(meant.into_iter().filter(|outlet| outlet.offer(order, &frame)));
             }
         }
         // One write a socket for the whole batch.
@@ -306,11 +299,22 @@ impl Hub {
     }
 }
 
-/// A message as everyone who is meant gets it.
-fn message_frame(pos: Pos, posted: &Posted) -> Option<Bytes> {
-    let mut message = posted.message.clone();
-    message.pos = pos;
-    frame::encode(&ServerFrame::Message(message))
+/// What a record says to everyone who is meant, if it says anything.
+fn live_frame(logged: &Logged, now: Timestamp) -> Option<(Bytes, &Audience)> {
+    let (frame, audience) = match &*logged.record {
+        Record::Message(posted) if posted.message.expire_at.is_none_or(|at| at > now) => {
+            let mut message = posted.message.clone();
+            message.pos = logged.pos;
+            (ServerFrame::Message(message), &posted.audience)
+        }
+        Record::Recalled(recalled) => {
+            let (id, by) = (recalled.id.clone(), recalled.replaced_by.clone());
+            let update = StatusUpdate::recalled(id, logged.pos, recalled.at, by);
+            (ServerFrame::StatusUpdate(update), &recalled.audience)
+        }
+        _ => return None,
+    };
+    Some((frame::encode(&frame)?, audience))
 }
 
 fn leave(groups: &mut HashMap<GroupKey, HashSet<UserId>>, key: &GroupKey, user: &UserId) {

@@ -3,12 +3,12 @@
 
 use super::InboxError;
 use super::file::Inbox;
-use crate::log::record::{Marked, Posted, Record};
+use crate::log::record::{Marked, Posted, Recalled, Record};
 use crate::log::{Logged, Pos};
-use hongyan_wire::frame::{Status, StatusUpdate};
+use hongyan_wire::frame::StatusUpdate;
 use hongyan_wire::{ChannelId, MessageId, Timestamp};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Messages that expire in one step.
 const EXPIRE_STEP: usize = 1_000;
@@ -21,20 +21,39 @@ impl Inbox {
     pub(super) fn apply_messages(&mut self, records: &[Logged]) -> Result<(), InboxError> {
         let applied = self.messages_applied;
         let Some(last) = records.last().map(|l| l.pos).filter(|last| *last > applied) else { return Ok(()) };
+        let recalled: BTreeSet<i64> = records
+            .iter()
+            .filter(|logged| logged.pos > applied)
+            .filter_map(|logged| match &*logged.record {
+                Record::Recalled(recalled) => Some(recalled.target as i64),
+                _ => None,
+            })
+            .collect();
+        // One may be taken back twice; its state goes once.
+        self.let_go_of_states(&recalled)?;
         let transaction = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut totals = Deltas::new();
         let mut next_expiry = self.next_expiry;
         {
             let mut insert = transaction.prepare_cached(
                 "INSERT OR IGNORE INTO main.message(pos, id, channel_id, title, content, message_type, priority,
-                     sender, sender_info, created_at, expire_at, metadata, attachments, actions)
-                 VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+                     sender, sender_info, created_at, expire_at, metadata, attachments, actions, replaces, thread_key)
+                 VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
             )?;
             for logged in records.iter().filter(|logged| logged.pos > applied) {
-                let Record::Message(posted) = &*logged.record else { continue };
-                if insert_message(&mut insert, logged.pos, posted)? {
-                    *totals.entry(posted.message.channel_id.clone()).or_default() += 1;
-                    next_expiry = earlier(next_expiry, posted.message.expire_at);
+                match &*logged.record {
+                    Record::Message(posted) => {
+                        if insert_message(&mut insert, logged.pos, posted)? {
+                            *totals.entry(posted.message.channel_id.clone()).or_default() += 1;
+                            next_expiry = earlier(next_expiry, posted.message.expire_at);
+                        }
+                    }
+                    Record::Recalled(recalled) => {
+                        if let Some(channel) = recall(&transaction, logged.pos, recalled)? {
+                            *totals.entry(channel).or_default() -= 1;
+                        }
+                    }
+                    _ => {}
                 }
             }
         }
@@ -103,31 +122,11 @@ impl Inbox {
 
     fn remove(&mut self, messages: &[(i64, Option<String>)]) -> Result<(), InboxError> {
         let mut totals = Deltas::new();
-        let mut read = Deltas::new();
-        let mut has_states = false;
-        for (pos, channel) in messages {
+        for (_, channel) in messages {
             let channel = channel.as_deref().and_then(|c| ChannelId::new(c).ok());
-            let was_read: Option<bool> = self
-                .conn
-                .prepare_cached("SELECT is_read FROM state.status WHERE pos = ?1")?
-                .query_row([pos], |row| row.get(0))
-                .optional()?;
-            has_states |= was_read.is_some();
-            if was_read == Some(true) {
-                *read.entry(channel.clone()).or_default() -= 1;
-            }
             *totals.entry(channel).or_default() -= 1;
         }
-        // The states of messages that are gone must be durably gone before the messages are: the two files
-        // are not atomic together. So this one commit is flushed.
-        if has_states {
-            self.conn.pragma_update(Some("state"), "synchronous", "FULL")?;
-            let gone = self.remove_states(messages, &read);
-            self.conn.pragma_update(Some("state"), "synchronous", "NORMAL")?;
-            gone?;
-            self.add_read(&read);
-        }
-        self.faults.at("states of expired messages are durably gone")?;
+        self.let_go_of_states(&messages.iter().map(|(pos, _)| *pos).collect())?;
         let transaction = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         for (pos, _) in messages {
             transaction.prepare_cached("DELETE FROM main.message WHERE pos = ?1")?.execute([pos])?;
@@ -141,9 +140,37 @@ impl Inbox {
         Ok(())
     }
 
-    fn remove_states(&mut self, messages: &[(i64, Option<String>)], read: &Deltas) -> Result<(), InboxError> {
+    /// Removes the states of messages that are about to go. They must be durably gone before the messages are, as
+    /// the two files are not atomic together: so this one commit is flushed.
+    fn let_go_of_states(&mut self, places: &BTreeSet<i64>) -> Result<(), InboxError> {
+        let mut read = Deltas::new();
+        let mut has_states = false;
+        for pos in places {
+            let state: Option<(Option<String>, bool)> = self
+                .conn
+                .prepare_cached("SELECT channel_id, is_read FROM state.status WHERE pos = ?1")?
+                .query_row([pos], |row| Ok((row.get(0)?, row.get(1)?)))
+                .optional()?;
+            has_states |= state.is_some();
+            if let Some((channel, true)) = state {
+                let channel = channel.and_then(|c| ChannelId::new(&c).ok());
+                *read.entry(channel).or_default() -= 1;
+            }
+        }
+        if has_states {
+            self.conn.pragma_update(Some("state"), "synchronous", "FULL")?;
+            let gone = self.remove_states(places, &read);
+            self.conn.pragma_update(Some("state"), "synchronous", "NORMAL")?;
+            gone?;
+            self.add_read(&read);
+            self.faults.at("states of messages that go are durably gone")?;
+        }
+        Ok(())
+    }
+
+    fn remove_states(&mut self, places: &BTreeSet<i64>, read: &Deltas) -> Result<(), InboxError> {
         let transaction = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        for (pos, _) in messages {
+        for pos in places {
             transaction.prepare_cached("DELETE FROM state.status WHERE pos = ?1")?.execute([pos])?;
         }
         add(&transaction, "state", read)?;
@@ -214,13 +241,8 @@ impl Marking<'_> {
                 marked.device.as_ref().map(|d| d.as_str())
             ])?;
         if let Ok(message_id) = MessageId::new(id) {
-            self.updates.push(StatusUpdate {
-                message_id,
-                status: if marked.is_read { Status::Read } else { Status::Unread },
-                device_id: marked.device.clone(),
-                version: self.version,
-                at: marked.at,
-            });
+            let device = marked.device.clone();
+            self.updates.push(StatusUpdate::own(message_id, marked.is_read, device, self.version, marked.at));
         }
         Ok(())
     }
@@ -249,8 +271,29 @@ fn insert_message(insert: &mut rusqlite::Statement<'_>, pos: Pos, posted: &Poste
         unless_empty(message.metadata.is_empty(), serde_json::to_string(&message.metadata))?,
         unless_empty(message.attachments.is_empty(), serde_json::to_string(&message.attachments))?,
         unless_empty(message.actions.is_empty(), serde_json::to_string(&message.actions))?,
+        message.replaces.as_ref().map(|id| id.as_str()),
+        message.thread_key,
     ])?;
     Ok(inserted > 0)
+}
+
+/// Takes a recalled message away; gives its channel if it was there.
+fn recall(conn: &Connection, pos: Pos, recalled: &Recalled) -> rusqlite::Result<Option<Option<ChannelId>>> {
+    let channel: Option<Option<String>> = conn
+        .prepare_cached("DELETE FROM main.message WHERE pos = ?1 RETURNING channel_id")?
+        .query_row([recalled.target as i64], |row| row.get(0))
+        .optional()?;
+    let Some(channel) = channel else { return Ok(None) };
+    conn.prepare_cached(
+        "INSERT OR IGNORE INTO main.recalled(pos, message_id, at, replaced_by) VALUES(?1, ?2, ?3, ?4)",
+    )?
+    .execute(params![
+        pos as i64,
+        recalled.id.as_str(),
+        recalled.at.millis(),
+        recalled.replaced_by.as_ref().map(|id| id.as_str())
+    ])?;
+    Ok(Some(channel.and_then(|c| ChannelId::new(&c).ok())))
 }
 
 fn add(conn: &Connection, schema: &str, deltas: &Deltas) -> rusqlite::Result<()> {

@@ -16,10 +16,21 @@ CREATE TABLE message(
     -- JSON, NULL when empty.
     metadata TEXT,
     attachments TEXT,
-    actions TEXT
+    actions TEXT,
+    -- The message whose place it has taken, and the sender's name for what it is about.
+    replaces TEXT,
+    thread_key TEXT
 ) STRICT;
 CREATE INDEX message_channel ON message(channel_id) WHERE channel_id IS NOT NULL;
 CREATE INDEX message_expire ON message(expire_at) WHERE expire_at IS NOT NULL;
+
+-- Messages that their senders took back, by the places of the recalls: for clients that still show them.
+CREATE TABLE recalled(
+    pos INTEGER PRIMARY KEY,
+    message_id TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    replaced_by TEXT
+) STRICT;
 
 -- How many messages each channel has; '' stands for those without a channel.
 CREATE TABLE total(channel_id TEXT PRIMARY KEY, messages INTEGER NOT NULL) STRICT, WITHOUT ROWID;

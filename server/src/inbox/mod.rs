@@ -391,7 +391,11 @@ impl Inboxes {
 }
 
 fn is_for(person: &Person, logged: &Logged) -> bool {
-    matches!(&*logged.record, Record::Message(posted) if person.is_meant(&posted.audience, logged.pos))
+    match &*logged.record {
+        Record::Message(posted) => person.is_meant(&posted.audience, logged.pos),
+        Record::Recalled(recalled) => person.is_meant(&recalled.audience, recalled.target),
+        _ => false,
+    }
 }
 
 /// A record that the index names and the log does not have must not be passed over silently.

@@ -113,6 +113,10 @@ struct Listed<'a> {
     is_read: bool,
     read_at: Option<Timestamp>,
     version: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replaces: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thread_key: Option<&'a str>,
 }
 
 fn listed<'a>(row: &'a Row<'_>) -> rusqlite::Result<Listed<'a>> {
@@ -137,6 +141,8 @@ fn listed<'a>(row: &'a Row<'_>) -> rusqlite::Result<Listed<'a>> {
         is_read: state.is_read,
         read_at: state.read_at,
         version: state.version,
+        replaces: row.get_ref(18)?.as_str_or_null()?,
+        thread_key: row.get_ref(17)?.as_str_or_null()?,
     })
 }
 

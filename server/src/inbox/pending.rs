@@ -21,6 +21,8 @@ struct Index {
     groups: HashMap<GroupKey, Vec<Pos>>,
     /// Messages for everyone.
     everyone: Vec<Pos>,
+    /// Recalls of messages for groups, with the places of those: who has left since must hear of it too.
+    recalls: Vec<(Pos, Pos, Audience)>,
     entries: usize,
 }
 
@@ -51,6 +53,13 @@ impl Pending {
         for logged in batch {
             match &*logged.record {
                 Record::Message(posted) => index.note_message(&posted.audience, logged.pos),
+                Record::Recalled(recalled) => {
+                    index.note_message(&recalled.audience, logged.pos);
+                    if !recalled.audience.groups.is_empty() {
+                        index.recalls.push((logged.pos, recalled.target, recalled.audience.clone()));
+                        index.entries += 1;
+                    }
+                }
                 Record::Marked(marked) => {
                     index.marks.entry(marked.user.clone()).or_default().push(logged.pos);
                     index.entries += 1;
@@ -85,6 +94,7 @@ impl Pending {
                 places.extend(later(list, after.max(membership.from)).iter().take_while(|pos| **pos < until));
             }
         }
+        places.extend(index.recalls_for(person, after).map(|(pos, ..)| *pos));
         places.sort_unstable();
         places.dedup();
         places
@@ -106,6 +116,7 @@ impl Pending {
         ends_after(Some(&index.everyone), after_creation)
             || ends_after(index.messages.get(&person.id), after_creation)
             || ends_after(index.marks.get(&person.id), after)
+            || index.recalls_for(person, after_creation).next().is_some()
             || person.memberships.iter().any(|membership| {
                 let after = after_creation.max(membership.from);
                 let until = membership.to.unwrap_or(Pos::MAX);
@@ -131,7 +142,10 @@ impl Pending {
     /// All inboxes have everything up to here.
     pub fn forget_all(&self, through: Pos) {
         let mut index = self.index.write();
-        let Index { messages, marks, groups, everyone, entries } = &mut *index;
+        let Index { messages, marks, groups, everyone, recalls, entries } = &mut *index;
+        let done = recalls.partition_point(|(pos, ..)| *pos <= through);
+        recalls.drain(..done);
+        *entries -= done;
         for map in [messages, marks] {
             map.retain(|_, list| {
                 *entries -= drop_through(list, through);
@@ -166,6 +180,16 @@ impl Pending {
 }
 
 impl Index {
+    fn recalls_for<'a>(
+        &'a self,
+        person: &'a Person,
+        after: Pos,
+    ) -> impl Iterator<Item = &'a (Pos, Pos, Audience)> {
+        let start = self.recalls.partition_point(|(pos, ..)| *pos <= after);
+        let later = self.recalls.get(start..).unwrap_or_default();
+        later.iter().filter(|(_, target, audience)| person.is_meant(audience, *target))
+    }
+
     fn note_message(&mut self, audience: &Audience, pos: Pos) {
         if audience.everyone {
             self.everyone.push(pos);

@@ -5,7 +5,7 @@ use super::file::{Count, Inbox};
 use crate::directory::like;
 use crate::log::Pos;
 use hongyan_wire::api::{Change, UnreadCount};
-use hongyan_wire::frame::{Status, StatusUpdate};
+use hongyan_wire::frame::StatusUpdate;
 use hongyan_wire::message::Message;
 use hongyan_wire::{ChannelId, DeviceId, MessageId, Timestamp};
 use rusqlite::types::{Type, Value};
@@ -91,7 +91,8 @@ pub struct Changes {
 }
 
 pub(super) const COLUMNS: &str = "m.pos, m.id, m.channel_id, m.title, m.content, m.message_type, m.priority, m.sender,
-    m.sender_info, m.created_at, m.expire_at, m.metadata, m.attachments, m.actions, s.is_read, s.read_at, s.version";
+    m.sender_info, m.created_at, m.expire_at, m.metadata, m.attachments, m.actions, s.is_read, s.read_at, s.version,
+    m.thread_key, m.replaces";
 pub(super) const TABLES: &str = "main.message m LEFT JOIN state.status s ON s.pos = m.pos";
 
 impl Inbox {
@@ -206,26 +207,35 @@ impl Inbox {
         Ok(updates)
     }
 
-    /// What has changed after a place and a number: first messages with the state they have now, then
-    /// states. States follow only when no message is left, so that each finds its message known.
+    /// What has changed after a place and a number: first messages with the state they have now and recalls, in
+    /// the order of the log, then the person's own changes. Those follow only when nothing else is left, so that
+    /// each finds its message known.
     pub fn changes(&self, pos: Pos, version: u64, limit: usize) -> Result<Changes, InboxError> {
+        let after = params![pos as i64, self.seen as i64, limit as i64 + 1];
         let sql = format!(
             "SELECT {COLUMNS} FROM {TABLES} WHERE m.pos > ?1 AND m.pos <= ?2 ORDER BY m.pos LIMIT ?3"
         );
-        let mut changes = self
+        let mut placed = self
             .conn
             .prepare_cached(&sql)?
-            .query_map(params![pos as i64, self.seen as i64, limit as i64 + 1], |row| {
-                Ok(Change::Message(message(row)?))
-            })?
+            .query_map(after, |row| message(row).map(|message| (message.pos, Change::Message(message))))?
             .collect::<rusqlite::Result<Vec<_>>>()?;
-        if changes.len() > limit {
-            changes.truncate(limit);
-            let pos = match changes.last() {
-                Some(Change::Message(message)) => message.pos,
-                _ => pos,
-            };
-            return Ok(Changes { changes, pos, version, has_more: true });
+        let recalls = self
+            .conn
+            .prepare_cached(
+                "SELECT pos, message_id, at, replaced_by FROM main.recalled WHERE pos > ?1 AND pos <= ?2
+                 ORDER BY pos LIMIT ?3",
+            )?
+            .query_map(after, recall)?
+            .collect::<rusqlite::Result<Vec<_>>>()?;
+        placed.extend(recalls);
+        placed.sort_by_key(|(pos, _)| *pos);
+        let whole = placed.len() <= limit;
+        placed.truncate(limit);
+        let reached = placed.last().map_or(pos, |(pos, _)| *pos);
+        let mut changes: Vec<Change> = placed.into_iter().map(|(_, change)| change).collect();
+        if !whole {
+            return Ok(Changes { changes, pos: reached, version, has_more: true });
         }
         let room = limit - changes.len();
         let mut statuses = self.updates_after(version, room + 1)?;
@@ -241,6 +251,14 @@ impl Inbox {
     }
 }
 
+fn recall(row: &Row<'_>) -> rusqlite::Result<(Pos, Change)> {
+    let pos: i64 = row.get(0)?;
+    let replaced_by = row.get_ref(3)?.as_str_or_null()?.and_then(|id| MessageId::new(id).ok());
+    let at = Timestamp::from_millis(row.get(2)?);
+    let update = StatusUpdate::recalled(parsed(row, 1)?, pos as Pos, at, replaced_by);
+    Ok((pos as Pos, Change::StatusUpdate(update)))
+}
+
 pub(super) fn state(row: &Row<'_>, first: usize) -> rusqlite::Result<State> {
     let read_at: Option<i64> = row.get(first + 1)?;
     let version: Option<i64> = row.get(first + 2)?;
@@ -254,13 +272,9 @@ pub(super) fn state(row: &Row<'_>, first: usize) -> rusqlite::Result<State> {
 fn update(row: &Row<'_>) -> rusqlite::Result<StatusUpdate> {
     let device: Option<String> = row.get(2)?;
     let version: i64 = row.get(3)?;
-    Ok(StatusUpdate {
-        message_id: parsed(row, 0)?,
-        status: if row.get(1)? { Status::Read } else { Status::Unread },
-        device_id: device.and_then(|d| DeviceId::new(&d).ok()),
-        version: version as u64,
-        at: Timestamp::from_millis(row.get(4)?),
-    })
+    let device = device.and_then(|d| DeviceId::new(&d).ok());
+    let at = Timestamp::from_millis(row.get(4)?);
+    Ok(StatusUpdate::own(parsed(row, 0)?, row.get(1)?, device, version as u64, at))
 }
 
 fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
@@ -286,6 +300,8 @@ fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
         is_read: state.is_read,
         read_at: state.read_at,
         version: state.version,
+        replaces: row.get_ref(18)?.as_str_or_null()?.and_then(|id| MessageId::new(id).ok()),
+        thread_key: row.get(17)?,
     })
 }
 

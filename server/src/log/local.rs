@@ -7,7 +7,7 @@
 use super::recent::Recent;
 use super::record::Record;
 use super::{Appended, Consumer, Entry, Idempotency, Later, Log, LogError, Logged, Pos};
-use hongyan_wire::Timestamp;
+use hongyan_wire::{MessageId, Timestamp};
 use parking_lot::{Mutex, RwLock};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use std::path::{Path, PathBuf};
@@ -29,7 +29,8 @@ const CHECKPOINT_PAGES: u32 = 4_000;
 const TRIM_STEP: u64 = 2_000;
 
 const SCHEMA: &str = "
-CREATE TABLE record(pos INTEGER PRIMARY KEY, at INTEGER NOT NULL, body TEXT NOT NULL) STRICT;
+CREATE TABLE record(pos INTEGER PRIMARY KEY, at INTEGER NOT NULL, body TEXT NOT NULL, message_id TEXT) STRICT;
+CREATE INDEX record_message ON record(message_id) WHERE message_id IS NOT NULL;
 CREATE TABLE idempotency(
     key TEXT PRIMARY KEY, fingerprint BLOB NOT NULL, answer TEXT NOT NULL, at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
@@ -47,10 +48,23 @@ enum Command {
 }
 
 struct Waiting {
-    body: String,
-    record: Arc<Record>,
+    before: Option<Encoded>,
+    record: Encoded,
     idempotency: Option<Idempotency>,
     reply: oneshot::Sender<Result<Appended, LogError>>,
+}
+
+/// A record and its text.
+struct Encoded {
+    body: String,
+    record: Arc<Record>,
+}
+
+impl Encoded {
+    fn new(record: Record) -> Result<Self, LogError> {
+        let body = serde_json::to_string(&record).map_err(|e| LogError::Unwritable(e.to_string()))?;
+        Ok(Self { body, record: Arc::new(record) })
+    }
 }
 
 /// What the writer and the readers share.
@@ -226,6 +240,14 @@ impl Log for Local {
         Ok(read)
     }
 
+    fn find(&self, id: &MessageId) -> Result<Option<Logged>, LogError> {
+        self.reading(|conn| {
+            conn.prepare_cached("SELECT pos, body FROM record WHERE message_id = ?1")?
+                .query_row([id.as_str()], decode)
+                .optional()
+        })
+    }
+
     fn recall(&self, key: &str, at: Timestamp) -> Result<Option<([u8; 32], String)>, LogError> {
         self.reading(|conn| known_answer(conn, key, at))
     }
@@ -253,10 +275,10 @@ impl Log for Local {
 /// An entry as it waits for the writer, and where its answer comes. Encoding is done by the caller: many
 /// callers, one writer.
 fn waiting(entry: Entry) -> Result<(Waiting, oneshot::Receiver<Result<Appended, LogError>>), LogError> {
-    let body = serde_json::to_string(&entry.record).map_err(|e| LogError::Unwritable(e.to_string()))?;
+    let before = entry.before.map(Encoded::new).transpose()?;
+    let record = Encoded::new(entry.record)?;
     let (reply, answer) = oneshot::channel();
-    let record = Arc::new(entry.record);
-    Ok((Waiting { body, record, idempotency: entry.idempotency, reply }, answer))
+    Ok((Waiting { before, record, idempotency: entry.idempotency, reply }, answer))
 }
 
 /// The one thread that writes.
@@ -306,9 +328,12 @@ impl Writer {
                 {
                     let mut recent = self.shared.recent.write();
                     for (waiting, outcome) in appends.iter().zip(&outcomes) {
-                        if let Ok(Appended::Written(pos)) = outcome {
-                            let logged = Logged { pos: *pos, record: waiting.record.clone() };
-                            recent.push(waiting.body.len(), logged.clone());
+                        let Ok(Appended::Written(last)) = outcome else { continue };
+                        let encoded = waiting.before.iter().chain([&waiting.record]);
+                        let first = last - u64::from(waiting.before.is_some());
+                        for (pos, Encoded { body, record }) in (first..).zip(encoded) {
+                            let logged = Logged { pos, record: record.clone() };
+                            recent.push(body.len(), logged.clone());
                             batch.push(logged);
                         }
                     }
@@ -338,8 +363,8 @@ impl Writer {
         let transaction = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut outcomes = Vec::with_capacity(appends.len());
         {
-            let mut insert =
-                transaction.prepare_cached("INSERT INTO record(pos, at, body) VALUES(?1, ?2, ?3)")?;
+            let mut insert = transaction
+                .prepare_cached("INSERT INTO record(pos, at, body, message_id) VALUES(?1, ?2, ?3, ?4)")?;
             let mut pos = head;
             let at = now().millis();
             for waiting in appends {
@@ -347,8 +372,11 @@ impl Writer {
                     outcomes.push(repeat);
                     continue;
                 }
-                pos += 1;
-                insert.execute(params![pos as i64, at, waiting.body])?;
+                for Encoded { body, record } in waiting.before.iter().chain([&waiting.record]) {
+                    pos += 1;
+                    let message_id = record.message_id().map(MessageId::as_str);
+                    insert.execute(params![pos as i64, at, body, message_id])?;
+                }
                 outcomes.push(Ok(Appended::Written(pos)));
             }
         }
@@ -502,7 +530,7 @@ mod tests {
             answer: format!("answer for {user}"),
             at: Timestamp::from_millis(at),
         };
-        Entry { record: record(user), idempotency: Some(idempotency) }
+        Entry { before: None, record: record(user), idempotency: Some(idempotency) }
     }
 
     #[tokio::test]

@@ -11,7 +11,7 @@ pub mod record;
 
 pub use journal::Journal;
 
-use hongyan_wire::Timestamp;
+use hongyan_wire::{MessageId, Timestamp};
 use record::Record;
 use std::future::Future;
 use std::pin::Pin;
@@ -30,13 +30,15 @@ pub struct Logged {
 /// What is to be appended.
 #[derive(Debug, Clone)]
 pub struct Entry {
+    /// Appended just before, or not at all if the record is not.
+    pub before: Option<Record>,
     pub record: Record,
     pub idempotency: Option<Idempotency>,
 }
 
 impl From<Record> for Entry {
     fn from(record: Record) -> Self {
-        Self { record, idempotency: None }
+        Self { before: None, record, idempotency: None }
     }
 }
 
@@ -111,6 +113,8 @@ pub trait Log: Send + Sync + 'static {
     fn read(&self, after: Pos, limit: usize) -> Result<Vec<Logged>, LogError>;
     /// The records at these places, in the order asked for; those that were trimmed are left out.
     fn read_at(&self, places: &[Pos]) -> Result<Vec<Logged>, LogError>;
+    /// The record of a message that is still in the log.
+    fn find(&self, id: &MessageId) -> Result<Option<Logged>, LogError>;
     /// What was answered under an idempotency key in the 24 hours before `at`: the request's fingerprint
     /// and the answer.
     fn recall(&self, key: &str, at: Timestamp) -> Result<Option<([u8; 32], String)>, LogError>;

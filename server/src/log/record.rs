@@ -20,6 +20,7 @@ use std::fmt;
 pub enum Record {
     Message(Box<Posted>),
     Marked(Marked),
+    Recalled(Recalled),
     Scheduled(Box<Scheduled>),
     Unscheduled(Unscheduled),
     UsersPut(Change<Vec<UserPut>>),
@@ -38,6 +39,16 @@ pub enum Record {
     SessionsEnded(SessionsEnded),
 }
 
+impl Record {
+    /// The message that this is, for those who look for it.
+    pub fn message_id(&self) -> Option<&MessageId> {
+        match self {
+            Self::Message(posted) => Some(&posted.message.id),
+            _ => None,
+        }
+    }
+}
+
 /// A message on its way to its audience.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Posted {
@@ -54,6 +65,22 @@ pub struct Posted {
     /// It was scheduled before, under the same id: with this it is not any more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub was_scheduled: bool,
+}
+
+/// A message taken back by its sender: nobody sees it any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recalled {
+    pub id: MessageId,
+    /// Its place in the log.
+    pub target: u64,
+    /// Who it was for, at its place.
+    pub audience: Audience,
+    /// The message that takes its place, if one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced_by: Option<MessageId>,
+    pub at: Timestamp,
+    /// Who took it back: `service:…` or `user:…`.
+    pub by: SmolStr,
 }
 
 /// A message that is to be sent at a time; a later one with the same message id takes its place.

@@ -3,6 +3,7 @@
 mod audience;
 mod meter;
 mod permit;
+mod recall;
 mod schedule;
 mod validate;
 
@@ -13,7 +14,7 @@ use crate::auth::Caller;
 use crate::directory::Directory;
 use crate::error::{Error, Result};
 use crate::inbox::Pending;
-use crate::log::record::{GroupKey, Posted, Record, Scheduled, TemplateUsed};
+use crate::log::record::{GroupKey, Posted, Recalled, Record, Scheduled, TemplateUsed};
 use crate::log::{Appended, Entry, Idempotency, Journal, LogError};
 use audience::Resolved;
 use hongyan_wire::limits::PRIORITY_DEFAULT;
@@ -22,6 +23,7 @@ use hongyan_wire::message::{
 };
 use hongyan_wire::template::Template;
 use hongyan_wire::{MessageId, Timestamp, UserId};
+use recall::ThreadLanes;
 use smol_str::{SmolStr, format_smolstr};
 use std::sync::Arc;
 use tokio::sync::{Mutex, Semaphore};
@@ -48,6 +50,7 @@ pub struct Gate {
     message_bytes: usize,
     recipients: usize,
     batches: Semaphore,
+    threads: ThreadLanes,
     /// Held while a scheduled message is changed, taken back or sent: it is one of these.
     schedule: Mutex<()>,
 }
@@ -62,6 +65,8 @@ enum Prepared {
 /// A message with its audience, before it is written anywhere.
 struct Composed {
     posted: Posted,
+    /// The one whose place it takes.
+    replaced: Option<Recalled>,
     unknown: Vec<SmolStr>,
     due: Option<Timestamp>,
 }
@@ -74,8 +79,16 @@ impl Gate {
         message_bytes: usize,
         recipients: usize,
     ) -> Self {
-        let batches = Semaphore::new(BATCHES_AT_ONCE);
-        Self { journal, directory, pending, message_bytes, recipients, batches, schedule: Mutex::default() }
+        Self {
+            journal,
+            directory,
+            pending,
+            message_bytes,
+            recipients,
+            batches: Semaphore::new(BATCHES_AT_ONCE),
+            threads: ThreadLanes::default(),
+            schedule: Mutex::default(),
+        }
     }
 
     /// Sends one message. When this answers, the message is on the disk and reaches everyone meant.
@@ -85,6 +98,9 @@ impl Gate {
         request: Box<SendMessageRequest>,
         repeat: Option<RepeatKey>,
     ) -> Result<SendAnswer> {
+        if request.thread_key.is_some() {
+            return Box::pin(self.send_in_thread(caller, request, repeat)).await;
+        }
         match self.prepare(caller, request, repeat).await? {
             Prepared::Known(first) => Ok(first),
             Prepared::New(entry, answer) => concluded(self.journal.append(*entry).await, answer),
@@ -100,8 +116,14 @@ impl Gate {
         let _place = self.batches.acquire().await.map_err(Error::internal)?;
         let mut entries = Vec::with_capacity(requests.len());
         let mut prepared = Vec::with_capacity(requests.len());
+        let mut appended = Vec::with_capacity(requests.len());
         for request in requests {
             let item = match request {
+                Ok((request, repeat)) if request.thread_key.is_some() => {
+                    // It must see those before it, and those after it this one.
+                    appended.extend(self.journal.append_all(std::mem::take(&mut entries)).await);
+                    self.send_in_thread(caller, request, repeat).await.map(Prepared::Known)
+                }
                 Ok((request, repeat)) => self.prepare(caller, request, repeat).await,
                 Err(error) => Err(error),
             };
@@ -113,7 +135,8 @@ impl Gate {
                 }
             }));
         }
-        let mut appended = self.journal.append_all(entries).await.into_iter();
+        appended.extend(self.journal.append_all(entries).await);
+        let mut appended = appended.into_iter();
         let answers = prepared.into_iter().map(|item| match item? {
             (answer, false) => Ok(answer),
             (answer, true) => concluded(appended.next().unwrap_or(Err(LogError::Closed)), answer),
@@ -156,7 +179,7 @@ impl Gate {
             }
             None => None,
         };
-        let entry = Box::new(Entry { record: composed.into_record(), idempotency });
+        let entry = Box::new(Entry { idempotency, ..composed.into_entry() });
         Ok(Prepared::New(entry, answer))
     }
 
@@ -187,6 +210,11 @@ impl Gate {
             permit::channel(caller, channel)?;
         }
         let due = request.scheduled_at.filter(|at| *at > now);
+        let sent_by = name_of(caller);
+        let earlier = self.earlier(&sent_by, request.replaces.as_ref(), request.thread_key.as_deref())?;
+        if request.replaces.is_some() && earlier.is_none() {
+            return Err(Error::field("replaces", "is none of your messages that can still be replaced"));
+        }
         let resolved = self.resolve(&request).await?;
         let Resolved { audience, count, unknown } = resolved;
         permit::audience(caller, &audience)?;
@@ -211,13 +239,18 @@ impl Gate {
             is_read: false,
             read_at: None,
             version: 0,
+            replaces: earlier.as_ref().map(|earlier| earlier.id.clone()),
+            thread_key: request.thread_key,
         };
         validate::check_size(&message, self.message_bytes)?;
-        let sent_by = name_of(caller);
         let template =
             template.map(|template| TemplateUsed { id: template.id.clone(), version: template.version });
         let posted = Posted { message, audience, recipients: count, sent_by, template, was_scheduled: false };
-        Ok(Composed { posted, unknown, due })
+        // What is scheduled looks for it when its time comes.
+        let earlier = earlier.filter(|_| due.is_none());
+        let replaced = earlier
+            .map(|earlier| earlier.recalled(Some(posted.message.id.clone()), posted.sent_by.clone(), now));
+        Ok(Composed { posted, replaced, unknown, due })
     }
 
     /// Fills the template in that a request names, if it names one.
@@ -363,10 +396,11 @@ impl Composed {
         }
     }
 
-    fn into_record(self) -> Record {
-        match self.due {
+    fn into_entry(self) -> Entry {
+        let record = match self.due {
             Some(due) => Record::Scheduled(Box::new(Scheduled { due, posted: self.posted })),
             None => Record::Message(Box::new(self.posted)),
-        }
+        };
+        Entry { before: self.replaced.map(Record::Recalled), ..record.into() }
     }
 }

@@ -3,7 +3,7 @@
 
 use super::{Gate, name_of};
 use crate::auth::Caller;
-use crate::directory::{Directory, DirectoryError, Page, Window};
+use crate::directory::{Page, Window};
 use crate::error::{Error, Result};
 use crate::log::Entry;
 use crate::log::record::{Posted, Record, Scheduled, Unscheduled};
@@ -45,7 +45,7 @@ impl Gate {
         }
         let composed = self.compose(caller, request, id.clone(), now).await?;
         let answer = composed.answer();
-        self.journal.append_applied(composed.into_record()).await?;
+        self.journal.append_applied(composed.into_entry()).await?;
         Ok(answer)
     }
 
@@ -64,13 +64,12 @@ impl Gate {
     }
 
     /// Sends what is due, some of it; gives whether there may be more.
-    async fn release(&self, now: Timestamp) -> Result<bool> {
+    async fn release(self: &Arc<Self>, now: Timestamp) -> Result<bool> {
         let _turn = self.schedule_turn().await?;
-        let directory = self.directory.clone();
+        let gate = self.clone();
         let due = tokio::task::spawn_blocking(move || {
-            let due = directory.due(now, RELEASED_AT_ONCE)?.into_iter();
-            let records = due.map(|scheduled| released(&directory, scheduled.posted, now));
-            records.map(|record| record.map(Entry::from)).collect::<Result<Vec<_>, DirectoryError>>()
+            let due = gate.directory.due(now, RELEASED_AT_ONCE)?.into_iter();
+            due.map(|scheduled| gate.released(scheduled.posted, now)).collect::<Result<Vec<_>>>()
         });
         let entries = due.await.map_err(Error::internal)??;
         let is_full = entries.len() == RELEASED_AT_ONCE;
@@ -80,23 +79,30 @@ impl Gate {
         Ok(is_full)
     }
 
+    /// What a message that is due becomes.
+    fn released(&self, posted: Posted, now: Timestamp) -> Result<Entry> {
+        if posted.message.expire_at.is_some_and(|at| at <= now) {
+            let id = posted.message.id;
+            return Ok(Record::Unscheduled(Unscheduled { id, by: "system".into(), at: now }).into());
+        }
+        let recipients = self.directory.count(&posted.audience)?;
+        let mut posted = Posted { recipients, was_scheduled: true, ..posted };
+        let message = &mut posted.message;
+        message.created_at = now;
+        let earlier =
+            self.earlier(&posted.sent_by, message.replaces.as_ref(), message.thread_key.as_deref())?;
+        message.replaces = earlier.as_ref().map(|earlier| earlier.id.clone());
+        let (id, by) = (message.id.clone(), posted.sent_by.clone());
+        let before = earlier.map(|earlier| Record::Recalled(earlier.recalled(Some(id), by, now)));
+        Ok(Entry { before, ..Record::Message(Box::new(posted)).into() })
+    }
+
     /// The turn of one who looks at what is scheduled and changes it: everything before has been applied.
     async fn schedule_turn(&self) -> Result<MutexGuard<'_, ()>> {
         let turn = self.schedule.lock().await;
         self.journal.caught_up().await?;
         Ok(turn)
     }
-}
-
-/// What a message that is due becomes.
-fn released(directory: &Directory, posted: Posted, now: Timestamp) -> Result<Record, DirectoryError> {
-    if posted.message.expire_at.is_some_and(|at| at <= now) {
-        let id = posted.message.id;
-        return Ok(Record::Unscheduled(Unscheduled { id, by: "system".into(), at: now }));
-    }
-    let mut posted = Posted { recipients: directory.count(&posted.audience)?, was_scheduled: true, ..posted };
-    posted.message.created_at = now;
-    Ok(Record::Message(Box::new(posted)))
 }
 
 fn shown(scheduled: Scheduled) -> ScheduledMessage {

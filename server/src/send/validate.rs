@@ -74,6 +74,13 @@ pub fn check(request: &SendMessageRequest, recipients_max: usize, now: Timestamp
         "scheduled_at",
         "must be within five years",
     );
+    if let Some(key) = &request.thread_key {
+        let is_line = !key.trim().is_empty()
+            && key.chars().count() <= limits::THREAD_KEY_MAX
+            && !key.contains(limits::is_unshowable);
+        faults.unless(is_line, "thread_key", "must be one line of 1 to 200 characters");
+        faults.unless(request.replaces.is_none(), "replaces", "goes without thread_key");
+    }
     recipients(request, recipients_max, &mut faults);
     if let Some(sender) = &request.sender {
         faults.unless(sender.id.len() <= limits::ID_MAX, "sender.id", "must have at most 64 bytes");

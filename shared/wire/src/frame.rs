@@ -92,9 +92,35 @@ pub struct StatusUpdate {
     pub status: Status,
     /// The device that changed it, when one did.
     pub device_id: Option<DeviceId>,
-    /// The reader's next number.
+    /// The reader's next number; 0 for `recalled`, which is not the reader's doing.
     pub version: u64,
     pub at: Timestamp,
+    /// With `recalled`: its place in the delivery log, as messages have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pos: Option<u64>,
+    /// With `recalled`: the message that has taken its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced_by: Option<MessageId>,
+}
+
+impl StatusUpdate {
+    /// A reader's own change.
+    pub fn own(
+        message_id: MessageId,
+        is_read: bool,
+        device_id: Option<DeviceId>,
+        version: u64,
+        at: Timestamp,
+    ) -> Self {
+        let status = if is_read { Status::Read } else { Status::Unread };
+        Self { message_id, status, device_id, version, at, pos: None, replaced_by: None }
+    }
+
+    /// A message that its sender took back.
+    pub fn recalled(message_id: MessageId, pos: u64, at: Timestamp, replaced_by: Option<MessageId>) -> Self {
+        let status = Status::Recalled;
+        Self { message_id, status, device_id: None, version: 0, at, pos: Some(pos), replaced_by }
+    }
 }
 
 /// One of the reader's own devices that is online.

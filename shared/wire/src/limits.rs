@@ -37,6 +37,8 @@ pub const MESSAGE_BYTES_MAX: usize = 256 * 1024;
 pub const RECIPIENTS_MAX: usize = 100_000;
 /// Most messages in one batch.
 pub const BATCH_MAX: usize = 1_000;
+/// Longest thread key, in characters.
+pub const THREAD_KEY_MAX: usize = 200;
 /// Most variables of a template.
 pub const VARIABLES_MAX: usize = 50;
 /// Longest content of a template, in bytes.

@@ -74,6 +74,13 @@ pub struct SendMessageRequest {
     /// Values for the template's placeholders.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variables: Option<Map<String, Value>>,
+    /// A message that the caller has sent before: this one takes its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<MessageId>,
+    /// The caller's own name for what this is about, 1 to 200 characters on one line: the message that the caller
+    /// sent last under the same name is replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thread_key: Option<String>,
 }
 
 /// Who a sender is.
@@ -192,6 +199,12 @@ pub struct Message {
     pub read_at: Option<Timestamp>,
     /// The number of the reader's last change to it; 0 when there was none.
     pub version: u64,
+    /// The message whose place it has taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<MessageId>,
+    /// The sender's name for what it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thread_key: Option<String>,
 }
 
 /// What became of a send.
@@ -216,6 +229,14 @@ pub struct SendAnswer {
     pub unknown_recipients: Vec<SmolStr>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheduled_at: Option<Timestamp>,
+}
+
+/// The answer to a recall.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RecallAnswer {
+    pub message_id: MessageId,
+    /// Always true: nobody sees it any more.
+    pub recalled: bool,
 }
 
 /// `POST /api/v3/messages/send-batch`.

@@ -139,6 +139,9 @@ impl Inner {
         match news {
             News::Changed(changed) => {
                 self.state.update(engine, changed);
+                if let Some(successor) = self.state.successor_of_opened() {
+                    browser::open(Some(&successor));
+                }
                 if changed.connection && engine.state() == Connection::Online {
                     self.state.profile.set(self.api.profile());
                     self.fetch_channels();

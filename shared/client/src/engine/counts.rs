@@ -43,6 +43,19 @@ impl Counts {
         }
     }
 
+    pub fn doubt_after_place(&mut self, pos: u64) {
+        if pos > self.base_pos {
+            self.doubt();
+        }
+    }
+
+    /// A message was taken back at a place.
+    pub fn recall(&mut self, message: &Message, pos: u64) {
+        if pos > self.base_pos && !message.is_read {
+            self.shift(message.channel_id.as_ref(), true, false);
+        }
+    }
+
     pub fn saw(&mut self, pos: u64, version: u64) {
         self.top = self.top.max(pos);
         self.high = self.high.max(version);

@@ -208,6 +208,25 @@ impl Inbox {
         true
     }
 
+    /// A message was taken back by its sender, at a place in the log.
+    pub fn take_recall(&mut self, id: &MessageId, pos: u64) -> bool {
+        self.counts.saw(pos, 0);
+        match self.places.get(id).copied() {
+            Some(place) => {
+                if let Some(message) = self.messages.get(&place).cloned() {
+                    self.counts.recall(&message, pos);
+                }
+                self.remove(place);
+                true
+            }
+            None => {
+                // It may have been an unread one that is not held here.
+                self.counts.doubt_after_place(pos);
+                false
+            }
+        }
+    }
+
     /// Lets go of what has expired.
     pub fn expire(&mut self, now: Timestamp) -> bool {
         if self.next_expiry.is_none_or(|at| at > now) {
@@ -243,9 +262,8 @@ impl Inbox {
     }
 
     fn merge(&mut self, message: Message) -> Taken {
-        let status = if message.is_read { Status::Read } else { Status::Unread };
-        let (version, at) = (message.version, message.read_at.unwrap_or(message.created_at));
-        let update = StatusUpdate { message_id: message.id, status, device_id: None, version, at };
+        let at = message.read_at.unwrap_or(message.created_at);
+        let update = StatusUpdate::own(message.id, message.is_read, None, message.version, at);
         if self.take_status(&update) { Taken::Changed } else { Taken::Nothing }
     }
 

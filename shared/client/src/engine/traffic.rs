@@ -6,7 +6,7 @@ use super::request::{Answer, Effect, Failed, SocketId};
 use super::{Asked, Engine, RequestId};
 use hongyan_wire::Cursor;
 use hongyan_wire::api::{Change, MessageList, ReadState, SyncAnswer};
-use hongyan_wire::frame::{ClientFrame, ServerFrame, Status, StatusUpdate, Welcome};
+use hongyan_wire::frame::{ClientFrame, ServerFrame, StatusUpdate, Welcome};
 use hongyan_wire::message::Message;
 
 /// A message that was missed is announced only if it is this young.
@@ -24,6 +24,11 @@ impl Engine {
         match frame {
             ServerFrame::Welcome(welcome) => self.welcome(welcome),
             ServerFrame::Message(message) => self.message_frame(message),
+            ServerFrame::StatusUpdate(StatusUpdate { message_id, pos: Some(pos), .. }) => {
+                let order = self.place.message(pos);
+                self.in_order(order);
+                self.changed.inbox |= self.inbox.take_recall(&message_id, pos);
+            }
             ServerFrame::StatusUpdate(update) => {
                 self.changed.inbox |= self.inbox.take_status(&update);
                 let order = self.place.status(update.version);
@@ -228,6 +233,9 @@ impl Engine {
         for change in answer.changes {
             self.changed.inbox |= match change {
                 Change::Message(message) => self.inbox.take(message, settled, now) != Taken::Nothing,
+                Change::StatusUpdate(StatusUpdate { message_id, pos: Some(pos), .. }) => {
+                    self.inbox.take_recall(&message_id, pos)
+                }
                 Change::StatusUpdate(update) => self.inbox.take_status(&update),
             };
         }
@@ -256,13 +264,9 @@ impl Engine {
 
     /// The server's answer to one change of our own. Frames may have told of later ones already.
     fn marked(&mut self, state: ReadState) {
-        let update = StatusUpdate {
-            message_id: state.message_id,
-            status: if state.is_read { Status::Read } else { Status::Unread },
-            device_id: Some(self.setup.device_id.clone()),
-            version: state.version,
-            at: state.read_at.unwrap_or_else(|| self.server_time(self.now)),
-        };
+        let at = state.read_at.unwrap_or_else(|| self.server_time(self.now));
+        let device = Some(self.setup.device_id.clone());
+        let update = StatusUpdate::own(state.message_id, state.is_read, device, state.version, at);
         self.inbox.take_status(&update);
         let order = self.place.own_version(state.version);
         self.in_order(order);

@@ -98,5 +98,7 @@ fn message(number: u64, is_read: bool) -> Message {
         is_read,
         read_at: is_read.then_some(Timestamp::from_millis(1_800_000_000_001)),
         version: u64::from(is_read),
+        replaces: None,
+        thread_key: None,
     }
 }

@@ -2,7 +2,7 @@
 
 use hongyan_client::engine::request::{Answer, Failed, Request};
 use hongyan_wire::api::{Change, MessageList, ReadBatchAnswer, ReadState, SyncAnswer, UnreadCount};
-use hongyan_wire::frame::{ServerFrame, Status, StatusUpdate, Welcome};
+use hongyan_wire::frame::{ServerFrame, StatusUpdate, Welcome};
 use hongyan_wire::message::Message;
 use hongyan_wire::{ChannelId, Cursor, DeviceId, MessageId, SessionId, Timestamp};
 use std::collections::{BTreeMap, VecDeque};
@@ -18,7 +18,9 @@ pub struct Server {
     pub version: u64,
     /// By place, as the list shows them.
     pub messages: BTreeMap<u64, Message>,
-    /// The last change of each message, also of those that are gone.
+    /// Recalls, by their places.
+    pub recalled: BTreeMap<u64, StatusUpdate>,
+    /// The last change of each message.
     pub statuses: BTreeMap<MessageId, StatusUpdate>,
     /// What is on its way to each device that has said hello.
     pub sockets: BTreeMap<usize, VecDeque<ServerFrame>>,
@@ -33,6 +35,7 @@ impl Server {
             pos: 100,
             version: 0,
             messages: BTreeMap::new(),
+            recalled: BTreeMap::new(),
             statuses: BTreeMap::new(),
             sockets: BTreeMap::new(),
             signed_in: vec![true; devices],
@@ -77,6 +80,8 @@ impl Server {
             is_read: false,
             read_at: None,
             version: 0,
+            replaces: None,
+            thread_key: None,
         };
         self.messages.insert(self.pos, message.clone());
         for queue in self.sockets.values_mut() {
@@ -88,8 +93,13 @@ impl Server {
     pub fn recall(&mut self, nth: usize, now: Timestamp) {
         let Some(pos) = self.messages.keys().nth(nth % self.messages.len().max(1)).copied() else { return };
         let Some(message) = self.messages.remove(&pos) else { return };
-        let update = self.update(message.id, Status::Recalled, None, now);
-        self.tell(&[update], None);
+        self.statuses.remove(&message.id);
+        self.pos += 1;
+        let update = StatusUpdate::recalled(message.id, self.pos, now, None);
+        self.recalled.insert(self.pos, update.clone());
+        for queue in self.sockets.values_mut() {
+            queue.push_back(ServerFrame::StatusUpdate(update.clone()));
+        }
     }
 
     /// The socket of a device after its hello.
@@ -204,18 +214,22 @@ impl Server {
         SyncAnswer { changes, next_cursor: next.to_string(), has_more, server_time: now, reset }
     }
 
-    /// First messages with the state that they have now, then states.
+    /// First messages with the state that they have now and recalls, then states.
     fn changes(&self, after: Cursor, limit: usize) -> (Vec<Change>, Cursor, bool) {
-        let mut messages: Vec<_> = self.messages.range(after.pos + 1..).map(|(_, m)| m.clone()).collect();
-        if messages.len() > limit {
-            messages.truncate(limit);
-            let pos = messages.last().map_or(after.pos, |message| message.pos);
-            return (messages.into_iter().map(Change::Message).collect(), Cursor { pos, ..after }, true);
+        let messages = self.messages.range(after.pos + 1..);
+        let mut placed: BTreeMap<u64, Change> =
+            messages.map(|(pos, message)| (*pos, Change::Message(message.clone()))).collect();
+        let recalled = self.recalled.range(after.pos + 1..);
+        placed.extend(recalled.map(|(pos, update)| (*pos, Change::StatusUpdate(update.clone()))));
+        if placed.len() > limit {
+            let (places, changes): (Vec<u64>, Vec<Change>) = placed.into_iter().take(limit).unzip();
+            let pos = places.last().copied().unwrap_or(after.pos);
+            return (changes, Cursor { pos, ..after }, true);
         }
         let mut statuses: Vec<_> =
             self.statuses.values().filter(|update| update.version > after.version).cloned().collect();
         statuses.sort_by_key(|update| update.version);
-        let room = limit - messages.len();
+        let room = limit - placed.len();
         let has_more = statuses.len() > room;
         statuses.truncate(room);
         let version = match statuses.last() {
@@ -223,15 +237,14 @@ impl Server {
             _ if has_more => after.version,
             _ => self.version,
         };
-        let changes = messages.into_iter().map(Change::Message);
+        let changes = placed.into_values();
         let changes = changes.chain(statuses.into_iter().map(Change::StatusUpdate)).collect();
         (changes, Cursor { epoch: self.epoch, pos: self.pos, version }, has_more)
     }
 
     fn mark(&mut self, pos: u64, is_read: bool, device: &DeviceId, now: Timestamp) -> StatusUpdate {
-        let status = if is_read { Status::Read } else { Status::Unread };
         let id = self.messages[&pos].id.clone();
-        let update = self.update(id, status, Some(device.clone()), now);
+        let update = self.update(id, is_read, Some(device.clone()), now);
         let message = self.messages.get_mut(&pos).unwrap();
         (message.is_read, message.version) = (is_read, update.version);
         message.read_at = is_read.then_some(now);
@@ -241,12 +254,12 @@ impl Server {
     fn update(
         &mut self,
         id: MessageId,
-        status: Status,
+        is_read: bool,
         device_id: Option<DeviceId>,
         at: Timestamp,
     ) -> StatusUpdate {
         self.version += 1;
-        let update = StatusUpdate { message_id: id.clone(), status, device_id, version: self.version, at };
+        let update = StatusUpdate::own(id.clone(), is_read, device_id, self.version, at);
         self.statuses.insert(id, update.clone());
         update
     }

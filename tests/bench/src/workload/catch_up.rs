@@ -242,6 +242,8 @@ fn posted(number: usize) -> Result<Posted> {
         is_read: false,
         read_at: None,
         version: 0,
+        replaces: None,
+        thread_key: None,
     };
     let audience = Audience { everyone: true, ..Audience::default() };
     Ok(Posted {

@@ -4,4 +4,5 @@
 
 mod delivery;
 mod endings;
+mod recalls;
 mod resuming;
