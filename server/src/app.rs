@@ -95,7 +95,8 @@ pub async fn start(config: Config, gateways: Gateways) -> Result<Running> {
         Arc::new(Inboxes::new(folders, journal.clone(), directory.clone(), pending.clone(), handles));
     let secret = secret(&config)?;
     let auth = Arc::new(Auth::new(&config, &secret, directory.clone(), journal.clone())?);
-    let administration = Arc::new(Administration::new(directory.clone(), journal.clone(), auth.clone()));
+    let administration =
+        Arc::new(Administration::new(directory.clone(), journal.clone(), auth.clone(), inboxes.clone()));
     let password = config.admin_password.as_ref().map(Secret::expose);
     let bootstrapped = administration.bootstrap(&config.admin_username, password).await;
     let bootstrapped =
@@ -143,8 +144,13 @@ pub async fn start(config: Config, gateways: Gateways) -> Result<Running> {
     }
     let admin = admin_listener.as_ref().map(TcpListener::local_addr).transpose()?;
     if let Some(listener) = admin_listener {
-        let gateway =
-            AdminGateway { auth, administration, directory: directory.clone(), journal: journal.clone() };
+        let gateway = AdminGateway {
+            auth,
+            administration,
+            gate: gate.clone(),
+            directory: directory.clone(),
+            journal: journal.clone(),
+        };
         tasks.spawn(serve::run(listener, gateway.router(), stopping.clone(), Room::without_sockets(&config)));
     }
     tasks.spawn(

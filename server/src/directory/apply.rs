@@ -4,8 +4,8 @@
 use super::store::{Directory, DirectoryError, exists};
 use super::{schedule, services, templates, threads};
 use crate::log::record::{
-    Change, GroupKey, GroupPut, MembersChange, Record, ServiceStatusChange, SessionOpened, SessionRefreshed,
-    SessionsEnded, UserPut, UserStatusChange,
+    Change, GroupKey, GroupKind, GroupPut, MembersChange, Record, ServiceStatusChange, SessionOpened,
+    SessionRefreshed, SessionsEnded, UserPut, UserStatusChange,
 };
 use crate::log::{Logged, Pos};
 use hongyan_wire::admin::{ServiceStatus, UserStatus};
@@ -22,6 +22,8 @@ pub enum Effect {
     Joined(UserId, GroupKey),
     Left(UserId, GroupKey),
     Disabled(UserId),
+    Deleted(UserId),
+    GroupDeleted(GroupKey),
     SessionsEnded(UserId, Vec<SessionId>),
 }
 
@@ -39,6 +41,9 @@ struct Outcome {
     renamed: bool,
     revoked: Vec<(SessionId, Timestamp)>,
     new_users: u64,
+    lost_users: u64,
+    /// Whatever is cached of people may be outdated.
+    everyone: bool,
 }
 
 impl Directory {
@@ -65,10 +70,11 @@ impl Directory {
         transaction
             .prepare_cached("UPDATE meta SET value = ?1 WHERE key = 'applied'")?
             .execute([last as i64])?;
-        if outcome.new_users > 0 {
+        let more_users = outcome.new_users as i64 - outcome.lost_users as i64;
+        if more_users != 0 {
             transaction
                 .prepare_cached("UPDATE meta SET value = value + ?1 WHERE key = 'users'")?
-                .execute([outcome.new_users as i64])?;
+                .execute([more_users])?;
         }
         let next_due = if outcome.scheduled { Some(schedule::next_due(&transaction)?) } else { None };
         let _filling = self.filling.write();
@@ -78,6 +84,9 @@ impl Directory {
         }
         for user in &outcome.people {
             self.people.remove(user);
+        }
+        if outcome.everyone {
+            self.people.clear();
         }
         for key in &outcome.groups {
             self.groups.remove(key);
@@ -101,6 +110,7 @@ impl Directory {
             revoked.extend(outcome.revoked);
         }
         self.user_count.fetch_add(outcome.new_users, Ordering::Relaxed);
+        self.user_count.fetch_sub(outcome.lost_users, Ordering::Relaxed);
         self.applied.store(last, Ordering::Release);
         Ok(outcome.effects)
     }
@@ -110,7 +120,7 @@ impl Directory {
 fn concerns(record: &Record) -> bool {
     match record {
         Record::Message(posted) => posted.was_scheduled || posted.message.thread_key.is_some(),
-        Record::Marked(_) | Record::Recalled(_) => false,
+        Record::Marked(_) | Record::Recalled(_) | Record::Erased => false,
         _ => true,
     }
 }
@@ -142,7 +152,7 @@ impl Outcome {
                     None => Ok(()),
                 }
             }
-            Record::Marked(_) | Record::Recalled(_) => Ok(()),
+            Record::Marked(_) | Record::Recalled(_) | Record::Erased => Ok(()),
             Record::Scheduled(scheduled) => {
                 self.scheduled = true;
                 schedule::put(conn, scheduled)
@@ -158,7 +168,9 @@ impl Outcome {
                 Ok(())
             }
             Record::UserStatus(change) => self.user_status(conn, pos, change),
+            Record::UserDeleted(change) => self.user_deleted(conn, pos, change),
             Record::GroupPut(change) => self.group(conn, pos, change),
+            Record::GroupDeleted(change) => self.group_deleted(conn, pos, change),
             Record::MembersChanged(change) => self.members(conn, pos, change),
             Record::ServicePut(_)
             | Record::ServiceChanged(_)
@@ -255,6 +267,49 @@ impl Outcome {
         audit(conn, (pos, 0), change, action, user.as_str(), &Value::Null)
     }
 
+    /// Everything of a user goes but what others did to them: of that the audit log keeps the bare id.
+    fn user_deleted(&mut self, conn: &Connection, pos: Pos, change: &Change<UserId>) -> rusqlite::Result<()> {
+        let user = &change.what;
+        for key in open_groups(conn, user)? {
+            count_members(conn, &key, -1)?;
+            self.groups.push(key);
+        }
+        let gone = conn.prepare_cached("DELETE FROM user WHERE id = ?1")?.execute([user.as_str()])?;
+        for sql in ["DELETE FROM membership WHERE user = ?1", "DELETE FROM session WHERE user = ?1"] {
+            conn.prepare_cached(sql)?.execute([user.as_str()])?;
+        }
+        conn.prepare_cached("DELETE FROM schedule WHERE owner = ?1")?.execute([format!("user:{user}")])?;
+        conn.prepare_cached("DELETE FROM thread WHERE owner = ?1")?.execute([format!("user:{user}")])?;
+        conn.prepare_cached("UPDATE audit SET details = 'null' WHERE target = ?1 AND action LIKE 'user.%'")?
+            .execute([user.as_str()])?;
+        self.lost_users += gone as u64;
+        self.people.push(user.clone());
+        self.renamed = true;
+        self.scheduled = true;
+        self.effects.push((pos, Effect::Deleted(user.clone())));
+        audit(conn, (pos, 0), change, "user.delete", user.as_str(), &Value::Null)
+    }
+
+    /// Its members have left; what was sent to them stays theirs.
+    fn group_deleted(
+        &mut self,
+        conn: &Connection,
+        pos: Pos,
+        change: &Change<GroupKey>,
+    ) -> rusqlite::Result<()> {
+        let key = &change.what;
+        conn.prepare_cached(
+            "UPDATE membership SET to_pos = ?3 WHERE kind = ?1 AND group_id = ?2 AND to_pos IS NULL",
+        )?
+        .execute(params![key.kind.as_str(), key.id.as_str(), pos as i64])?;
+        conn.prepare_cached("DELETE FROM groups WHERE kind = ?1 AND id = ?2")?
+            .execute(params![key.kind.as_str(), key.id.as_str()])?;
+        self.everyone = true;
+        self.groups.push(key.clone());
+        self.effects.push((pos, Effect::GroupDeleted(key.clone())));
+        audit(conn, (pos, 0), change, &format!("{}.delete", key.kind.as_str()), &key.id, &Value::Null)
+    }
+
     fn group(&mut self, conn: &Connection, pos: Pos, change: &Change<GroupPut>) -> rusqlite::Result<()> {
         let put = &change.what;
         let channel_kind = match put.channel_kind {
@@ -262,6 +317,8 @@ impl Outcome {
             ChannelKind::Private => "private",
             ChannelKind::System => "system",
         };
+        let key = params![put.key.kind.as_str(), put.key.id.as_str()];
+        let known = exists(conn, "SELECT 1 FROM groups WHERE kind = ?1 AND id = ?2", key)?;
         conn.prepare_cached(
             "INSERT INTO groups(kind, id, name, description, channel_kind) VALUES(?1, ?2, ?3, ?4, ?5)
              ON CONFLICT(kind, id) DO UPDATE SET name = excluded.name, description = excluded.description,
@@ -278,7 +335,7 @@ impl Outcome {
         for user in &put.members {
             self.join(conn, pos, user, &put.key)?;
         }
-        let action = format!("{}.create", put.key.kind.as_str());
+        let action = format!("{}.{}", put.key.kind.as_str(), if known { "update" } else { "create" });
         let details = json!({ "name": put.name, "members": put.members.len() });
         audit(conn, (pos, 0), change, &action, &put.key.id, &details)
     }
@@ -439,13 +496,19 @@ fn session_refreshed(conn: &Connection, refreshed: &SessionRefreshed) -> rusqlit
 }
 
 fn open_roles(conn: &Connection, user: &UserId) -> rusqlite::Result<Vec<GroupKey>> {
-    let mut statement = conn.prepare_cached(
-        "SELECT group_id FROM membership WHERE user = ?1 AND kind = 'role' AND to_pos IS NULL",
-    )?;
-    statement
+    let groups = open_groups(conn, user)?;
+    Ok(groups.into_iter().filter(|key| key.kind == GroupKind::Role).collect())
+}
+
+/// What a user is a member of.
+fn open_groups(conn: &Connection, user: &UserId) -> rusqlite::Result<Vec<GroupKey>> {
+    conn.prepare_cached("SELECT kind, group_id FROM membership WHERE user = ?1 AND to_pos IS NULL")?
         .query_map([user.as_str()], |row| {
-            let id: String = row.get(0)?;
-            Ok(GroupKey { kind: crate::log::record::GroupKind::Role, id: id.into() })
+            let kind = match row.get_ref(0)?.as_str()? {
+                "role" => GroupKind::Role,
+                _ => GroupKind::Channel,
+            };
+            Ok(GroupKey { kind, id: row.get_ref(1)?.as_str()?.into() })
         })?
         .collect()
 }
@@ -483,7 +546,7 @@ fn audit<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::record::{GroupKind, ServicePut};
+    use crate::log::record::ServicePut;
     use hongyan_wire::account::DeviceType;
     use hongyan_wire::admin::ServiceType;
     use hongyan_wire::{DeviceId, RoleId};

@@ -158,6 +158,32 @@ impl Directory {
         })
     }
 
+    /// One page of the people who are in a role or channel now, by id.
+    pub fn members(&self, key: &GroupKey, window: &Window) -> Result<Page<User>, DirectoryError> {
+        let pattern = window.pattern();
+        let ids: Page<UserId> = self.reading(|conn| {
+            let filter = "kind = ?1 AND group_id = ?2 AND to_pos IS NULL AND user LIKE ?3 ESCAPE '\\'";
+            let total: i64 = conn
+                .prepare_cached(&format!("SELECT count(*) FROM membership WHERE {filter}"))?
+                .query_row(params![key.kind.as_str(), key.id.as_str(), pattern], |row| row.get(0))?;
+            let rows = conn
+                .prepare_cached(&format!(
+                    "SELECT user FROM membership WHERE {filter} ORDER BY user LIMIT ?4 OFFSET ?5"
+                ))?
+                .query_map(
+                    params![key.kind.as_str(), key.id.as_str(), pattern, window.limit(), window.offset()],
+                    |row| id(row, 0),
+                )?
+                .collect::<rusqlite::Result<_>>()?;
+            Ok(Page { rows, total: total as u64 })
+        })?;
+        let mut rows = Vec::with_capacity(ids.rows.len());
+        for user in &ids.rows {
+            rows.extend(self.person(user)?.map(|person| person.to_user()));
+        }
+        Ok(Page { rows, total: ids.total })
+    }
+
     /// The ids of those who are or were members of a group, after one, in order, at most `limit`.
     pub fn member_ids_after(
         &self,

@@ -1,6 +1,7 @@
 //! Signed-in devices.
 
 use super::store::{Directory, DirectoryError};
+use super::{Page, Window};
 use hongyan_wire::account::DeviceType;
 use hongyan_wire::{DeviceId, SessionId, Timestamp, UserId};
 use rusqlite::types::Type;
@@ -67,6 +68,27 @@ impl Directory {
                 "SELECT {COLUMNS} FROM session WHERE user = ?1 ORDER BY created_at DESC, id LIMIT {SHOWN_MAX}"
             );
             conn.prepare_cached(&sql)?.query_map([user.as_str()], session)?.collect()
+        })
+    }
+}
+
+impl Directory {
+    /// Sessions of everyone, newest first; `q` is looked for in user and device names.
+    pub fn session_list(&self, window: &Window) -> Result<Page<StoredSession>, DirectoryError> {
+        let pattern = window.pattern();
+        let filter = "(user LIKE ?1 ESCAPE '\\' OR device_name LIKE ?1 ESCAPE '\\')";
+        self.reading(|conn| {
+            let total: i64 = conn
+                .prepare_cached(&format!("SELECT count(*) FROM session WHERE {filter}"))?
+                .query_row([&pattern], |row| row.get(0))?;
+            let sql = format!(
+                "SELECT {COLUMNS} FROM session WHERE {filter} ORDER BY created_at DESC, id LIMIT ?2 OFFSET ?3"
+            );
+            let rows = conn
+                .prepare_cached(&sql)?
+                .query_map(params![pattern, window.limit(), window.offset()], session)?
+                .collect::<rusqlite::Result<_>>()?;
+            Ok(Page { rows, total: total as u64 })
         })
     }
 }

@@ -119,6 +119,11 @@ impl Directory {
         Ok(())
     }
 
+    /// Leaves nothing of what was deleted in the write-ahead log.
+    pub fn fold_in(&self) -> Result<(), DirectoryError> {
+        Ok(self.writer.lock().query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
+    }
+
     pub(super) fn reading<T>(
         &self,
         f: impl FnOnce(&Connection) -> rusqlite::Result<T>,
@@ -161,6 +166,8 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     conn.pragma_update(None, "journal_mode", "WAL")?;
     // What a power failure takes is applied again from the log.
     conn.pragma_update(None, "synchronous", "NORMAL")?;
+    // What is deleted of a user is gone from the file too.
+    conn.pragma_update(None, "secure_delete", "ON")?;
     conn.set_prepared_statement_cache_capacity(64);
     Ok(conn)
 }

@@ -118,6 +118,7 @@ impl UserGateway {
 pub struct AdminGateway {
     pub auth: Arc<Auth>,
     pub administration: Arc<Administration>,
+    pub gate: Arc<Gate>,
     pub directory: Arc<Directory>,
     pub journal: Journal,
 }
@@ -129,13 +130,17 @@ impl AdminGateway {
             .routes(routes!(admin::auth::login))
             .routes(routes!(admin::auth::logout))
             .routes(routes!(admin::users::list, admin::users::create))
-            .routes(routes!(admin::users::get))
+            .routes(routes!(admin::users::get, admin::users::update, admin::users::delete))
             .routes(routes!(admin::users::disable))
             .routes(routes!(admin::users::enable))
             .routes(routes!(admin::import::import))
             .routes(routes!(admin::roles::list, admin::roles::create))
+            .routes(routes!(admin::roles::get, admin::roles::update, admin::roles::delete))
+            .routes(routes!(admin::roles::members))
             .routes(routes!(admin::roles::add_member, admin::roles::remove_member))
             .routes(routes!(admin::channels::list, admin::channels::create))
+            .routes(routes!(admin::channels::get, admin::channels::update, admin::channels::delete))
+            .routes(routes!(admin::channels::members))
             .routes(routes!(admin::channels::add_member, admin::channels::remove_member))
             .routes(routes!(admin::services::list, admin::services::create))
             .routes(routes!(admin::services::get, admin::services::update, admin::services::delete))
@@ -146,6 +151,9 @@ impl AdminGateway {
             .routes(routes!(admin::templates::list, admin::templates::create))
             .routes(routes!(admin::templates::get, admin::templates::update, admin::templates::delete))
             .routes(routes!(admin::templates::versions))
+            .routes(routes!(admin::sessions::list))
+            .routes(routes!(admin::sessions::end))
+            .routes(routes!(admin::announcements::create))
             .routes(routes!(admin::audit::list))
             .routes(routes!(admin::health::healthz))
             .routes(routes!(admin::health::readyz))

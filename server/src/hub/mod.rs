@@ -185,6 +185,18 @@ impl Hub {
                     leave(groups, &key, &user);
                 }
             }
+            Effect::Deleted(user) => self.end(&user, "deleted", |_| true),
+            Effect::GroupDeleted(key) => {
+                for shard in &self.shards {
+                    let mut shard = shard.lock();
+                    let Shard { users, groups } = &mut *shard;
+                    for user in groups.remove(&key).into_iter().flatten() {
+                        if let Some(online) = users.get_mut(&user) {
+                            online.groups.retain(|held| *held != key);
+                        }
+                    }
+                }
+            }
             Effect::Disabled(user) => self.end(&user, "disabled", |_| true),
             Effect::SessionsEnded(user, sessions) => {
                 let ended = |session: Option<&SessionId>| session.is_some_and(|s| sessions.contains(s));

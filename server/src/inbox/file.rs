@@ -104,6 +104,27 @@ impl Folders {
         Ok(inbox)
     }
 
+    /// Removes a person's folder, if there is one, and makes that durable.
+    pub(super) fn remove(&self, user: &UserId) -> Result<(), InboxError> {
+        for gone in [fs::remove_dir_all(self.of(user)), fs::remove_file(self.mark_of(user))] {
+            match gone {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+                _ => {}
+            }
+        }
+        Ok(fs::File::open(&self.root)?.sync_all()?)
+    }
+
+    /// Whose folders there are.
+    pub(super) fn users(&self) -> Result<Vec<UserId>, InboxError> {
+        let mut users = Vec::new();
+        for entry in fs::read_dir(&self.root)? {
+            // What is no id is none of ours.
+            users.extend(entry?.file_name().to_str().and_then(|name| UserId::new(name).ok()));
+        }
+        Ok(users)
+    }
+
     fn take_spare(&self) -> Result<PathBuf, InboxError> {
         let mut spare = self.spare.lock();
         if let Some(folder) = spare.pop() {

@@ -348,6 +348,29 @@ impl Inboxes {
         self.folders.no_longer_behind(&person.id)
     }
 
+    /// Removes a person's folder and everything that is known of it; the user must be gone from the directory, so
+    /// that nobody makes it anew. Blocks on storage.
+    pub fn remove(&self, user: &UserId) -> Result<(), InboxError> {
+        let slot = self.slot(user);
+        let mut inbox = slot.inbox.lock();
+        *inbox = None;
+        self.tips.remove(user);
+        self.pending.forget_person(user, Pos::MAX);
+        self.failing.lock().remove(user);
+        self.folders.remove(user)
+    }
+
+    /// Removes the folders of users who are not there any more, as after a crash between the two. Blocks on
+    /// storage.
+    pub fn remove_orphans(&self) -> Result<(), InboxError> {
+        for user in self.folders.users()? {
+            if self.directory.person(&user)?.is_none() {
+                self.remove(&user)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The lock of a person's own changes.
     fn marks_of(&self, user: &UserId) -> &tokio::sync::Mutex<()> {
         &self.marks[self.hasher.hash_one(user) as usize % MARK_LANES]

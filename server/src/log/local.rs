@@ -7,7 +7,7 @@
 use super::recent::Recent;
 use super::record::Record;
 use super::{Appended, Consumer, Entry, Idempotency, Later, Log, LogError, Logged, Pos};
-use hongyan_wire::{MessageId, Timestamp};
+use hongyan_wire::{MessageId, Timestamp, UserId};
 use parking_lot::{Mutex, RwLock};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use std::path::{Path, PathBuf};
@@ -45,6 +45,8 @@ enum Command {
     AppendAll(Vec<Waiting>),
     Acknowledge(Consumer, Pos, oneshot::Sender<Result<(), LogError>>),
     Trim(Timestamp, Timestamp, oneshot::Sender<Result<u64, LogError>>),
+    /// Looks through the records after a place; gives where the next step begins, or `None` at the end.
+    Erase(UserId, Pos, oneshot::Sender<Result<Option<Pos>, LogError>>),
 }
 
 struct Waiting {
@@ -240,6 +242,14 @@ impl Log for Local {
         Ok(read)
     }
 
+    fn erase(&self, user: &UserId) -> Result<(), LogError> {
+        let mut after = 0;
+        while let Some(next) = self.ask(|reply| Command::Erase(user.clone(), after, reply))? {
+            after = next;
+        }
+        Ok(())
+    }
+
     fn find(&self, id: &MessageId) -> Result<Option<Logged>, LogError> {
         self.reading(|conn| {
             conn.prepare_cached("SELECT pos, body FROM record WHERE message_id = ?1")?
@@ -301,6 +311,9 @@ impl Writer {
                     Command::AppendAll(many) => appends.extend(many),
                     Command::Acknowledge(consumer, through, reply) => {
                         let _ = reply.send(self.acknowledge(consumer, through).map_err(unwritable));
+                    }
+                    Command::Erase(user, after, reply) => {
+                        let _ = reply.send(self.erase(&user, after).map_err(unwritable));
                     }
                     Command::Trim(before, keys_before, reply) => {
                         let _ = reply.send(self.trim(before, keys_before).map_err(unwritable));
@@ -393,6 +406,42 @@ impl Writer {
         Ok(())
     }
 
+    fn erase(&mut self, user: &UserId, after: Pos) -> rusqlite::Result<Option<Pos>> {
+        let transaction = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let (mut last, mut seen) = (after, 0);
+        let mut changed = Vec::new();
+        {
+            let mut statement = transaction
+                .prepare_cached("SELECT pos, body FROM record WHERE pos > ?1 ORDER BY pos LIMIT ?2")?;
+            let mut rows = statement.query(params![after as i64, TRIM_STEP as i64])?;
+            while let Some(row) = rows.next()? {
+                seen += 1;
+                last = row.get::<_, i64>(0)? as Pos;
+                // Few records name the user at all, and only those are taken apart.
+                if row.get_ref(1)?.as_str()?.contains(user.as_str())
+                    && let Some(without) = decode(row)?.record.without(user)
+                {
+                    changed.push((last, without));
+                }
+            }
+        }
+        for (pos, record) in changed {
+            let body = serde_json::to_string(&record)
+                .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
+            let id = record.message_id().map(MessageId::as_str);
+            transaction
+                .prepare_cached("UPDATE record SET body = ?2, message_id = ?3 WHERE pos = ?1")?
+                .execute(params![pos as i64, body, id])?;
+        }
+        transaction.commit()?;
+        if seen == TRIM_STEP {
+            return Ok(Some(last));
+        }
+        // The write-ahead log holds what was there before.
+        self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        Ok(None)
+    }
+
     fn trim(&mut self, before: Timestamp, keys_before: Timestamp) -> rusqlite::Result<u64> {
         let transaction = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let needed: i64 = transaction.query_row(
@@ -451,6 +500,8 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let conn = Connection::open(path)?;
     conn.busy_timeout(std::time::Duration::from_secs(5))?;
     conn.pragma_update(None, "journal_mode", "WAL")?;
+    // What is taken out of it is overwritten, so that nothing of a deleted user stays.
+    conn.pragma_update(None, "secure_delete", "ON")?;
     // An answer means that the record survives a power failure.
     conn.pragma_update(None, "synchronous", "FULL")?;
     conn.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
@@ -512,7 +563,6 @@ fn now() -> Timestamp {
 mod tests {
     use super::*;
     use crate::log::record::SessionsEnded;
-    use hongyan_wire::UserId;
 
     fn record(user: &str) -> Record {
         Record::SessionsEnded(SessionsEnded {

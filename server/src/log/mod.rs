@@ -11,7 +11,7 @@ pub mod record;
 
 pub use journal::Journal;
 
-use hongyan_wire::{MessageId, Timestamp};
+use hongyan_wire::{MessageId, Timestamp, UserId};
 use record::Record;
 use std::future::Future;
 use std::pin::Pin;
@@ -113,6 +113,8 @@ pub trait Log: Send + Sync + 'static {
     fn read(&self, after: Pos, limit: usize) -> Result<Vec<Logged>, LogError>;
     /// The records at these places, in the order asked for; those that were trimmed are left out.
     fn read_at(&self, places: &[Pos]) -> Result<Vec<Logged>, LogError>;
+    /// Takes everything of a deleted user out of the records, so that no trace stays on the disk.
+    fn erase(&self, user: &UserId) -> Result<(), LogError>;
     /// The record of a message that is still in the log.
     fn find(&self, id: &MessageId) -> Result<Option<Logged>, LogError>;
     /// What was answered under an idempotency key in the 24 hours before `at`: the request's fingerprint

@@ -25,7 +25,9 @@ pub enum Record {
     Unscheduled(Unscheduled),
     UsersPut(Change<Vec<UserPut>>),
     UserStatus(Change<UserStatusChange>),
+    UserDeleted(Change<UserId>),
     GroupPut(Change<GroupPut>),
+    GroupDeleted(Change<GroupKey>),
     MembersChanged(Change<MembersChange>),
     ServicePut(Change<ServicePut>),
     ServiceStatus(Change<ServiceStatusChange>),
@@ -37,6 +39,8 @@ pub enum Record {
     SessionOpened(SessionOpened),
     SessionRefreshed(SessionRefreshed),
     SessionsEnded(SessionsEnded),
+    /// What stood here was about a user who was deleted since.
+    Erased,
 }
 
 impl Record {
@@ -44,6 +48,52 @@ impl Record {
     pub fn message_id(&self) -> Option<&MessageId> {
         match self {
             Self::Message(posted) => Some(&posted.message.id),
+            _ => None,
+        }
+    }
+}
+
+impl Record {
+    /// What is left of a record once everything of a user is taken out of it; `None` when it has nothing of theirs.
+    /// That they were deleted, and what others sent to others, stays.
+    pub fn without(&self, user: &UserId) -> Option<Self> {
+        let theirs = |owner: &str| owner.strip_prefix("user:") == Some(user.as_str());
+        let erased = |is_theirs: bool| is_theirs.then_some(Self::Erased);
+        match self {
+            Self::Message(posted) => {
+                let Audience { everyone, users, groups } = &posted.audience;
+                if !users.contains(user) {
+                    return None;
+                }
+                if users.len() == 1 && groups.is_empty() && !everyone {
+                    return Some(Self::Erased);
+                }
+                let mut posted = posted.clone();
+                posted.audience.users.retain(|other| other != user);
+                Some(Self::Message(posted))
+            }
+            Self::UsersPut(change) => {
+                let mut change = change.clone();
+                change.what.retain(|put| put.id != *user);
+                Some(Self::UsersPut(change))
+            }
+            Self::GroupPut(change) => {
+                let mut change = change.clone();
+                change.what.members.retain(|member| member != user);
+                Some(Self::GroupPut(change))
+            }
+            Self::Recalled(recalled) => {
+                let mut recalled = recalled.clone();
+                recalled.audience.users.retain(|other| other != user);
+                Some(Self::Recalled(recalled))
+            }
+            Self::Scheduled(scheduled) => erased(theirs(&scheduled.posted.sent_by)),
+            Self::Unscheduled(unscheduled) => erased(theirs(&unscheduled.by)),
+            Self::Marked(marked) => erased(marked.user == *user),
+            Self::UserStatus(change) => erased(change.what.user == *user),
+            Self::MembersChanged(change) => erased(change.what.user == *user),
+            Self::SessionOpened(opened) => erased(opened.user == *user),
+            Self::SessionsEnded(ended) => erased(ended.user == *user),
             _ => None,
         }
     }

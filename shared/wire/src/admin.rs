@@ -1,8 +1,10 @@
 //! Requests and answers of the admin gateway.
 
+use crate::account::DeviceType;
 use crate::channel::ChannelKind;
+use crate::message::ActionInfo;
 use crate::permission::Permissions;
-use crate::{ChannelId, DepartmentId, RoleId, ServiceId, Timestamp, UserId};
+use crate::{ChannelId, DepartmentId, DeviceId, RoleId, ServiceId, SessionId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -44,6 +46,33 @@ impl std::fmt::Debug for UserRequest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut shown = f.debug_struct("UserRequest");
         shown.field("id", &self.id).field("username", &self.username).finish_non_exhaustive()
+    }
+}
+
+/// `PUT users/{id}`: what is left out stays as it is.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UserUpdate {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// Ends the user's sessions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+    /// Exactly the roles that the user has from now on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roles: Option<Vec<RoleId>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub department_id: Option<DepartmentId>,
+}
+
+/// Passwords do not belong into logs, so this shows none.
+impl std::fmt::Debug for UserUpdate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("UserUpdate").field("username", &self.username).finish_non_exhaustive()
     }
 }
 
@@ -103,6 +132,65 @@ pub struct RoleRequest {
     pub name: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub members: Vec<UserId>,
+}
+
+/// `PUT roles/{id}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RoleUpdate {
+    pub name: String,
+}
+
+/// `PUT channels/{id}`: what is left out stays as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChannelUpdate {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<ChannelKind>,
+}
+
+/// `GET sessions`: signed-in devices, the newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AdminSession {
+    pub id: SessionId,
+    pub user_id: UserId,
+    pub device_id: DeviceId,
+    pub device_type: DeviceType,
+    pub device_name: String,
+    /// How it was opened: `local`, or a provider's name.
+    pub provider: String,
+    pub created_at: Timestamp,
+    pub refreshed_at: Timestamp,
+    pub expires_at: Timestamp,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AdminSessionList {
+    pub sessions: Vec<AdminSession>,
+    pub total: u64,
+}
+
+/// `POST announcements`: a message to everyone.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AnnouncementRequest {
+    /// 1 to 200 characters on one line.
+    pub title: String,
+    #[serde(default)]
+    pub content: String,
+    /// 1 (lowest) to 10; 5 when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<u8>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduled_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expire_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub actions: Vec<ActionInfo>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -1,16 +1,16 @@
 //! Channels and their members.
 
-use super::{PageQuery, meta};
+use super::{PageQuery, members, meta};
 use crate::error::Result;
 use crate::http::AdminGateway;
 use crate::http::envelope::Answer;
 use crate::http::extract::{AdminCaller, Json, Query, id};
 use crate::log::record::{GroupKey, GroupKind};
 use axum::extract::{Path, State};
-use hongyan_wire::admin::{AdminChannel, AdminChannelList, ChannelRequest};
+use hongyan_wire::ChannelId;
+use hongyan_wire::admin::{AdminChannel, AdminChannelList, ChannelRequest, ChannelUpdate, UserList};
 use hongyan_wire::api::{Done, Success};
 use hongyan_wire::error::Failure;
-use hongyan_wire::{ChannelId, UserId};
 
 /// List channels by id.
 #[utoipa::path(
@@ -65,7 +65,8 @@ pub async fn add_member(
     caller: AdminCaller,
     Path(path): Path<(String, String)>,
 ) -> Result<Answer<Done>> {
-    set_member(&gateway, &caller, &path, true).await
+    let key = key(&path.0)?;
+    members::set(&gateway, &caller, key, &path.1, true).await
 }
 
 /// Remove a member; what was sent before stays in the inbox.
@@ -83,17 +84,85 @@ pub async fn remove_member(
     caller: AdminCaller,
     Path(path): Path<(String, String)>,
 ) -> Result<Answer<Done>> {
-    set_member(&gateway, &caller, &path, false).await
+    let key = key(&path.0)?;
+    members::set(&gateway, &caller, key, &path.1, false).await
 }
 
-async fn set_member(
-    gateway: &AdminGateway,
-    caller: &AdminCaller,
-    (group, user): &(String, String),
-    joined: bool,
+/// List the members, by id.
+#[utoipa::path(
+    get, path = "/admin/api/v3/channels/{id}/members", tag = "channels", params(("id" = String, Path), PageQuery),
+    security(("bearer" = [])),
+    responses(
+        (status = 200, description = "A page", body = Success<UserList>),
+        (status = 401, description = "No or bad credentials", body = Failure),
+        (status = 404, description = "No such channel", body = Failure),
+    ),
+)]
+pub async fn members(
+    State(gateway): State<AdminGateway>,
+    _caller: AdminCaller,
+    Path(path): Path<String>,
+    Query(query): Query<PageQuery>,
+) -> Result<Answer<UserList>> {
+    members::list(&gateway, &key(&path)?, query)
+}
+
+/// See one channel.
+#[utoipa::path(
+    get, path = "/admin/api/v3/channels/{id}", tag = "channels", params(("id" = String, Path)), security(("bearer" = [])),
+    responses(
+        (status = 200, description = "The channel", body = Success<AdminChannel>),
+        (status = 401, description = "No or bad credentials", body = Failure),
+        (status = 404, description = "There is none", body = Failure),
+    ),
+)]
+pub async fn get(
+    State(gateway): State<AdminGateway>,
+    _caller: AdminCaller,
+    Path(path): Path<String>,
+) -> Result<Answer<AdminChannel>> {
+    Ok(Answer::new(gateway.administration.channel(&key(&path)?)?))
+}
+
+/// Change a channel.
+#[utoipa::path(
+    put, path = "/admin/api/v3/channels/{id}", tag = "channels", params(("id" = String, Path)), request_body = ChannelUpdate,
+    security(("bearer" = [])),
+    responses(
+        (status = 200, description = "The channel", body = Success<AdminChannel>),
+        (status = 401, description = "No or bad credentials", body = Failure),
+        (status = 404, description = "There is none", body = Failure),
+        (status = 422, description = "A field is not valid", body = Failure),
+    ),
+)]
+pub async fn update(
+    State(gateway): State<AdminGateway>,
+    caller: AdminCaller,
+    Path(path): Path<String>,
+    body: Json<ChannelUpdate>,
+) -> Result<Answer<AdminChannel>> {
+    let key = key(&path)?;
+    Ok(Answer::new(gateway.administration.update_channel(caller.name(), &key, body.value).await?))
+}
+
+/// Delete a channel; what was sent to its members stays theirs.
+#[utoipa::path(
+    delete, path = "/admin/api/v3/channels/{id}", tag = "channels", params(("id" = String, Path)), security(("bearer" = [])),
+    responses(
+        (status = 200, description = "It is gone", body = Success<Done>),
+        (status = 401, description = "No or bad credentials", body = Failure),
+        (status = 404, description = "There is none", body = Failure),
+    ),
+)]
+pub async fn delete(
+    State(gateway): State<AdminGateway>,
+    caller: AdminCaller,
+    Path(path): Path<String>,
 ) -> Result<Answer<Done>> {
-    let key = GroupKey::channel(&id::<ChannelId>(group, "channel")?);
-    let user: UserId = id(user, "user")?;
-    gateway.administration.set_member(caller.name(), key, user, joined).await?;
+    gateway.administration.delete_group(caller.name(), &key(&path)?).await?;
     Ok(Answer::new(Done {}))
+}
+
+fn key(path: &str) -> Result<GroupKey> {
+    Ok(GroupKey::channel(&id::<ChannelId>(path, "channel")?))
 }

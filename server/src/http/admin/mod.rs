@@ -1,12 +1,15 @@
 //! The resources of :8081, one file each.
 
+pub mod announcements;
 pub mod audit;
 pub mod auth;
 pub mod channels;
 pub mod health;
 pub mod import;
+mod members;
 pub mod roles;
 pub mod services;
+pub mod sessions;
 pub mod templates;
 pub mod users;
 

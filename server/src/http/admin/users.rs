@@ -7,8 +7,8 @@ use crate::http::envelope::Answer;
 use crate::http::extract::{AdminCaller, Json, Query, id};
 use axum::extract::{Path, State};
 use hongyan_wire::UserId;
-use hongyan_wire::admin::{User, UserList, UserRequest, UserStatus};
-use hongyan_wire::api::Success;
+use hongyan_wire::admin::{User, UserList, UserRequest, UserStatus, UserUpdate};
+use hongyan_wire::api::{Done, Success};
 use hongyan_wire::error::Failure;
 
 /// List users by id.
@@ -64,6 +64,46 @@ pub async fn get(
 ) -> Result<Answer<User>> {
     let user: UserId = id(&path, "user")?;
     Ok(Answer::new(gateway.administration.user(&user)?))
+}
+
+/// Change a user: what is left out stays as it is.
+#[utoipa::path(
+    put, path = "/admin/api/v3/users/{id}", tag = "users", params(("id" = String, Path)), request_body = UserUpdate,
+    security(("bearer" = [])),
+    responses(
+        (status = 200, description = "The user", body = Success<User>),
+        (status = 401, description = "No or bad credentials", body = Failure),
+        (status = 404, description = "There is none", body = Failure),
+        (status = 409, description = "The username is taken", body = Failure),
+        (status = 422, description = "A field is not valid", body = Failure),
+    ),
+)]
+pub async fn update(
+    State(gateway): State<AdminGateway>,
+    caller: AdminCaller,
+    Path(path): Path<String>,
+    body: Json<UserUpdate>,
+) -> Result<Answer<User>> {
+    let user: UserId = id(&path, "user")?;
+    Ok(Answer::new(gateway.administration.update_user(caller.name(), &user, body.value).await?))
+}
+
+/// Delete a user with everything that is theirs: folder, rows, and what the log has of them.
+#[utoipa::path(
+    delete, path = "/admin/api/v3/users/{id}", tag = "users", params(("id" = String, Path)), security(("bearer" = [])),
+    responses(
+        (status = 200, description = "Nothing of theirs is left but the bare id in the audit log", body = Success<Done>),
+        (status = 401, description = "No or bad credentials", body = Failure),
+        (status = 404, description = "There is none", body = Failure),
+    ),
+)]
+pub async fn delete(
+    State(gateway): State<AdminGateway>,
+    caller: AdminCaller,
+    Path(path): Path<String>,
+) -> Result<Answer<Done>> {
+    gateway.administration.delete_user(caller.name(), &id(&path, "user")?).await?;
+    Ok(Answer::new(Done {}))
 }
 
 /// Disable a user: tokens are refused and sockets closed at once.

@@ -168,3 +168,116 @@ async fn probes_answer_without_credentials_and_logout_ends() {
     admin.post("auth/logout", json!({})).await.data();
     admin.get("users").await.failure(401, "unauthenticated");
 }
+
+#[tokio::test]
+async fn users_roles_and_channels_are_changed_and_deleted() {
+    let server = Setup::default().start().await;
+    let admin = server.admin().await;
+    let ann = admin.person("ann").await;
+    let put = |path: &str, body: serde_json::Value| {
+        Reply::of(admin.api.request(Method::PUT, &format!("/admin/api/v3/{path}")).json(&body))
+    };
+    let changed = put("users/ann", json!({ "name": "Ann B.", "email": "ann@b.example" })).await.data();
+    assert_eq!((&changed["name"], &changed["username"]), (&json!("Ann B."), &json!("ann")));
+    ann.api.get("/api/v3/messages").await.data();
+    put("users/ann", json!({ "password": "a-new-password" })).await.data();
+    ann.api.get("/api/v3/messages").await.failure(401, "unauthenticated");
+    assert_eq!(put("users/admin", json!({ "roles": [] })).await.failure(422, "validation_failed"), ["roles"]);
+    assert_eq!(
+        put("users/ann", json!({ "username": "admin" })).await.failure(409, "already_exists"),
+        ["username"]
+    );
+    put("users/nobody", json!({ "name": "x" })).await.failure(404, "not_found");
+    let bob = admin.user("bob").await;
+    for kind in ["roles", "channels"] {
+        admin.post(kind, json!({ "id": "g", "name": "G", "members": ["bob"] })).await.data();
+        assert_eq!(put(&format!("{kind}/g"), json!({ "name": "Group" })).await.data()["name"], "Group");
+        let members = admin.get(&format!("{kind}/g/members")).await.data();
+        assert_eq!((&members["total"], &members["users"][0]["id"]), (&json!(1), &json!("bob")));
+    }
+    let sender = admin.sender("s").await;
+    let to = |kind: &str| json!({ "title": kind, "recipients": ["g"], "recipient_type": kind });
+    sender.send(to("channel")).await.data();
+    let mut socket = bob.connect().await;
+    for (kind, plural) in [("channel", "channels"), ("role", "roles")] {
+        admin.api.delete(&format!("/admin/api/v3/{plural}/g")).await.data();
+        sender.send(to(kind)).await.failure(422, "validation_failed");
+        admin.get(&format!("{plural}/g")).await.failure(404, "not_found");
+        // One of the same name is another one.
+        admin.post(plural, json!({ "id": "g", "name": "New" })).await.data();
+        assert_eq!(sender.send(to(kind)).await.data()["recipients"], 0);
+    }
+    sender.send_to("bob", "own").await;
+    assert_eq!(socket.message().await, "own", "nothing of the new groups came before");
+    assert_eq!(bob.titles("").await, ["own", "channel"]);
+    admin.api.delete("/admin/api/v3/roles/admin").await.failure(422, "validation_failed");
+    let announced = admin.post("announcements", json!({ "title": "Maintenance at noon" })).await.data();
+    assert_eq!(announced["recipients"], 3);
+    assert_eq!(socket.message().await, "Maintenance at noon");
+}
+
+#[tokio::test]
+async fn sessions_are_seen_and_ended() {
+    let server = Setup::default().start().await;
+    let admin = server.admin().await;
+    let ann = admin.person("ann").await;
+    let listed = admin.get("sessions?q=ann").await.data();
+    assert_eq!((&listed["total"], &listed["sessions"][0]["id"]), (&json!(1), &json!(ann.session)));
+    admin.api.delete(&format!("/admin/api/v3/sessions/{}", ann.session)).await.data();
+    ann.api.get("/api/v3/messages").await.failure(401, "unauthenticated");
+    admin.api.delete(&format!("/admin/api/v3/sessions/{}", ann.session)).await.failure(404, "not_found");
+}
+
+#[tokio::test]
+async fn nothing_of_a_deleted_user_is_left_on_the_disk() {
+    let server = Setup::default().start().await;
+    let admin = server.admin().await;
+    let bob = admin.user("bob").await;
+    let user = json!({ "id": "u-7", "username": "zz-secret-name", "name": "ZZ Secret", "email": "zz@secret.example",
+        "password": "a-good-password" });
+    admin.post("users", user.clone()).await.data();
+    let zz = admin.sign_in_person("zz-secret-name", "their-secret-device").await;
+    admin.channel("news", &["u-7", "bob"]).await;
+    let sender = admin.sender("s").await;
+    let private = sender.send_to("u-7", "for secret eyes only").await;
+    sender.send(json!({ "title": "for both", "recipients": ["u-7", "bob"] })).await.data();
+    zz.read(&private).await;
+    zz.api.post("/api/v3/messages/send", &json!({ "title": "from zz", "recipients": ["bob"] })).await.data();
+    let mut socket = zz.connect().await;
+    admin.api.delete("/admin/api/v3/users/admin").await.failure(422, "validation_failed");
+    admin.api.delete("/admin/api/v3/users/u-7").await.data();
+    assert_eq!(socket.closed().await, Some(4001));
+    zz.api.get("/api/v3/messages").await.failure(401, "unauthenticated");
+    admin.get("users/u-7").await.failure(404, "not_found");
+    assert!(!server.users().join("u-7").exists());
+    assert_eq!(bob.list("").await["total"], 2, "what others got stays theirs");
+    let storage = server.users().parent().unwrap().to_owned();
+    let mut found = Vec::new();
+    let mut folders = vec![storage];
+    while let Some(folder) = folders.pop() {
+        for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                // What bob has is bob's.
+                if path.file_name().unwrap() != "bob" {
+                    folders.push(path);
+                }
+                continue;
+            }
+            let bytes = std::fs::read(&path).unwrap();
+            for secret in
+                ["for secret eyes only", "zz@secret.example", "zz-secret-name", "their-secret-device"]
+            {
+                if bytes.windows(secret.len()).any(|window| window == secret.as_bytes()) {
+                    found.push((path.clone(), secret));
+                }
+            }
+        }
+    }
+    assert_eq!(found, []);
+    // Another one under the same id begins anew.
+    let server = server.start_again().await;
+    let admin = server.admin().await;
+    admin.post("users", user).await.data();
+    assert_eq!(admin.known("u-7", "d").list("").await["total"], 0);
+    assert_eq!(bob.list("").await["total"], 2);
+}

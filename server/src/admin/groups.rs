@@ -1,0 +1,155 @@
+//! Roles and channels, and who is in them.
+
+use super::{Administration, check_name, fault};
+use crate::error::{Error, Result};
+use crate::log::record::{GroupKey, GroupPut, MembersChange, Record};
+use hongyan_wire::admin::{AdminChannel, ChannelRequest, ChannelUpdate, Role, RoleRequest};
+use hongyan_wire::channel::ChannelKind;
+use hongyan_wire::limits::DESCRIPTION_MAX;
+use hongyan_wire::{ChannelId, UserId};
+
+/// Members that may be named when a group is made; more are added one by one or come with the import.
+const MEMBERS_MAX: usize = 10_000;
+
+impl Administration {
+    /// Makes a role.
+    pub async fn create_role(&self, actor: &str, request: RoleRequest) -> Result<Role> {
+        let key = GroupKey::role(&request.id);
+        self.create_group(
+            actor,
+            key.clone(),
+            request.name,
+            String::new(),
+            Default::default(),
+            request.members,
+        )
+        .await?;
+        self.role(&key)
+    }
+
+    /// Makes a channel.
+    pub async fn create_channel(&self, actor: &str, request: ChannelRequest) -> Result<AdminChannel> {
+        let id = match request.id {
+            Some(id) => id,
+            None => ChannelId::new(&format!("ch-{}", uuid::Uuid::now_v7())).map_err(Error::internal)?,
+        };
+        let key = GroupKey::channel(&id);
+        let ChannelRequest { name, description, kind, members, .. } = request;
+        self.create_group(actor, key.clone(), name, description, kind, members).await?;
+        self.channel(&key)
+    }
+
+    async fn create_group(
+        &self,
+        actor: &str,
+        key: GroupKey,
+        name: String,
+        description: String,
+        channel_kind: ChannelKind,
+        members: Vec<UserId>,
+    ) -> Result<()> {
+        let _turn = self.one_at_a_time.lock().await;
+        let mut faults = Vec::new();
+        check_name("name", &name, &mut faults);
+        if description.chars().count() > DESCRIPTION_MAX {
+            faults.push(fault("description", "must have at most 1000 characters"));
+        }
+        if members.len() > MEMBERS_MAX {
+            faults.push(fault("members", "must be at most 10000; add the others one by one"));
+        }
+        for (n, member) in members.iter().enumerate().take(MEMBERS_MAX) {
+            if self.directory.person(member)?.is_none() {
+                faults.push(fault(&format!("members[{n}]"), "there is no such user"));
+            }
+        }
+        if !faults.is_empty() {
+            return Err(Error::invalid(faults));
+        }
+        if self.directory.group(&key)?.is_some() {
+            return Err(Error::exists(key.kind.as_str(), "id"));
+        }
+        let put = GroupPut { key, name, description, channel_kind, members };
+        self.put(actor, put, Record::GroupPut).await
+    }
+
+    /// Lets a user join or leave a role or channel. Doing it twice is doing it once.
+    pub async fn set_member(&self, actor: &str, key: GroupKey, user: UserId, joined: bool) -> Result<()> {
+        let _turn = self.one_at_a_time.lock().await;
+        if self.directory.group(&key)?.is_none() {
+            return Err(Error::not_found(key.kind.as_str()));
+        }
+        let person = self.directory.person(&user)?.ok_or_else(|| Error::not_found("user"))?;
+        if person.groups().any(|held| *held == key) == joined {
+            return Ok(());
+        }
+        if !joined && key == crate::auth::admin_role() && actor == user.as_str() {
+            return Err(Error::field("user_id", "you cannot take the admin role from yourself"));
+        }
+        self.put(actor, MembersChange { key, user, joined }, Record::MembersChanged).await
+    }
+
+    /// Gives a role another name.
+    pub async fn rename_role(&self, actor: &str, key: &GroupKey, name: String) -> Result<Role> {
+        let update = ChannelUpdate { name: Some(name), ..ChannelUpdate::default() };
+        self.update_group(actor, key, update).await?;
+        self.role(key)
+    }
+
+    /// Changes what is given of a channel.
+    pub async fn update_channel(
+        &self,
+        actor: &str,
+        key: &GroupKey,
+        update: ChannelUpdate,
+    ) -> Result<AdminChannel> {
+        self.update_group(actor, key, update).await?;
+        self.channel(key)
+    }
+
+    /// One role.
+    pub fn role(&self, key: &GroupKey) -> Result<Role> {
+        let group = self.directory.group(key)?;
+        group.and_then(|group| group.to_role()).ok_or_else(|| Error::not_found("role"))
+    }
+
+    /// One channel.
+    pub fn channel(&self, key: &GroupKey) -> Result<AdminChannel> {
+        let group = self.directory.group(key)?;
+        group.and_then(|group| group.to_channel()).ok_or_else(|| Error::not_found("channel"))
+    }
+
+    async fn update_group(&self, actor: &str, key: &GroupKey, update: ChannelUpdate) -> Result<()> {
+        let mut faults = Vec::new();
+        if let Some(name) = &update.name {
+            check_name("name", name, &mut faults);
+        }
+        if update.description.as_ref().is_some_and(|text| text.chars().count() > DESCRIPTION_MAX) {
+            faults.push(fault("description", "must have at most 1000 characters"));
+        }
+        if !faults.is_empty() {
+            return Err(Error::invalid(faults));
+        }
+        let _turn = self.one_at_a_time.lock().await;
+        let before = self.directory.group(key)?.ok_or_else(|| Error::not_found(key.kind.as_str()))?;
+        let put = GroupPut {
+            key: key.clone(),
+            name: update.name.unwrap_or_else(|| before.name.clone()),
+            description: update.description.unwrap_or_else(|| before.description.clone()),
+            channel_kind: update.kind.unwrap_or(before.channel_kind),
+            members: Vec::new(),
+        };
+        self.put(actor, put, Record::GroupPut).await
+    }
+
+    /// Deletes a role or channel; what was sent to its members stays theirs.
+    pub async fn delete_group(&self, actor: &str, key: &GroupKey) -> Result<()> {
+        if *key == crate::auth::admin_role() {
+            return Err(Error::field("id", "the role of the administrators stays"));
+        }
+        let _turn = self.one_at_a_time.lock().await;
+        if self.directory.group(key)?.is_none() {
+            return Err(Error::not_found(key.kind.as_str()));
+        }
+        self.put(actor, key.clone(), Record::GroupDeleted).await
+    }
+}
