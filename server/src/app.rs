@@ -112,6 +112,12 @@ pub async fn start(config: Config, gateways: Gateways) -> Result<Running> {
         config.message_bytes,
         config.recipients,
     ));
+    let swept = inboxes.clone();
+    tokio::task::spawn_blocking(move || {
+        if let Err(error) = swept.remove_orphans() {
+            tracing::warn!(%error, "folders of users who were deleted could not be looked for");
+        }
+    });
     let sockets = Arc::new(Sockets {
         hub: hub.clone(),
         inboxes: inboxes.clone(),

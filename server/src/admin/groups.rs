@@ -48,7 +48,7 @@ impl Administration {
         channel_kind: ChannelKind,
         members: Vec<UserId>,
     ) -> Result<()> {
-        let _turn = self.one_at_a_time.lock().await;
+        let _turn = self.turn().await?;
         let mut faults = Vec::new();
         check_name("name", &name, &mut faults);
         if description.chars().count() > DESCRIPTION_MAX {
@@ -74,7 +74,7 @@ impl Administration {
 
     /// Lets a user join or leave a role or channel. Doing it twice is doing it once.
     pub async fn set_member(&self, actor: &str, key: GroupKey, user: UserId, joined: bool) -> Result<()> {
-        let _turn = self.one_at_a_time.lock().await;
+        let _turn = self.turn().await?;
         if self.directory.group(&key)?.is_none() {
             return Err(Error::not_found(key.kind.as_str()));
         }
@@ -129,7 +129,7 @@ impl Administration {
         if !faults.is_empty() {
             return Err(Error::invalid(faults));
         }
-        let _turn = self.one_at_a_time.lock().await;
+        let _turn = self.turn().await?;
         let before = self.directory.group(key)?.ok_or_else(|| Error::not_found(key.kind.as_str()))?;
         let put = GroupPut {
             key: key.clone(),
@@ -146,7 +146,7 @@ impl Administration {
         if *key == crate::auth::admin_role() {
             return Err(Error::field("id", "the role of the administrators stays"));
         }
-        let _turn = self.one_at_a_time.lock().await;
+        let _turn = self.turn().await?;
         if self.directory.group(key)?.is_none() {
             return Err(Error::not_found(key.kind.as_str()));
         }

@@ -17,7 +17,7 @@ use hongyan_wire::admin::{RoleRequest, UserRequest};
 use hongyan_wire::error::FieldError;
 use hongyan_wire::limits::{NAME_MAX, is_unshowable};
 use std::sync::Arc;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 /// The actor of what the server does by itself.
 const SYSTEM: &str = "system";
@@ -43,6 +43,13 @@ impl Administration {
 
     fn passwords(&self) -> &Passwords {
         &self.auth.passwords
+    }
+
+    /// The turn of one change: everything before is applied, so that what is checked holds.
+    async fn turn(&self) -> Result<MutexGuard<'_, ()>> {
+        let turn = self.one_at_a_time.lock().await;
+        self.journal.caught_up().await?;
+        Ok(turn)
     }
 
     async fn put<T>(&self, actor: &str, what: T, record: impl FnOnce(Change<T>) -> Record) -> Result<()> {

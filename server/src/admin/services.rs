@@ -81,7 +81,7 @@ impl Administration {
         if !faults.is_empty() {
             return Err(Error::invalid(faults));
         }
-        let _turn = self.one_at_a_time.lock().await;
+        let _turn = self.turn().await?;
         self.service(id)?;
         let ServiceUpdate { name, owner, permissions, rate_limit } = request;
         let change = ServiceChange { id: id.clone(), name, owner, permissions, rate_limit };
@@ -91,7 +91,7 @@ impl Administration {
 
     /// Lets an external service send.
     pub async fn approve_service(&self, actor: &str, id: &ServiceId) -> Result<Service> {
-        let _turn = self.one_at_a_time.lock().await;
+        let _turn = self.turn().await?;
         if self.service(id)?.status == ServiceStatus::Pending {
             self.put_status(actor, id, ServiceStatus::Active).await?;
         }
@@ -105,7 +105,7 @@ impl Administration {
         id: &ServiceId,
         status: ServiceStatus,
     ) -> Result<Service> {
-        let _turn = self.one_at_a_time.lock().await;
+        let _turn = self.turn().await?;
         let before = self.service(id)?.status;
         if before == ServiceStatus::Pending && status == ServiceStatus::Active {
             return Err(Error::field("id", "the service waits to be approved"));
@@ -132,7 +132,7 @@ impl Administration {
         if overlap > OVERLAP_MAX {
             return Err(Error::field("overlap_seconds", "must be at most 2592000, which is 30 days"));
         }
-        let _turn = self.one_at_a_time.lock().await;
+        let _turn = self.turn().await?;
         let now = crate::clock::now();
         let keys = self.service(id)?.keys;
         let good = keys.iter().filter(|key| key.ends_at.is_none_or(|at| at > now)).count();
@@ -152,7 +152,7 @@ impl Administration {
 
     /// Deletes a service and its keys. What it sent stays.
     pub async fn delete_service(&self, actor: &str, id: &ServiceId) -> Result<()> {
-        let _turn = self.one_at_a_time.lock().await;
+        let _turn = self.turn().await?;
         self.service(id)?;
         self.put(actor, id.clone(), Record::ServiceDeleted).await
     }

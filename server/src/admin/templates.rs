@@ -20,7 +20,7 @@ impl Administration {
 
     /// Makes a template.
     pub async fn create_template(&self, actor: &str, request: TemplateRequest) -> Result<Template> {
-        let _turn = self.one_at_a_time.lock().await;
+        let _turn = self.turn().await?;
         let id = match request.id.clone() {
             Some(id) => id,
             None => TemplateId::new(&format!("tpl-{}", uuid::Uuid::now_v7())).map_err(Error::internal)?,
@@ -38,7 +38,7 @@ impl Administration {
         id: &TemplateId,
         request: TemplateRequest,
     ) -> Result<Template> {
-        let _turn = self.one_at_a_time.lock().await;
+        let _turn = self.turn().await?;
         if request.id.as_ref().is_some_and(|given| given != id) {
             return Err(Error::field("id", "must be the one in the path, or left out"));
         }
@@ -54,7 +54,7 @@ impl Administration {
 
     /// Deletes a template; its versions stay known for what was sent.
     pub async fn delete_template(&self, actor: &str, id: &TemplateId) -> Result<()> {
-        let _turn = self.one_at_a_time.lock().await;
+        let _turn = self.turn().await?;
         self.template(id)?;
         self.put(actor, id.clone(), Record::TemplateDeleted).await
     }

@@ -21,7 +21,7 @@ impl Administration {
     pub async fn create_user(&self, actor: &str, request: UserRequest) -> Result<User> {
         check_user(&request)?;
         let hash = self.hash(&request).await?;
-        let _turn = self.one_at_a_time.lock().await;
+        let _turn = self.turn().await?;
         let planned = self.plan(request, hash, &HashMap::new())?;
         if !planned.is_new {
             return Err(Error::exists("user", "id"));
@@ -39,7 +39,7 @@ impl Administration {
 
     /// Lets a user sign in, or not any more.
     pub async fn set_user_status(&self, actor: &str, id: &UserId, status: UserStatus) -> Result<User> {
-        let _turn = self.one_at_a_time.lock().await;
+        let _turn = self.turn().await?;
         let user = self.user(id)?;
         if actor == id.as_str() && status == UserStatus::Disabled {
             return Err(Error::field("id", "you cannot disable yourself"));
@@ -70,7 +70,7 @@ impl Administration {
             };
             checked.push((line, request));
         }
-        let _turn = self.one_at_a_time.lock().await;
+        let _turn = self.turn().await?;
         let mut names: HashMap<SmolStr, UserId> = HashMap::new();
         let mut puts: Vec<UserPut> = Vec::new();
         let mut entries = Vec::new();
@@ -175,7 +175,7 @@ impl Administration {
         check_user(&request)?;
         keeps_own_role(actor, &request)?;
         let hash = self.hash(&request).await?;
-        let _turn = self.one_at_a_time.lock().await;
+        let _turn = self.turn().await?;
         self.user(id)?;
         let planned = self.plan(request, hash, &HashMap::new())?;
         let mut entries = Vec::new();
@@ -191,7 +191,7 @@ impl Administration {
     /// Deletes a user with everything that is theirs: folder, rows, and what the log has of them. Only that there was
     /// one of this id stays, in the audit log.
     pub async fn delete_user(&self, actor: &str, id: &UserId) -> Result<()> {
-        let _turn = self.one_at_a_time.lock().await;
+        let _turn = self.turn().await?;
         self.user(id)?;
         if actor == id.as_str() {
             return Err(Error::field("id", "you cannot delete yourself"));

@@ -257,8 +257,7 @@ impl Auth {
 
     /// The record that ends all sessions of a user, if there are any.
     pub fn ending(&self, user: &UserId) -> Result<Option<Record>> {
-        let sessions: Vec<SessionId> =
-            self.directory.sessions_of(user)?.into_iter().map(|session| session.id).collect();
+        let sessions = self.directory.session_ids_of(user)?;
         Ok((!sessions.is_empty()).then(|| Record::SessionsEnded(self.ended(user.clone(), sessions, None))))
     }
 

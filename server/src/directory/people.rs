@@ -35,7 +35,8 @@ pub struct Membership {
 }
 
 impl Membership {
-    fn covers(&self, pos: Pos) -> bool {
+    /// Whether a message at `pos` was for its members then.
+    pub fn covers(&self, pos: Pos) -> bool {
         self.from < pos && self.to.is_none_or(|to| pos < to)
     }
 }

@@ -61,6 +61,17 @@ impl Directory {
         })
     }
 
+    /// All of a user's sessions.
+    pub fn session_ids_of(&self, user: &UserId) -> Result<Vec<SessionId>, DirectoryError> {
+        self.reading(|conn| {
+            conn.prepare_cached("SELECT id FROM session WHERE user = ?1")?
+                .query_map([user.as_str()], |row| {
+                    SessionId::new(row.get_ref(0)?.as_str()?).map_err(|e| bad(0, e))
+                })?
+                .collect()
+        })
+    }
+
     /// A user's sessions, newest first.
     pub fn sessions_of(&self, user: &UserId) -> Result<Vec<StoredSession>, DirectoryError> {
         self.reading(|conn| {

@@ -172,7 +172,7 @@ pub async fn preview(
 )]
 pub async fn recall(
     State(gateway): State<UserGateway>,
-    caller: Caller,
+    Sending { caller, metered: _metered }: Sending,
     Path(path): Path<String>,
 ) -> Result<Answer<RecallAnswer>> {
     let message_id: MessageId = id(&path, "message")?;
@@ -234,10 +234,11 @@ pub async fn scheduled_one(
 )]
 pub async fn reschedule(
     State(gateway): State<UserGateway>,
-    caller: Caller,
+    sending: Sending,
     Path(path): Path<String>,
     body: Json<Box<SendMessageRequest>>,
 ) -> Result<Answer<SendAnswer>> {
+    let Sending { caller, metered: _metered } = sending;
     let id: MessageId = id(&path, "scheduled message")?;
     Ok(Answer::new(gateway.gate.reschedule(&caller, &id, body.value).await?))
 }

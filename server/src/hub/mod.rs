@@ -35,6 +35,8 @@ struct Shard {
 struct Online {
     outlets: Vec<Arc<Outlet>>,
     groups: Vec<GroupKey>,
+    /// What the user was a member of once: recalls of what came through these concern them still.
+    left: Vec<GroupKey>,
 }
 
 /// All sockets.
@@ -75,6 +77,8 @@ impl Hub {
             let online = users.entry(user.clone()).or_default();
             if online.outlets.is_empty() {
                 online.groups = person.groups().cloned().collect();
+                let ended = person.memberships.iter().filter(|membership| membership.to.is_some());
+                online.left = ended.map(|membership| membership.key.clone()).collect();
                 for key in &online.groups {
                     groups.entry(key.clone()).or_default().insert(user.clone());
                 }
@@ -126,7 +130,10 @@ impl Hub {
                 self.change(effect);
             }
             let Some((frame, audience)) = live_frame(logged, now) else { continue };
-            let (order, meant) = (Order::Message(logged.pos), self.audience(audience));
+            let (order, mut meant) = (Order::Message(logged.pos), self.audience(audience));
+            if matches!(&*logged.record, Record::Recalled(_)) && !audience.groups.is_empty() {
+                meant.extend(self.former(&audience.groups));
+            }
             if batch.len() == 1 {
                 // Nothing follows that could go along: straight onto the streams.
                 meant.iter().for_each(|outlet| outlet.post(order, &frame));
@@ -165,6 +172,18 @@ impl Hub {
         meant
     }
 
+    /// The sockets of those who were in one of these groups once.
+    fn former(&self, groups: &[GroupKey]) -> Vec<Arc<Outlet>> {
+        let mut former = Vec::new();
+        for shard in &self.shards {
+            let shard = shard.lock();
+            let online =
+                shard.users.values().filter(|online| online.left.iter().any(|key| groups.contains(key)));
+            former.extend(online.flat_map(|online| &online.outlets).cloned());
+        }
+        former
+    }
+
     fn change(&self, effect: Effect) {
         match effect {
             Effect::Joined(user, key) => {
@@ -183,6 +202,7 @@ impl Hub {
                 if let Some(online) = users.get_mut(&user) {
                     online.groups.retain(|held| *held != key);
                     leave(groups, &key, &user);
+                    online.left.push(key);
                 }
             }
             Effect::Deleted(user) => self.end(&user, "deleted", |_| true),
@@ -193,6 +213,7 @@ impl Hub {
                     for user in groups.remove(&key).into_iter().flatten() {
                         if let Some(online) = users.get_mut(&user) {
                             online.groups.retain(|held| *held != key);
+                            online.left.push(key.clone());
                         }
                     }
                 }

@@ -13,6 +13,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Messages that expire in one step.
 const EXPIRE_STEP: usize = 1_000;
 
+/// Milliseconds for which clients that were away are told of a recall: 90 days.
+const RECALLS_LIFE: i64 = 90 * 24 * 60 * 60 * 1000;
+
 /// By how much the counts of channels change.
 type Deltas = BTreeMap<Option<ChannelId>, i64>;
 
@@ -42,11 +45,9 @@ impl Inbox {
             )?;
             for logged in records.iter().filter(|logged| logged.pos > applied) {
                 match &*logged.record {
-                    Record::Message(posted) => {
-                        if insert_message(&mut insert, logged.pos, posted)? {
-                            *totals.entry(posted.message.channel_id.clone()).or_default() += 1;
-                            next_expiry = earlier(next_expiry, posted.message.expire_at);
-                        }
+                    Record::Message(posted) if insert_message(&mut insert, logged.pos, posted)? => {
+                        *totals.entry(posted.message.channel_id.clone()).or_default() += 1;
+                        next_expiry = earlier(next_expiry, posted.message.expire_at);
                     }
                     Record::Recalled(recalled) => {
                         if let Some(channel) = recall(&transaction, logged.pos, recalled)? {
@@ -284,6 +285,8 @@ fn recall(conn: &Connection, pos: Pos, recalled: &Recalled) -> rusqlite::Result<
         .query_row([recalled.target as i64], |row| row.get(0))
         .optional()?;
     let Some(channel) = channel else { return Ok(None) };
+    conn.prepare_cached("DELETE FROM main.recalled WHERE at < ?1")?
+        .execute([recalled.at.plus_millis(-RECALLS_LIFE).millis()])?;
     conn.prepare_cached(
         "INSERT OR IGNORE INTO main.recalled(pos, message_id, at, replaced_by) VALUES(?1, ?2, ?3, ?4)",
     )?

@@ -31,6 +31,7 @@ CREATE TABLE recalled(
     at INTEGER NOT NULL,
     replaced_by TEXT
 ) STRICT;
+CREATE INDEX recalled_at ON recalled(at);
 
 -- How many messages each channel has; '' stands for those without a channel.
 CREATE TABLE total(channel_id TEXT PRIMARY KEY, messages INTEGER NOT NULL) STRICT, WITHOUT ROWID;

@@ -39,8 +39,8 @@ use tokio::sync::Semaphore;
 const AT_WORK_MAX: usize = 32;
 /// People whose newest place is kept in memory.
 const TIPS: usize = 200_000;
-/// Locks for people's own changes; two people seldom share one.
-const MARK_LANES: usize = 1_024;
+/// Locks for people; two seldom share one.
+const LANES: usize = 1_024;
 /// Open inboxes looked at when one too many is open: those that are worked on stay.
 const EVICTION_TRIES: usize = 2 * AT_WORK_MAX;
 /// Records taken in with one transaction.
@@ -158,7 +158,9 @@ pub struct Inboxes {
     slots: Mutex<LruCache<UserId, Arc<Slot>>>,
     handles_max: usize,
     tips: Cache<UserId, Tip>,
-    at_work: Semaphore,
+    at_work: Arc<Semaphore>,
+    /// One is held by whoever works on an inbox: who waits for the same person takes no place of another's.
+    lanes: Box<[Arc<tokio::sync::Mutex<()>>]>,
     /// One is held by a person's own change from reading the state until the other devices know. Apart from the
     /// slots, so that who waits keeps no inbox open.
     marks: Box<[tokio::sync::Mutex<()>]>,
@@ -186,8 +188,9 @@ impl Inboxes {
             slots: Mutex::new(LruCache::new_unbounded()),
             handles_max: handles_max.max(1),
             tips: Cache::new(TIPS),
-            at_work: Semaphore::new(AT_WORK_MAX),
-            marks: std::iter::repeat_with(tokio::sync::Mutex::default).take(MARK_LANES).collect(),
+            at_work: Arc::new(Semaphore::new(AT_WORK_MAX)),
+            lanes: std::iter::repeat_with(Arc::default).take(LANES).collect(),
+            marks: std::iter::repeat_with(tokio::sync::Mutex::default).take(LANES).collect(),
             hasher: RandomState::new(),
             failing: Mutex::default(),
             devices: Devices::default(),
@@ -239,9 +242,15 @@ impl Inboxes {
         work: impl FnOnce(&mut Inbox) -> Result<R, InboxError> + Send + 'static,
     ) -> Result<R, InboxError> {
         let head = self.journal.caught_up().await?;
-        let _at_work = self.at_work.acquire().await.map_err(|_| InboxError::Stopping)?;
+        let lane = self.lanes[self.lane(user)].clone().lock_owned().await;
+        let place = self.at_work.clone().acquire_owned().await.map_err(|_| InboxError::Stopping)?;
         let (this, user) = (self.clone(), user.clone());
-        let working = tokio::task::spawn_blocking(move || this.access_now(&user, head, work)).await;
+        // Both are given back when the work is done, not when its asker has gone.
+        let working = tokio::task::spawn_blocking(move || {
+            let _held = (lane, place);
+            this.access_now(&user, head, work)
+        })
+        .await;
         working.map_err(|ended| if ended.is_panic() { InboxError::Panicked } else { InboxError::Stopping })?
     }
 
@@ -373,7 +382,11 @@ impl Inboxes {
 
     /// The lock of a person's own changes.
     fn marks_of(&self, user: &UserId) -> &tokio::sync::Mutex<()> {
-        &self.marks[self.hasher.hash_one(user) as usize % MARK_LANES]
+        &self.marks[self.lane(user)]
+    }
+
+    fn lane(&self, user: &UserId) -> usize {
+        self.hasher.hash_one(user) as usize % LANES
     }
 
     fn slot(&self, user: &UserId) -> Arc<Slot> {

@@ -22,7 +22,7 @@ struct Index {
     /// Messages for everyone.
     everyone: Vec<Pos>,
     /// Recalls of messages for groups, with the places of those: who has left since must hear of it too.
-    recalls: Vec<(Pos, Pos, Audience)>,
+    recalls: HashMap<GroupKey, Vec<(Pos, Pos)>>,
     entries: usize,
 }
 
@@ -55,8 +55,8 @@ impl Pending {
                 Record::Message(posted) => index.note_message(&posted.audience, logged.pos),
                 Record::Recalled(recalled) => {
                     index.note_message(&recalled.audience, logged.pos);
-                    if !recalled.audience.groups.is_empty() {
-                        index.recalls.push((logged.pos, recalled.target, recalled.audience.clone()));
+                    for key in &recalled.audience.groups {
+                        index.recalls.entry(key.clone()).or_default().push((logged.pos, recalled.target));
                         index.entries += 1;
                     }
                 }
@@ -94,7 +94,7 @@ impl Pending {
                 places.extend(later(list, after.max(membership.from)).iter().take_while(|pos| **pos < until));
             }
         }
-        places.extend(index.recalls_for(person, after).map(|(pos, ..)| *pos));
+        places.extend(index.recalls_for(person, after));
         places.sort_unstable();
         places.dedup();
         places
@@ -143,9 +143,12 @@ impl Pending {
     pub fn forget_all(&self, through: Pos) {
         let mut index = self.index.write();
         let Index { messages, marks, groups, everyone, recalls, entries } = &mut *index;
-        let done = recalls.partition_point(|(pos, ..)| *pos <= through);
-        recalls.drain(..done);
-        *entries -= done;
+        recalls.retain(|_, list| {
+            let done = list.partition_point(|(pos, _)| *pos <= through);
+            list.drain(..done);
+            *entries -= done;
+            !list.is_empty()
+        });
         for map in [messages, marks] {
             map.retain(|_, list| {
                 *entries -= drop_through(list, through);
@@ -180,14 +183,16 @@ impl Pending {
 }
 
 impl Index {
-    fn recalls_for<'a>(
-        &'a self,
-        person: &'a Person,
-        after: Pos,
-    ) -> impl Iterator<Item = &'a (Pos, Pos, Audience)> {
-        let start = self.recalls.partition_point(|(pos, ..)| *pos <= after);
-        let later = self.recalls.get(start..).unwrap_or_default();
-        later.iter().filter(|(_, target, audience)| person.is_meant(audience, *target))
+    /// Recalls of what a person got through groups that they have left since. Of the groups they are in, they hear
+    /// as of messages.
+    fn recalls_for(&self, person: &Person, after: Pos) -> impl Iterator<Item = Pos> {
+        let ended = person.memberships.iter().filter(|membership| membership.to.is_some());
+        ended.flat_map(move |membership| {
+            let list = self.recalls.get(&membership.key).map_or(&[][..], Vec::as_slice);
+            let start = list.partition_point(|(pos, _)| *pos <= after);
+            let later = list.get(start..).unwrap_or_default().iter();
+            later.filter(|(_, target)| membership.covers(*target)).map(|(pos, _)| *pos)
+        })
     }
 
     fn note_message(&mut self, audience: &Audience, pos: Pos) {

@@ -228,7 +228,8 @@ impl Inbox {
             )?
             .query_map(after, recall)?
             .collect::<rusqlite::Result<Vec<_>>>()?;
-        placed.extend(recalls);
+        // Who begins anew has nothing to take away.
+        placed.extend(recalls.into_iter().filter(|_| pos > 0));
         placed.sort_by_key(|(pos, _)| *pos);
         let whole = placed.len() <= limit;
         placed.truncate(limit);

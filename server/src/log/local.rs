@@ -4,7 +4,7 @@
 //! flush serves all that wait. A commit that fails leaves nothing of its batch behind, every waiter is
 //! told so, and the thread goes on: once there is room again, appends succeed again.
 
-use super::recent::Recent;
+use super::recent::{Recent, Reread};
 use super::record::Record;
 use super::{Appended, Consumer, Entry, Idempotency, Later, Log, LogError, Logged, Pos};
 use hongyan_wire::{MessageId, Timestamp, UserId};
@@ -75,6 +75,8 @@ struct Shared {
     epoch: u64,
     head: AtomicU64,
     recent: RwLock<Recent>,
+    /// Older records that were read again not long ago: one for many people is wanted by each of them.
+    reread: Mutex<Reread>,
     /// Idle read connections.
     readers: Mutex<Vec<Connection>>,
 }
@@ -102,6 +104,7 @@ impl Local {
             epoch,
             head: AtomicU64::new(head as u64),
             recent: RwLock::default(),
+            reread: Mutex::default(),
             readers: Mutex::default(),
         });
         let (commands, queue) = mpsc::channel(WAITING_MAX);
@@ -227,16 +230,37 @@ impl Log for Local {
         if missing.is_empty() {
             return Ok(found);
         }
-        let mut read = self.reading(|conn| {
+        let mut read: Vec<Logged> = Vec::with_capacity(places.len());
+        {
+            let mut reread = self.shared.reread.lock();
+            missing.retain(|pos| match reread.get(*pos) {
+                Some(logged) => {
+                    read.push(logged);
+                    false
+                }
+                None => true,
+            });
+        }
+        let from_disk = self.reading(|conn| {
             // One transaction for all: each would take and give back the file's locks.
             let transaction = conn.unchecked_transaction()?;
             let mut statement = transaction.prepare_cached("SELECT pos, body FROM record WHERE pos = ?1")?;
-            let mut read = Vec::with_capacity(places.len());
+            let mut from_disk = Vec::with_capacity(missing.len());
             for pos in missing {
-                read.extend(statement.query_row([pos as i64], decode).optional()?);
+                let logged = statement
+                    .query_row([pos as i64], |row| Ok((row.get_ref(1)?.as_str()?.len(), decode(row)?)));
+                from_disk.extend(logged.optional()?);
             }
-            Ok(read)
+            Ok(from_disk)
         })?;
+        {
+            let mut reread = self.shared.reread.lock();
+            for (size, logged) in from_disk {
+                reread.put(size, logged.clone());
+                read.push(logged);
+            }
+        }
+        read.sort_unstable_by_key(|logged| logged.pos);
         // What is missing from the window is older than all that is in it.
         read.append(&mut found);
         Ok(read)
@@ -247,6 +271,7 @@ impl Log for Local {
         while let Some(next) = self.ask(|reply| Command::Erase(user.clone(), after, reply))? {
             after = next;
         }
+        self.shared.reread.lock().clear();
         Ok(())
     }
 

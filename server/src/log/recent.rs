@@ -2,6 +2,7 @@
 //! nothing from the disk. Bounded by number and by size.
 
 use super::{Logged, Pos};
+use hashlink::LruCache;
 use std::collections::VecDeque;
 
 const RECORDS_MAX: usize = 16_384;
@@ -30,6 +31,42 @@ impl Recent {
         let first = self.records.front()?.1.pos;
         let index = usize::try_from(pos.checked_sub(first)?).ok()?;
         self.records.get(index).map(|(_, logged)| logged)
+    }
+}
+
+/// Records from before the window, the least recently used dropped first.
+pub struct Reread {
+    records: LruCache<Pos, (usize, Logged)>,
+    bytes: usize,
+}
+
+impl Default for Reread {
+    fn default() -> Self {
+        Self { records: LruCache::new_unbounded(), bytes: 0 }
+    }
+}
+
+impl Reread {
+    pub fn get(&mut self, pos: Pos) -> Option<Logged> {
+        self.records.get(&pos).map(|(_, logged)| logged.clone())
+    }
+
+    /// Keeps a record. `size` is its length in bytes as written.
+    pub fn put(&mut self, size: usize, logged: Logged) {
+        self.bytes += size;
+        if let Some((before, _)) = self.records.insert(logged.pos, (size, logged)) {
+            self.bytes -= before;
+        }
+        while self.records.len() > RECORDS_MAX || (self.bytes > BYTES_MAX && self.records.len() > 1) {
+            if let Some((_, (size, _))) = self.records.remove_lru() {
+                self.bytes -= size;
+            }
+        }
+    }
+
+    /// Forgets everything: what is on the disk has changed.
+    pub fn clear(&mut self) {
+        *self = Self::default();
     }
 }
 

@@ -93,7 +93,7 @@ impl Gate {
 
     /// Sends one message. When this answers, the message is on the disk and reaches everyone meant.
     pub async fn send(
-        &self,
+        self: &Arc<Self>,
         caller: &Caller,
         request: Box<SendMessageRequest>,
         repeat: Option<RepeatKey>,
@@ -109,7 +109,7 @@ impl Gate {
 
     /// Sends many with one flush; one answer each, in order.
     pub async fn send_batch(
-        &self,
+        self: &Arc<Self>,
         caller: &Caller,
         requests: Vec<Result<(Box<SendMessageRequest>, Option<RepeatKey>)>>,
     ) -> Result<Vec<Result<SendAnswer>>> {

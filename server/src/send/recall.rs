@@ -3,12 +3,13 @@
 use super::{Gate, Prepared, RepeatKey, concluded, name_of};
 use crate::auth::Caller;
 use crate::error::{Error, Result};
-use crate::log::record::{Audience, Recalled, Record};
-use crate::log::{Appended, Pos};
+use crate::log::record::{Audience, Posted, Recalled, Record};
+use crate::log::{Appended, Entry, Idempotency, LogError, Pos};
 use hongyan_wire::message::{SendAnswer, SendMessageRequest};
 use hongyan_wire::{MessageId, Timestamp};
 use smol_str::SmolStr;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 use tokio::sync::{Mutex, MutexGuard};
 
 /// Locks for threads; two of them seldom share one.
@@ -51,23 +52,43 @@ impl Earlier {
 impl Gate {
     /// Sends a message that takes the place of the last one of its thread.
     pub(super) async fn send_in_thread(
-        &self,
+        self: &Arc<Self>,
         caller: &Caller,
         request: Box<SendMessageRequest>,
         repeat: Option<RepeatKey>,
     ) -> Result<SendAnswer> {
-        let key = request.thread_key.clone().unwrap_or_default();
-        let _turn = self.threads.turn(&name_of(caller), &key).await;
-        match self.prepare(caller, request, repeat).await? {
-            Prepared::Known(first) => Ok(first),
-            Prepared::New(entry, answer) => {
-                let appended = self.journal.append(*entry).await;
-                if let Ok(Appended::Written(pos)) = appended {
-                    // The next one finds this one only once it is applied.
-                    self.journal.applied(pos).await?;
+        let (this, caller) = (self.clone(), caller.clone());
+        // Goes on to its end when nobody waits for it any more: the turn must not pass on before.
+        let sending = tokio::spawn(async move {
+            let key = request.thread_key.clone().unwrap_or_default();
+            let _turn = this.threads.turn(&name_of(&caller), &key).await;
+            match this.prepare(&caller, request, repeat).await? {
+                Prepared::Known(first) => Ok(first),
+                Prepared::New(entry, answer) => {
+                    let appended = this.journal.append(*entry).await;
+                    this.followed(&appended).await;
+                    concluded(appended, answer)
                 }
-                concluded(appended, answer)
             }
+        });
+        sending.await.map_err(Error::internal)?
+    }
+
+    /// Sends a message of a thread whose time has come.
+    pub(super) async fn release_in_thread(&self, posted: Posted, now: Timestamp) -> Result<()> {
+        let key = posted.message.thread_key.clone().unwrap_or_default();
+        let _turn = self.threads.turn(&posted.sent_by, &key).await;
+        let entry = tokio::task::block_in_place(|| self.released(posted, now))?;
+        let appended = self.journal.append(entry).await;
+        self.followed(&appended).await;
+        appended?;
+        Ok(())
+    }
+
+    /// Waits until the next one of a thread finds this one. It is on the disk, whether that can be waited for or not.
+    async fn followed(&self, appended: &Result<Appended, LogError>) {
+        if let Ok(Appended::Written(pos)) = appended {
+            let _ = self.journal.applied(*pos).await;
         }
     }
 
@@ -81,9 +102,16 @@ impl Gate {
         if posted.sent_by != by && !is_admin {
             return Err(Error::not_found("message of yours"));
         }
+        if self.pending.is_full() {
+            return Err(Error::overloaded("the inboxes are behind; try again in a while"));
+        }
+        let (now, key) = (crate::clock::now(), format!("recall {id}"));
         let earlier = Earlier { id: id.clone(), place: found.pos, audience: posted.audience.clone() };
-        let recalled = earlier.recalled(None, by, crate::clock::now());
-        self.journal.append_applied(Record::Recalled(recalled)).await?;
+        let record = Record::Recalled(earlier.recalled(None, by, now));
+        // Once is enough.
+        let idempotency = Idempotency { key, fingerprint: [0; 32], answer: String::new(), at: now };
+        let entry = Entry { idempotency: Some(idempotency), ..record.into() };
+        self.journal.append_applied(entry).await?;
         Ok(())
     }
 

@@ -15,8 +15,9 @@ use tokio::sync::{MutexGuard, watch};
 
 /// How often the clock is looked at: it may have been set, and what was scheduled meanwhile may be next.
 const LOOK: Duration = Duration::from_millis(250);
-/// Messages sent with one flush when many are due at once.
+/// Messages sent with one flush when many are due at once, and about how many people they list together.
 const RELEASED_AT_ONCE: usize = 500;
+const LISTED_AT_ONCE: usize = 200_000;
 
 impl Gate {
     /// The caller's own scheduled messages, the next due first.
@@ -66,13 +67,29 @@ impl Gate {
     /// Sends what is due, some of it; gives whether there may be more.
     async fn release(self: &Arc<Self>, now: Timestamp) -> Result<bool> {
         let _turn = self.schedule_turn().await?;
+        if self.pending.is_full() {
+            return Err(Error::overloaded("the inboxes are behind"));
+        }
         let gate = self.clone();
         let due = tokio::task::spawn_blocking(move || {
-            let due = gate.directory.due(now, RELEASED_AT_ONCE)?.into_iter();
-            due.map(|scheduled| gate.released(scheduled.posted, now)).collect::<Result<Vec<_>>>()
+            let due = gate.directory.due(now, RELEASED_AT_ONCE)?;
+            let is_full = due.len() == RELEASED_AT_ONCE;
+            let posted = due.into_iter().map(|scheduled| scheduled.posted);
+            let (threaded, plain): (Vec<_>, Vec<_>) =
+                posted.partition(|posted| posted.message.thread_key.is_some());
+            let mut listed = 0;
+            let plain = plain.into_iter().take_while(|posted| {
+                let fits = listed < LISTED_AT_ONCE;
+                listed += posted.audience.users.len();
+                fits
+            });
+            let entries = plain.map(|posted| gate.released(posted, now)).collect::<Result<Vec<_>>>()?;
+            Ok::<_, Error>((entries, threaded, is_full || listed >= LISTED_AT_ONCE))
         });
-        let entries = due.await.map_err(Error::internal)??;
-        let is_full = entries.len() == RELEASED_AT_ONCE;
+        let (entries, threaded, is_full) = due.await.map_err(Error::internal)??;
+        for posted in threaded {
+            self.release_in_thread(posted, now).await?;
+        }
         for appended in self.journal.append_all(entries).await {
             appended?;
         }
@@ -80,7 +97,7 @@ impl Gate {
     }
 
     /// What a message that is due becomes.
-    fn released(&self, posted: Posted, now: Timestamp) -> Result<Entry> {
+    pub(super) fn released(&self, posted: Posted, now: Timestamp) -> Result<Entry> {
         if posted.message.expire_at.is_some_and(|at| at <= now) {
             let id = posted.message.id;
             return Ok(Record::Unscheduled(Unscheduled { id, by: "system".into(), at: now }).into());
@@ -89,8 +106,9 @@ impl Gate {
         let mut posted = Posted { recipients, was_scheduled: true, ..posted };
         let message = &mut posted.message;
         message.created_at = now;
-        let earlier =
-            self.earlier(&posted.sent_by, message.replaces.as_ref(), message.thread_key.as_deref())?;
+        // What was the last of the thread when it was scheduled need not be so any more.
+        let replaces = message.replaces.take().filter(|_| message.thread_key.is_none());
+        let earlier = self.earlier(&posted.sent_by, replaces.as_ref(), message.thread_key.as_deref())?;
         message.replaces = earlier.as_ref().map(|earlier| earlier.id.clone());
         let (id, by) = (message.id.clone(), posted.sent_by.clone());
         let before = earlier.map(|earlier| Record::Recalled(earlier.recalled(Some(id), by, now)));

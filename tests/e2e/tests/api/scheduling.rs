@@ -89,3 +89,22 @@ async fn a_scheduled_message_is_changed_or_taken_back_by_who_scheduled_it() {
     let far = json!({ "title": "t", "recipients": ["ann"], "scheduled_at": "2999-01-01T00:00:00Z" });
     assert_eq!(sender.send(far).await.failure(422, "validation_failed"), ["scheduled_at"]);
 }
+
+#[tokio::test]
+async fn a_scheduled_message_takes_the_place_of_what_is_last_in_its_thread_when_its_time_comes() {
+    let server = Setup::default().start().await;
+    let admin = server.admin().await;
+    let (ann, sender) = (admin.user("ann").await, admin.sender("s").await);
+    let message = |title: &str| json!({ "title": title, "recipients": ["ann"], "thread_key": "t" });
+    sender.send(message("first")).await.data();
+    for title in ["late", "latest"] {
+        let mut scheduled = message(title);
+        scheduled["scheduled_at"] = json!(later(700));
+        sender.send(scheduled).await.data();
+    }
+    sender.send(message("second")).await.data();
+    assert_eq!(ann.titles("").await, ["second"]);
+    let waiting = || async { (sender.api.get(SCHEDULED).await.data()["total"] == 0).then_some(()) };
+    eventually("both", waiting).await;
+    assert_eq!(ann.list("").await["total"], 1);
+}

@@ -52,7 +52,9 @@ async fn who_has_left_the_group_since_loses_the_message_too() {
     admin.api.delete("/admin/api/v3/channels/news/members/ann").await.data();
     admin.api.put("/admin/api/v3/channels/news/members/bob").await.data();
     let path = format!("/api/v3/messages/{}/recall", sent["message_id"].as_str().unwrap());
+    let mut socket = ann.connect().await;
     sender.api.post(&path, &json!({})).await.data();
+    assert_eq!(socket.frame("status_update").await["status"], "recalled");
     assert_eq!(ann.list("").await["total"], 0);
     assert_eq!(bob.list("").await["total"], 0);
     assert_eq!(bob.sync("", 10).await["changes"], json!([]), "what one never had is not told of");
