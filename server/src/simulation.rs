@@ -355,7 +355,7 @@ impl World {
                     key,
                     members,
                 };
-                self.append(Record::GroupPut(Self::change(put))).await;
+                self.append(Record::GroupPut(Box::new(Self::change(put)))).await;
             }
             3 | 4 => {
                 if let Some(user) = self.some_user() {
@@ -469,7 +469,7 @@ impl World {
             at: Timestamp::default(),
             by: "service:s".into(),
         };
-        self.append(Record::Recalled(recalled)).await;
+        self.append(Record::Recalled(Box::new(recalled))).await;
     }
 
     async fn mark(&mut self) {

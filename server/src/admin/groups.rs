@@ -69,7 +69,7 @@ impl Administration {
             return Err(Error::exists(key.kind.as_str(), "id"));
         }
         let put = GroupPut { key, name, description, channel_kind, members };
-        self.put(actor, put, Record::GroupPut).await
+        self.put(actor, put, |change| Record::GroupPut(Box::new(change))).await
     }
 
     /// Lets a user join or leave a role or channel. Doing it twice is doing it once.
@@ -138,7 +138,7 @@ impl Administration {
             channel_kind: update.kind.unwrap_or(before.channel_kind),
             members: Vec::new(),
         };
-        self.put(actor, put, Record::GroupPut).await
+        self.put(actor, put, |change| Record::GroupPut(Box::new(change))).await
     }
 
     /// Deletes a role or channel; what was sent to its members stays theirs.

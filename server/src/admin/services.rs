@@ -55,7 +55,7 @@ impl Administration {
             permissions: request.permissions,
             rate_limit: request.rate_limit,
         };
-        self.put(actor, put, Record::ServicePut).await?;
+        self.put(actor, put, |change| Record::ServicePut(Box::new(change))).await?;
         Ok(ServiceCreated { service: self.service(&id)?, api_key })
     }
 
@@ -85,7 +85,7 @@ impl Administration {
         self.service(id)?;
         let ServiceUpdate { name, owner, permissions, rate_limit } = request;
         let change = ServiceChange { id: id.clone(), name, owner, permissions, rate_limit };
-        self.put(actor, change, Record::ServiceChanged).await?;
+        self.put(actor, change, |change| Record::ServiceChanged(Box::new(change))).await?;
         self.service(id)
     }
 
@@ -146,7 +146,7 @@ impl Administration {
             key_hash: secrets::hash(&api_key),
             others_until: now.plus_millis(i64::from(overlap) * 1_000),
         };
-        self.put(actor, added, Record::ServiceKeyAdded).await?;
+        self.put(actor, added, |change| Record::ServiceKeyAdded(Box::new(change))).await?;
         Ok(ServiceCreated { service: self.service(id)?, api_key })
     }
 

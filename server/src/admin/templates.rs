@@ -86,7 +86,7 @@ impl Administration {
             created_at: before.as_ref().map_or(now, |before| before.created_at),
             updated_at: now,
         };
-        self.put(actor, template.clone(), Record::TemplatePut).await?;
+        self.put(actor, template.clone(), |change| Record::TemplatePut(Box::new(change))).await?;
         Ok(template)
     }
 

@@ -167,7 +167,7 @@ impl Auth {
         let device = DeviceInfo { name: Some("admin console".into()), ..DeviceInfo::default() };
         let (opened, _) = opening(&person, device, "local", self.access_life)?;
         let claims = self.claims(&person, &opened, Gateway::Admin);
-        self.journal.append_applied(Record::SessionOpened(opened)).await?;
+        self.journal.append_applied(Record::SessionOpened(Box::new(opened))).await?;
         Ok(AdminTokenAnswer {
             access_token: self.jwt.sign(&claims).map_err(Error::internal)?,
             token_type: "Bearer".into(),
@@ -208,7 +208,7 @@ impl Auth {
         let (opened, refresh_token) = opening(person, device, provider, self.refresh_life)?;
         let claims = self.claims(person, &opened, Gateway::User);
         let answer = self.answer(person, &claims, &opened.id, &opened.device, refresh_token)?;
-        self.journal.append_applied(Record::SessionOpened(opened)).await?;
+        self.journal.append_applied(Record::SessionOpened(Box::new(opened))).await?;
         Ok(answer)
     }
 
@@ -237,7 +237,7 @@ impl Auth {
         let opened = reopened(&session, &refreshed);
         let claims = self.claims(&person, &opened, Gateway::User);
         let answer = self.answer(&person, &claims, &opened.id, &opened.device, token)?;
-        self.journal.append_applied(Record::SessionRefreshed(refreshed)).await?;
+        self.journal.append_applied(Record::SessionRefreshed(Box::new(refreshed))).await?;
         Ok(answer)
     }
 

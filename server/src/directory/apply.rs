@@ -615,17 +615,17 @@ mod tests {
             rate_limit: None,
         };
         let records = vec![
-            Record::GroupPut(change(group("ops", &[]))),
+            Record::GroupPut(Box::new(change(group("ops", &[])))),
             Record::UsersPut(change(vec![put("ann", "ann", Some(&["ops"])), put("bob", "bob", None)])),
-            Record::GroupPut(change(group("dev", &["ann", "bob", "nobody"]))),
+            Record::GroupPut(Box::new(change(group("dev", &["ann", "bob", "nobody"])))),
             // A username that is taken: nothing happens, everywhere.
             Record::UsersPut(change(vec![put("cid", "ANN", None)])),
             Record::MembersChanged(change(member("ops", "bob", true))),
             Record::MembersChanged(change(member("ops", "bob", true))),
             Record::MembersChanged(change(member("dev", "ann", false))),
             Record::UsersPut(change(vec![put("ann", "anna", Some(&[]))])),
-            Record::ServicePut(change(service)),
-            Record::SessionOpened(opened),
+            Record::ServicePut(Box::new(change(service))),
+            Record::SessionOpened(Box::new(opened)),
             Record::SessionsEnded(ended),
             Record::UserStatus(change(UserStatusChange {
                 user: UserId::new("bob").unwrap(),
@@ -641,13 +641,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let directory = Directory::open(&dir.path().join("directory.db")).unwrap();
         let sets: [&[&str]; 4] = [&["ops"], &["dev"], &["ops", "dev"], &[]];
-        let mut records = vec![Record::GroupPut(change(GroupPut {
+        let mut records = vec![Record::GroupPut(Box::new(change(GroupPut {
             key: role("ops"),
             name: "ops".into(),
             description: String::new(),
             channel_kind: ChannelKind::Public,
             members: Vec::new(),
-        }))];
+        })))];
         // Every order of three lines about one user, as one record each.
         for (a, b, c) in (0..64).map(|n| (n % 4, n / 4 % 4, n / 16)) {
             records.push(Record::UsersPut(change(vec![

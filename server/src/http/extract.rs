@@ -43,7 +43,10 @@ impl FromRequestParts<UserGateway> for UserCaller {
     async fn from_request_parts(parts: &mut Parts, gateway: &UserGateway) -> Result<Self> {
         match credentials(&parts.headers)? {
             Credentials::Bearer(token) => gateway.auth.user(token),
-            Credentials::Service(_) => Err(Error::forbidden("user; services only send")),
+            Credentials::Service(_) => Err(Error::new(
+                ErrorType::PermissionDenied,
+                "this is for people; with a service's key one sends",
+            )),
         }
     }
 }
@@ -251,15 +254,51 @@ fn located(path: String, error: &serde_json::Error) -> Error {
     let text = error.to_string();
     // serde_json adds the place; the field says more.
     let reason = text.rsplit_once(" at line ").map_or(text.as_str(), |(reason, _)| reason);
+    if error.is_eof() && error.line() == 1 && error.column() == 0 {
+        return Error::new(ErrorType::MalformedRequest, "the body is empty; it must be JSON");
+    }
     if !error.is_data() {
         return Error::new(ErrorType::MalformedRequest, format!("the body is no valid JSON: {text}"));
     }
     let field = field_of(path, reason);
+    let words = in_words(reason);
     if reason.starts_with("invalid type") {
-        let details = vec![FieldError { field: field.clone(), reason: reason.into() }];
-        return Error { details, ..Error::new(ErrorType::MalformedRequest, format!("{field}: {reason}")) };
+        let message = format!("{field}: {words}");
+        let details = vec![FieldError { field, reason: words }];
+        return Error { details, ..Error::new(ErrorType::MalformedRequest, message) };
     }
-    Error::field(field, reason)
+    Error::field(field, words)
+}
+
+/// What serde says of a value, in words for callers: they know JSON, not our types.
+fn in_words(reason: &str) -> String {
+    if reason.starts_with("missing field") {
+        return "is missing".to_owned();
+    }
+    if let Some(rest) = reason.strip_prefix("unknown field ") {
+        let known = rest.split_once(", expected ").map_or("", |(_, known)| known);
+        let known = known.trim_start_matches("one of ").replace('`', "");
+        return format!("is not known here; known are {known}");
+    }
+    if reason.starts_with("duplicate field") {
+        return "is there twice".to_owned();
+    }
+    if let Some((_, known)) =
+        reason.strip_prefix("unknown variant ").and_then(|r| r.split_once(", expected "))
+    {
+        return format!("must be {}", known.replacen("one of ", "one of ", 1).replace('`', ""));
+    }
+    let Some((found, expected)) = reason.split_once(", expected ") else { return reason.to_owned() };
+    let expected = match expected {
+        "u8" | "u16" | "u32" | "u64" | "usize" | "i64" => "a whole number",
+        "f64" => "a number",
+        "a sequence" => "a list",
+        "a map" => "an object",
+        other if other.starts_with("struct ") => "an object",
+        other => other,
+    };
+    let found = found.replace("sequence", "a list").replace("map", "an object");
+    format!("{found}, expected {expected}")
 }
 
 /// The field that is meant: for a missing or unknown one serde names it in the reason only.

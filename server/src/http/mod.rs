@@ -31,6 +31,8 @@ use crate::log::Journal;
 use crate::send::{Gate, Meters};
 use crate::socket::Sockets;
 use axum::Router;
+use axum::response::Redirect;
+use axum::routing::get;
 use extract::BodyLimit;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -158,7 +160,10 @@ impl AdminGateway {
             .routes(routes!(admin::health::healthz))
             .routes(routes!(admin::health::readyz))
             .split_for_parts();
+        // Until the console is there, the documentation is what an administrator finds.
+        let home = get(|| async { Redirect::temporary("/docs/") });
         let nothing = || async { Error::not_found("path") };
+        let router = router.route("/", home);
         router.with_state(self).fallback(nothing).merge(docs::routes(document))
     }
 }

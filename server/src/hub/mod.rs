@@ -129,11 +129,11 @@ impl Hub {
             while let Some((_, effect)) = effects.next_if(|(pos, _)| *pos <= logged.pos) {
                 self.change(effect);
             }
-            let Some((frame, audience)) = live_frame(logged, now) else { continue };
-            let (order, mut meant) = (Order::Message(logged.pos), self.audience(audience));
-            if matches!(&*logged.record, Record::Recalled(_)) && !audience.groups.is_empty() {
-                meant.extend(self.former(&audience.groups));
+            let meant = self.meant(&logged.record, now);
+            if meant.is_empty() {
+                continue;
             }
+            let (order, Some(frame)) = (Order::Message(logged.pos), live_frame(logged)) else { continue };
             if batch.len() == 1 {
                 // Nothing follows that could go along: straight onto the streams.
                 meant.iter().for_each(|outlet| outlet.post(order, &frame));
@@ -146,6 +146,23 @@ impl Hub {
             outlet.flush();
         }
     }
+    /// The sockets of those whom a record says something; nobody's for most.
+    fn meant(&self, record: &Record, now: Timestamp) -> Vec<Arc<Outlet>> {
+        match record {
+            Record::Message(posted) if posted.message.expire_at.is_none_or(|at| at > now) => {
+                self.audience(&posted.audience)
+            }
+            Record::Recalled(recalled) => {
+                let mut meant = self.audience(&recalled.audience);
+                if !recalled.audience.groups.is_empty() {
+                    meant.extend(self.former(&recalled.audience.groups));
+                }
+                meant
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// The sockets of an audience. One may be there more than once.
     fn audience(&self, audience: &Audience) -> Vec<Arc<Outlet>> {
         let Audience { everyone, users, groups } = audience;
@@ -333,21 +350,20 @@ impl Hub {
 }
 
 /// What a record says to everyone who is meant, if it says anything.
-fn live_frame(logged: &Logged, now: Timestamp) -> Option<(Bytes, &Audience)> {
-    let (frame, audience) = match &*logged.record {
-        Record::Message(posted) if posted.message.expire_at.is_none_or(|at| at > now) => {
+fn live_frame(logged: &Logged) -> Option<Bytes> {
+    let frame = match &*logged.record {
+        Record::Message(posted) => {
             let mut message = posted.message.clone();
             message.pos = logged.pos;
-            (ServerFrame::Message(message), &posted.audience)
+            ServerFrame::Message(message)
         }
         Record::Recalled(recalled) => {
             let (id, by) = (recalled.id.clone(), recalled.replaced_by.clone());
-            let update = StatusUpdate::recalled(id, logged.pos, recalled.at, by);
-            (ServerFrame::StatusUpdate(update), &recalled.audience)
+            ServerFrame::StatusUpdate(StatusUpdate::recalled(id, logged.pos, recalled.at, by))
         }
         _ => return None,
     };
-    Some((frame::encode(&frame)?, audience))
+    frame::encode(&frame)
 }
 
 fn leave(groups: &mut HashMap<GroupKey, HashSet<UserId>>, key: &GroupKey, user: &UserId) {

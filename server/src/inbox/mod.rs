@@ -35,8 +35,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
-/// Inboxes being worked on at one moment.
-const AT_WORK_MAX: usize = 32;
+/// Inboxes being worked on at one moment, and for one person.
+const AT_WORK_MAX: usize = 128;
+const AT_WORK_OF_ONE_MAX: usize = 16;
 /// People whose newest place is kept in memory.
 const TIPS: usize = 200_000;
 /// Locks for people; two seldom share one.
@@ -159,8 +160,8 @@ pub struct Inboxes {
     handles_max: usize,
     tips: Cache<UserId, Tip>,
     at_work: Arc<Semaphore>,
-    /// One is held by whoever works on an inbox: who waits for the same person takes no place of another's.
-    lanes: Box<[Arc<tokio::sync::Mutex<()>>]>,
+    /// Of one person's requests only some take a place: the others wait here, and not before other people's.
+    lanes: Box<[Arc<Semaphore>]>,
     /// One is held by a person's own change from reading the state until the other devices know. Apart from the
     /// slots, so that who waits keeps no inbox open.
     marks: Box<[tokio::sync::Mutex<()>]>,
@@ -189,7 +190,9 @@ impl Inboxes {
             handles_max: handles_max.max(1),
             tips: Cache::new(TIPS),
             at_work: Arc::new(Semaphore::new(AT_WORK_MAX)),
-            lanes: std::iter::repeat_with(Arc::default).take(LANES).collect(),
+            lanes: std::iter::repeat_with(|| Arc::new(Semaphore::new(AT_WORK_OF_ONE_MAX)))
+                .take(LANES)
+                .collect(),
             marks: std::iter::repeat_with(tokio::sync::Mutex::default).take(LANES).collect(),
             hasher: RandomState::new(),
             failing: Mutex::default(),
@@ -242,7 +245,8 @@ impl Inboxes {
         work: impl FnOnce(&mut Inbox) -> Result<R, InboxError> + Send + 'static,
     ) -> Result<R, InboxError> {
         let head = self.journal.caught_up().await?;
-        let lane = self.lanes[self.lane(user)].clone().lock_owned().await;
+        let lane = self.lanes[self.lane(user)].clone().acquire_owned().await;
+        let lane = lane.map_err(|_| InboxError::Stopping)?;
         let place = self.at_work.clone().acquire_owned().await.map_err(|_| InboxError::Stopping)?;
         let (this, user) = (self.clone(), user.clone());
         // Both are given back when the work is done, not when its asker has gone.

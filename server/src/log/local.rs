@@ -310,7 +310,7 @@ impl Log for Local {
 /// An entry as it waits for the writer, and where its answer comes. Encoding is done by the caller: many
 /// callers, one writer.
 fn waiting(entry: Entry) -> Result<(Waiting, oneshot::Receiver<Result<Appended, LogError>>), LogError> {
-    let before = entry.before.map(Encoded::new).transpose()?;
+    let before = entry.before.map(|before| Encoded::new(*before)).transpose()?;
     let record = Encoded::new(entry.record)?;
     let (reply, answer) = oneshot::channel();
     Ok((Waiting { before, record, idempotency: entry.idempotency, reply }, answer))

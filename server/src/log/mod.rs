@@ -31,7 +31,7 @@ pub struct Logged {
 #[derive(Debug, Clone)]
 pub struct Entry {
     /// Appended just before, or not at all if the record is not.
-    pub before: Option<Record>,
+    pub before: Option<Box<Record>>,
     pub record: Record,
     pub idempotency: Option<Idempotency>,
 }

@@ -14,30 +14,31 @@ use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 use std::fmt;
 
-/// One change. The JSON form is kept for years: fields are added with a default, never renamed.
+/// One change. The JSON form is kept for years: fields are added with a default, never renamed. What is large is
+/// boxed: records are handed on many times.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Record {
     Message(Box<Posted>),
     Marked(Marked),
-    Recalled(Recalled),
+    Recalled(Box<Recalled>),
     Scheduled(Box<Scheduled>),
     Unscheduled(Unscheduled),
     UsersPut(Change<Vec<UserPut>>),
     UserStatus(Change<UserStatusChange>),
     UserDeleted(Change<UserId>),
-    GroupPut(Change<GroupPut>),
+    GroupPut(Box<Change<GroupPut>>),
     GroupDeleted(Change<GroupKey>),
     MembersChanged(Change<MembersChange>),
-    ServicePut(Change<ServicePut>),
+    ServicePut(Box<Change<ServicePut>>),
     ServiceStatus(Change<ServiceStatusChange>),
-    ServiceChanged(Change<ServiceChange>),
-    ServiceKeyAdded(Change<ServiceKeyAdded>),
+    ServiceChanged(Box<Change<ServiceChange>>),
+    ServiceKeyAdded(Box<Change<ServiceKeyAdded>>),
     ServiceDeleted(Change<ServiceId>),
-    TemplatePut(Change<Template>),
+    TemplatePut(Box<Change<Template>>),
     TemplateDeleted(Change<TemplateId>),
-    SessionOpened(SessionOpened),
-    SessionRefreshed(SessionRefreshed),
+    SessionOpened(Box<SessionOpened>),
+    SessionRefreshed(Box<SessionRefreshed>),
     SessionsEnded(SessionsEnded),
     /// What stood here was about a user who was deleted since.
     Erased,
@@ -362,4 +363,14 @@ pub struct SessionsEnded {
     pub at: Timestamp,
     /// Until when an access token of these sessions could still be valid.
     pub remember_until: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_small() {
+        assert!(size_of::<Record>() <= 128, "{}", size_of::<Record>());
+    }
 }

@@ -3,9 +3,10 @@
 use crate::directory::Directory;
 use crate::error::Result;
 use crate::log::record::{Audience, GroupKey, GroupKind};
-use hongyan_wire::message::RecipientType;
+use hongyan_wire::message::{RecipientType, SendMessageRequest};
 use hongyan_wire::{ChannelId, UserId};
 use smol_str::SmolStr;
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 /// Who is meant.
@@ -18,15 +19,13 @@ pub struct Resolved {
     pub unknown: Vec<SmolStr>,
 }
 
-impl Resolved {
+impl Audience {
     /// Whether no entry was found at all. A group without members is found.
     pub fn is_nobody(&self) -> bool {
-        let Audience { everyone, users, groups } = &self.audience;
+        let Self { everyone, users, groups } = self;
         !everyone && users.is_empty() && groups.is_empty()
     }
-}
 
-impl Audience {
     /// The channel, when the audience is exactly one.
     pub fn only_channel(&self) -> Option<ChannelId> {
         match (self.users.as_slice(), self.groups.as_slice()) {
@@ -36,12 +35,22 @@ impl Audience {
     }
 }
 
+/// The entries of a request; a channel message without recipients goes to its own channel.
+pub fn listed(request: &SendMessageRequest) -> Cow<'_, [SmolStr]> {
+    match (request.recipient_type, &request.channel_id) {
+        (Some(RecipientType::Channel), Some(channel)) if request.recipients.is_empty() => {
+            vec![channel.as_str().into()].into()
+        }
+        _ => request.recipients.as_slice().into(),
+    }
+}
+
 /// Looks every entry up; how many people they are is left to be counted. Blocks on storage for what is not
 /// cached.
 pub fn look_all_up(
     directory: &Directory,
     kind: Option<RecipientType>,
-    recipients: Vec<SmolStr>,
+    recipients: Cow<'_, [SmolStr]>,
 ) -> Result<Resolved> {
     let mut resolved = Resolved::default();
     if kind == Some(RecipientType::All) {
@@ -50,8 +59,8 @@ pub fn look_all_up(
     }
     let mut users = HashSet::new();
     let mut groups = HashSet::new();
-    for entry in recipients {
-        match look_up(directory, kind, &entry)? {
+    for entry in &*recipients {
+        match look_up(directory, kind, entry)? {
             Some(Found::User(user)) => {
                 if users.insert(user.clone()) {
                     resolved.audience.users.push(user);
@@ -62,7 +71,7 @@ pub fn look_all_up(
                     resolved.audience.groups.push(key);
                 }
             }
-            None => resolved.unknown.push(entry),
+            None => resolved.unknown.push(entry.clone()),
         }
     }
     Ok(resolved)

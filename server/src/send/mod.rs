@@ -19,7 +19,7 @@ use crate::log::{Appended, Entry, Idempotency, Journal, LogError};
 use audience::Resolved;
 use hongyan_wire::limits::PRIORITY_DEFAULT;
 use hongyan_wire::message::{
-    Message, PreviewAnswer, RecipientType, SendAnswer, SendMessageRequest, SendStatus, SenderInfo, SenderType,
+    Message, PreviewAnswer, SendAnswer, SendMessageRequest, SendStatus, SenderInfo, SenderType,
 };
 use hongyan_wire::template::Template;
 use hongyan_wire::{MessageId, Timestamp, UserId};
@@ -64,7 +64,7 @@ enum Prepared {
 
 /// A message with its audience, before it is written anywhere.
 struct Composed {
-    posted: Posted,
+    posted: Box<Posted>,
     /// The one whose place it takes.
     replaced: Option<Recalled>,
     unknown: Vec<SmolStr>,
@@ -200,31 +200,64 @@ impl Gate {
         mut request: Box<SendMessageRequest>,
         id: MessageId,
         now: Timestamp,
-    ) -> Result<Composed> {
-        let template = self.fill_in(&mut request)?;
-        validate::check(&request, self.recipients, now)?;
+    ) -> Result<Box<Composed>> {
+        let template = self.checked(caller, &mut request, now)?;
+        let resolved = match self.resolve_now(&request)? {
+            Some(resolved) => resolved,
+            // Seldom, and large: apart from the futures of all others.
+            None => Box::pin(self.resolve_elsewhere(&request)).await?,
+        };
+        self.composed(caller, request, template, resolved, id, now)
+    }
+
+    /// Everything that can be said of a request without knowing who gets it.
+    fn checked(
+        &self,
+        caller: &Caller,
+        request: &mut SendMessageRequest,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Template>>> {
+        let template = self.fill_in(request)?;
+        validate::check(request, self.recipients, now)?;
         let message_type = request.message_type.as_deref().unwrap_or("text");
         let category = permit::category(template.as_ref().map(|template| template.category), message_type);
-        permit::content(caller, &request, category)?;
+        permit::content(caller, request, category)?;
         if let Some(channel) = &request.channel_id {
             permit::channel(caller, channel)?;
+            if self.directory.group(&GroupKey::channel(channel))?.is_none() {
+                return Err(Error::field("channel_id", "there is no such channel"));
+            }
         }
-        let due = request.scheduled_at.filter(|at| *at > now);
+        Ok(template)
+    }
+
+    fn composed(
+        &self,
+        caller: &Caller,
+        request: Box<SendMessageRequest>,
+        template: Option<Arc<Template>>,
+        resolved: Resolved,
+        id: MessageId,
+        now: Timestamp,
+    ) -> Result<Box<Composed>> {
+        let Resolved { audience, count, unknown } = resolved;
+        if count == 0 && !unknown.is_empty() && audience.is_nobody() {
+            return Err(Error::field("recipients", "none of them is a user, role or channel here"));
+        }
+        permit::audience(caller, &audience)?;
+        let request = *request;
         let sent_by = name_of(caller);
         let earlier = self.earlier(&sent_by, request.replaces.as_ref(), request.thread_key.as_deref())?;
         if request.replaces.is_some() && earlier.is_none() {
             return Err(Error::field("replaces", "is none of your messages that can still be replaced"));
         }
-        let resolved = self.resolve(&request).await?;
-        let Resolved { audience, count, unknown } = resolved;
-        permit::audience(caller, &audience)?;
-        let channel_id = request.channel_id.take().or_else(|| audience.only_channel());
-        let sender_info = self.sender(caller, request.sender.take(), request.on_behalf_of.as_ref())?;
+        let due = request.scheduled_at.filter(|at| *at > now);
+        let sender_info = self.sender(caller, request.sender, request.on_behalf_of.as_ref())?;
         let message = Message {
             id,
             pos: 0,
             // A message for one channel is shown in it.
-            channel_id,
+            channel_id: request.channel_id.or_else(|| audience.only_channel()),
             title: request.title.unwrap_or_default(),
             content: request.content.unwrap_or_default(),
             message_type: request.message_type.unwrap_or_else(|| "text".into()),
@@ -245,12 +278,19 @@ impl Gate {
         validate::check_size(&message, self.message_bytes)?;
         let template =
             template.map(|template| TemplateUsed { id: template.id.clone(), version: template.version });
-        let posted = Posted { message, audience, recipients: count, sent_by, template, was_scheduled: false };
         // What is scheduled looks for it when its time comes.
         let earlier = earlier.filter(|_| due.is_none());
-        let replaced = earlier
-            .map(|earlier| earlier.recalled(Some(posted.message.id.clone()), posted.sent_by.clone(), now));
-        Ok(Composed { posted, replaced, unknown, due })
+        let replaced =
+            earlier.map(|earlier| earlier.recalled(Some(message.id.clone()), sent_by.clone(), now));
+        let posted = Box::new(Posted {
+            message,
+            audience,
+            recipients: count,
+            sent_by,
+            template,
+            was_scheduled: false,
+        });
+        Ok(Box::new(Composed { posted, replaced, unknown, due }))
     }
 
     /// Fills the template in that a request names, if it names one.
@@ -279,41 +319,30 @@ impl Gate {
         Ok(Some(template))
     }
 
-    async fn resolve(&self, request: &SendMessageRequest) -> Result<Resolved> {
-        let (kind, recipients) = (request.recipient_type, request.recipients.clone());
-        let recipients = match (kind, &request.channel_id) {
-            // A channel message without recipients goes to its own channel.
-            (Some(RecipientType::Channel), Some(channel)) if recipients.is_empty() => {
-                vec![channel.as_str().into()]
-            }
-            _ => recipients,
-        };
-        let directory = self.directory.clone();
-        let mut resolved = if recipients.len() <= LOOKED_UP_INLINE {
-            audience::look_all_up(&directory, kind, recipients)?
-        } else {
-            tokio::task::spawn_blocking(move || audience::look_all_up(&directory, kind, recipients))
-                .await
-                .map_err(Error::internal)??
-        };
-        let Resolved { audience, count, .. } = &mut resolved;
-        *count = if audience.users.len() <= LOOKED_UP_INLINE && self.directory.is_counted(audience) {
-            self.directory.count(audience)?
-        } else {
-            let (directory, audience) = (self.directory.clone(), audience.clone());
-            tokio::task::spawn_blocking(move || directory.count(&audience))
-                .await
-                .map_err(Error::internal)??
-        };
-        if resolved.count == 0 && !resolved.unknown.is_empty() && resolved.is_nobody() {
-            return Err(Error::field("recipients", "none of them is a user, role or channel here"));
+    /// Who gets it, where that can be known without waiting.
+    fn resolve_now(&self, request: &SendMessageRequest) -> Result<Option<Resolved>> {
+        let recipients = audience::listed(request);
+        if recipients.len() > LOOKED_UP_INLINE {
+            return Ok(None);
         }
-        if let Some(channel) = &request.channel_id
-            && self.directory.group(&GroupKey::channel(channel))?.is_none()
-        {
-            return Err(Error::field("channel_id", "there is no such channel"));
+        let mut resolved = audience::look_all_up(&self.directory, request.recipient_type, recipients)?;
+        if !self.directory.is_counted(&resolved.audience) {
+            return Ok(None);
         }
-        Ok(resolved)
+        resolved.count = self.directory.count(&resolved.audience)?;
+        Ok(Some(resolved))
+    }
+
+    /// The same on a thread that may wait.
+    async fn resolve_elsewhere(&self, request: &SendMessageRequest) -> Result<Resolved> {
+        let (directory, kind) = (self.directory.clone(), request.recipient_type);
+        let recipients = audience::listed(request).into_owned();
+        let resolving = move || {
+            let mut resolved = audience::look_all_up(&directory, kind, recipients.into())?;
+            resolved.count = directory.count(&resolved.audience)?;
+            Ok(resolved)
+        };
+        tokio::task::spawn_blocking(resolving).await.map_err(Error::internal)?
     }
 
     /// Who is shown as the sender: what the request says, completed from the credentials.
@@ -398,9 +427,10 @@ impl Composed {
 
     fn into_entry(self) -> Entry {
         let record = match self.due {
-            Some(due) => Record::Scheduled(Box::new(Scheduled { due, posted: self.posted })),
-            None => Record::Message(Box::new(self.posted)),
+            Some(due) => Record::Scheduled(Box::new(Scheduled { due, posted: *self.posted })),
+            None => Record::Message(self.posted),
         };
-        Entry { before: self.replaced.map(Record::Recalled), ..record.into() }
+        let before = self.replaced.map(|recalled| Box::new(Record::Recalled(Box::new(recalled))));
+        Entry { before, ..record.into() }
     }
 }

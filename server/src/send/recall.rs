@@ -107,7 +107,7 @@ impl Gate {
         }
         let (now, key) = (crate::clock::now(), format!("recall {id}"));
         let earlier = Earlier { id: id.clone(), place: found.pos, audience: posted.audience.clone() };
-        let record = Record::Recalled(earlier.recalled(None, by, now));
+        let record = Record::Recalled(Box::new(earlier.recalled(None, by, now)));
         // Once is enough.
         let idempotency = Idempotency { key, fingerprint: [0; 32], answer: String::new(), at: now };
         let entry = Entry { idempotency: Some(idempotency), ..record.into() };

@@ -111,7 +111,8 @@ impl Gate {
         let earlier = self.earlier(&posted.sent_by, replaces.as_ref(), message.thread_key.as_deref())?;
         message.replaces = earlier.as_ref().map(|earlier| earlier.id.clone());
         let (id, by) = (message.id.clone(), posted.sent_by.clone());
-        let before = earlier.map(|earlier| Record::Recalled(earlier.recalled(Some(id), by, now)));
+        let recalled = earlier.map(|earlier| Box::new(earlier.recalled(Some(id), by, now)));
+        let before = recalled.map(|recalled| Box::new(Record::Recalled(recalled)));
         Ok(Entry { before, ..Record::Message(Box::new(posted)).into() })
     }
 

@@ -107,3 +107,29 @@ async fn what_is_older_than_the_first_page_is_found_when_it_is_looked_for() {
     window.click("filter-unread").await;
     window.listed(&[("an old one", true)]).await;
 }
+
+#[tokio::test]
+async fn signing_out_in_one_tab_signs_out_in_the_others_and_links_can_be_followed() {
+    let server = Setup::default().start().await;
+    let admin = server.admin().await;
+    admin.person("zhang").await;
+    let sender = admin.sender("s").await;
+    let content = "see https://a.example/x?y=1, now";
+    let linked = json!({ "title": "a link", "content": content, "recipients": ["zhang"] });
+    sender.send(linked).await.data();
+    let window = Browser::start().await;
+    window.open(server.url()).await;
+    window.sign_in("zhang").await;
+    window.click("message-item").await;
+    window.text("message-content", content).await;
+    let link = "return document.querySelector('[data-testid=\"message-content\"] a')?.href";
+    window.script_until(link, json!("https://a.example/x?y=1")).await;
+    let first = window.new_tab().await;
+    window.open(server.url()).await;
+    window.state("connection", "online").await;
+    let second = window.go_to(first).await;
+    window.click("sign-out").await;
+    window.shown("sign-in").await;
+    window.go_to(second).await;
+    window.shown("sign-in").await;
+}

@@ -2,6 +2,7 @@
 
 use crate::wait::{PATIENCE, eventually, within};
 use fantoccini::wd::Capabilities;
+use fantoccini::wd::WindowHandle;
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -78,6 +79,21 @@ impl Browser {
 
     pub async fn open(&self, url: &str) {
         self.client.goto(url).await.unwrap();
+    }
+
+    /// Opens another tab and goes on in it; gives what [`Self::go_to`] comes back with.
+    pub async fn new_tab(&self) -> WindowHandle {
+        let before = self.client.window().await.unwrap();
+        let tab = self.client.new_window(true).await.unwrap();
+        self.client.switch_to_window(tab.handle).await.unwrap();
+        before
+    }
+
+    /// Goes on in another tab; gives the one that it was in.
+    pub async fn go_to(&self, tab: WindowHandle) -> WindowHandle {
+        let before = self.client.window().await.unwrap();
+        self.client.switch_to_window(tab).await.unwrap();
+        before
     }
 
     fn selector(id: &str) -> String {

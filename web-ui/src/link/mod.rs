@@ -10,7 +10,7 @@ use hongyan_client::api::{Api, ApiError};
 use hongyan_client::engine::request::Input;
 use hongyan_client::engine::{Engine, Setup, State as Connection};
 use hongyan_client::mirror::Memory;
-use hongyan_client::platform::Browser;
+use hongyan_client::platform::{Browser, Platform};
 use hongyan_client::run::{News, run};
 use hongyan_wire::account::{DeviceInfo, DeviceType};
 use hongyan_wire::{ChannelId, DeviceId};
@@ -38,6 +38,8 @@ struct Inner {
     /// The person has asked to be signed out.
     leaving: Cell<bool>,
     channels_asked: Cell<i64>,
+    /// They will be asked for, or are being asked for.
+    channels_awaited: Cell<bool>,
 }
 
 impl Link {
@@ -48,6 +50,7 @@ impl Link {
             inputs: RefCell::new(None),
             leaving: Cell::new(false),
             channels_asked: Cell::new(0),
+            channels_awaited: Cell::new(false),
         };
         Some(Self(StoredValue::new_local(Rc::new(inner))))
     }
@@ -165,13 +168,19 @@ impl Inner {
     }
 
     fn fetch_channels(self: &Rc<Self>) {
-        let now = js_sys::Date::now() as i64;
-        if now - self.channels_asked.get() < CHANNELS_PAUSE_MS {
+        // Not too often; but what changed meanwhile is fetched once the pause is over.
+        if self.channels_awaited.replace(true) {
             return;
         }
-        self.channels_asked.set(now);
+        let now = js_sys::Date::now() as i64;
+        let pause = (self.channels_asked.get() + CHANNELS_PAUSE_MS - now).clamp(0, CHANNELS_PAUSE_MS);
         let this = self.clone();
         spawn_local(async move {
+            if pause > 0 {
+                this.api.platform().sleep(pause as u32).await;
+            }
+            this.channels_awaited.set(false);
+            this.channels_asked.set(js_sys::Date::now() as i64);
             // Without the list, channels are called by their ids.
             if let Ok(list) = this.api.channels().await
                 && this.inputs.borrow().is_some()

@@ -8,6 +8,7 @@ use crate::state::page;
 use crate::words::Words;
 use hongyan_client::engine::Older;
 use hongyan_client::engine::request::Input;
+use hongyan_client::links::{Piece, pieces};
 use hongyan_wire::message::Message;
 use leptos::prelude::*;
 use std::sync::Arc;
@@ -44,6 +45,23 @@ impl PartialEq for Unchanging {
     fn eq(&self, other: &Self) -> bool {
         self.0.id == other.0.id
     }
+}
+
+/// A text with the links in it to be followed.
+fn linked(text: &str) -> Vec<AnyView> {
+    let view = |piece: Piece<'_>| match piece {
+        Piece::Words(words) => words.to_owned().into_any(),
+        Piece::Link(link) => {
+            let (address, shown) = (link.to_owned(), link.to_owned());
+            view! {
+                <a href=address target="_blank" rel="noopener noreferrer nofollow">
+                    {shown}
+                </a>
+            }
+            .into_any()
+        }
+    };
+    pieces(text).into_iter().map(view).collect()
 }
 
 #[component]
@@ -122,7 +140,7 @@ fn Opened(message: Arc<Message>) -> impl IntoView {
                         }
                     })}
             </dl>
-            <div class="content" data-testid="message-content">{message.content.clone()}</div>
+            <div class="content" data-testid="message-content">{linked(&message.content)}</div>
             <Attachments attachments=message.attachments.clone() />
             <Actions actions=message.actions.clone() />
         </div>

@@ -14,6 +14,8 @@ const GOOD_MS: i64 = 5_000;
 const RESTART_TRIES: u32 = 6;
 /// New tokens that are refused within this time will not get better by asking for newer ones.
 const REFRESH_PAUSE_MS: i64 = 10_000;
+/// A session that is said to be over this long after a refresh was ended in between.
+const SIGNED_OUT_PAUSE_MS: i64 = 2_000;
 
 /// What the person is told about the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -194,6 +196,11 @@ impl Engine {
             }
             close::SIGNED_OUT => {
                 self.connection.phase = Phase::Refreshing;
+                // The session that was just refreshed was ended since: that is to be found out now.
+                let settled = |at: Timestamp| at.plus_millis(SIGNED_OUT_PAUSE_MS) < self.now;
+                if self.refreshed_at.is_some_and(settled) {
+                    self.refreshed_at = None;
+                }
                 self.unauthenticated();
             }
             close::RESTART => {
