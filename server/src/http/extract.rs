@@ -286,7 +286,7 @@ fn in_words(reason: &str) -> String {
     if let Some((_, known)) =
         reason.strip_prefix("unknown variant ").and_then(|r| r.split_once(", expected "))
     {
-        return format!("must be {}", known.replacen("one of ", "one of ", 1).replace('`', ""));
+        return format!("must be {}", known.replace('`', ""));
     }
     let Some((found, expected)) = reason.split_once(", expected ") else { return reason.to_owned() };
     let expected = match expected {

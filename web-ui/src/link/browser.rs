@@ -4,6 +4,7 @@
 use super::Link;
 use crate::state::PageState;
 use hongyan_client::engine::request::Input;
+use hongyan_client::platform::TOKEN_KEY;
 use hongyan_wire::MessageId;
 use hongyan_wire::frame::PresenceState;
 use leptos::ev;
@@ -18,6 +19,13 @@ pub fn listen(state: PageState, link: Link) {
     let _online = window_event_listener(ev::online, move |_| link.tell(Input::NetworkOnline));
     let _offline = window_event_listener(ev::offline, move |_| link.tell(Input::NetworkOffline));
     let _address = window_event_listener(ev::hashchange, move |_| state.open.set(address()));
+    // Signed out in another window: here too, and at once.
+    let storage = leptos::ev::Custom::<web_sys::StorageEvent>::new("storage");
+    let _storage = window_event_listener(storage, move |event| {
+        if event.key().as_deref() == Some(TOKEN_KEY) && event.new_value().is_none() {
+            link.tell(Input::Stop);
+        }
+    });
     let visibility = leptos::ev::Custom::<web_sys::Event>::new("visibilitychange");
     let _visibility = window_event_listener(visibility, move |_| {
         let presence = if is_seen() { PresenceState::Active } else { PresenceState::Idle };

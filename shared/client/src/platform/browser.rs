@@ -17,8 +17,8 @@ use web_sys::{
     AbortController, CloseEvent, Headers, MessageEvent, RequestInit, Response, Storage, WebSocket, Window,
 };
 
-/// Where the refresh token is kept.
-const TOKEN_KEY: &str = "hongyan.refresh";
+/// Where the refresh token is kept, for all windows of this browser.
+pub const TOKEN_KEY: &str = "hongyan.refresh";
 /// The lock under which it is used.
 const TOKEN_LOCK: &str = "hongyan.refresh";
 /// Where the name of this window is kept.

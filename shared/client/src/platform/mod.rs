@@ -5,7 +5,7 @@
 #[cfg(target_arch = "wasm32")]
 mod browser;
 #[cfg(target_arch = "wasm32")]
-pub use browser::Browser;
+pub use browser::{Browser, TOKEN_KEY};
 
 use hongyan_wire::Timestamp;
 use std::future::Future;
