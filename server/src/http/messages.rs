@@ -6,7 +6,7 @@ use super::extract::{Json, OptionalJson, Query, id};
 use super::page::{search, window};
 use crate::auth::UserCaller;
 use crate::error::{Error, Result};
-use crate::inbox::{Filter, MarkOutcome, MarkRequest};
+use crate::inbox::{Filter, Inbox, MarkOutcome, MarkRequest};
 use axum::extract::{Path, State};
 use hongyan_wire::api::{
     MessageList, Meta, ReadBatchAnswer, ReadBatchRequest, ReadRequest, ReadState, Success, UnreadCount,
@@ -72,13 +72,19 @@ pub async fn page(gateway: &UserGateway, caller: &UserCaller, query: ListQuery) 
         q: search(query.q)?,
     };
     let epoch = gateway.journal.log().epoch();
-    let encoded = gateway.inboxes.access(caller.id(), move |inbox| {
+    let is_search = filter.q.is_some();
+    let write = move |inbox: &mut Inbox| {
         let cursor = Cursor { epoch, pos: inbox.seen(), version: inbox.version() }.to_string();
         let list = inbox.page(&filter, page, size)?;
         let meta = Meta { cursor: Some(cursor), ..Meta::page(page, size, list.total) };
         list.written(|data| Answer { data, meta }.encode())
-    });
-    Ok(encoded.await?)
+    };
+    // A search looks through the whole inbox.
+    let encoded = match is_search {
+        true => gateway.inboxes.access(caller.id(), write).await,
+        false => gateway.inboxes.read(caller.id(), write).await,
+    };
+    Ok(encoded?)
 }
 
 impl ListQuery {
@@ -103,7 +109,7 @@ pub async fn get(
     Path(path): Path<String>,
 ) -> Result<Answer<Message>> {
     let id: MessageId = id(&path, "message")?;
-    let found = gateway.inboxes.access(caller.id(), move |inbox| inbox.get(&id)).await?;
+    let found = gateway.inboxes.read(caller.id(), move |inbox| inbox.get(&id)).await?;
     found.map(Answer::new).ok_or_else(|| Error::not_found("message"))
 }
 
