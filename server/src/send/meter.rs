@@ -114,11 +114,10 @@ impl Metered {
 
 impl Drop for Metered {
     fn drop(&mut self) {
-        let now = self.meters.now();
         let mut shard = self.meters.shard(self.key).lock();
         if let Some(meter) = shard.get_mut(&self.key) {
             meter.under_way = meter.under_way.saturating_sub(1);
-            if meter.under_way == 0 && meter.earned_at <= now {
+            if meter.under_way == 0 && (meter.earned_at == 0 || meter.earned_at <= self.meters.now()) {
                 shard.remove(&self.key);
             }
         }
