@@ -36,8 +36,22 @@ impl Directory {
 
     /// Roles or channels by id, in order.
     pub fn groups(&self, kind: GroupKind, window: &Window) -> Result<Page<Group>, DirectoryError> {
+        self.groups_where("kind = ?1", kind, window)
+    }
+
+    /// Public channels by id, in order.
+    pub fn public_channels(&self, window: &Window) -> Result<Page<Group>, DirectoryError> {
+        self.groups_where("kind = ?1 AND channel_kind = 'public'", GroupKind::Channel, window)
+    }
+
+    fn groups_where(
+        &self,
+        condition: &str,
+        kind: GroupKind,
+        window: &Window,
+    ) -> Result<Page<Group>, DirectoryError> {
         let pattern = window.pattern();
-        let filter = "kind = ?1 AND (id LIKE ?2 ESCAPE '\\' OR name LIKE ?2 ESCAPE '\\')";
+        let filter = format!("{condition} AND (id LIKE ?2 ESCAPE '\\' OR name LIKE ?2 ESCAPE '\\')");
         self.reading(|conn| {
             let total: i64 = conn
                 .prepare_cached(&format!("SELECT count(*) FROM groups WHERE {filter}"))?

@@ -1,5 +1,6 @@
 //! The caller's channels.
 
+use super::PageQuery;
 use super::UserGateway;
 use super::envelope::{Answer, Encoded};
 use super::extract::{Query, id};
@@ -9,8 +10,8 @@ use crate::error::{Error, Result};
 use crate::log::record::{GroupKey, GroupKind};
 use axum::extract::{Path, State};
 use hongyan_wire::ChannelId;
-use hongyan_wire::api::{MessageList, Success};
-use hongyan_wire::channel::{Channel, ChannelList};
+use hongyan_wire::api::{Done, MessageList, Meta, Success};
+use hongyan_wire::channel::{Channel, ChannelKind, ChannelList, PublicChannel, PublicChannelList};
 use hongyan_wire::error::Failure;
 
 /// List the channels that the caller is a member of.
@@ -38,6 +39,86 @@ pub async fn list(State(gateway): State<UserGateway>, caller: UserCaller) -> Res
         });
     }
     Ok(Answer::new(ChannelList { channels }))
+}
+
+/// List the public channels, by id: those that one may join.
+#[utoipa::path(
+    get, path = "/api/v3/channels/public", tag = "reading", params(PageQuery), security(("bearer" = [])),
+    responses(
+        (status = 200, description = "A page", body = Success<PublicChannelList>),
+        (status = 401, description = "No or bad credentials", body = Failure),
+        (status = 422, description = "A parameter is not valid", body = Failure),
+    ),
+)]
+pub async fn public(
+    State(gateway): State<UserGateway>,
+    caller: UserCaller,
+    Query(query): Query<PageQuery>,
+) -> Result<Answer<PublicChannelList>> {
+    let window = query.window()?;
+    let page = tokio::task::block_in_place(|| gateway.directory.public_channels(&window))?;
+    let is_member = |id: &ChannelId| caller.person.groups().any(|key| *key == GroupKey::channel(id));
+    let channels = page.rows.iter().filter_map(|group| group.to_channel()).map(|channel| PublicChannel {
+        is_member: is_member(&channel.id),
+        id: channel.id,
+        name: channel.name,
+        description: channel.description,
+        member_count: channel.member_count,
+    });
+    let data = PublicChannelList { channels: channels.collect(), total: page.total };
+    Ok(Answer { meta: Meta::page(window.page, window.size, page.total), data })
+}
+
+/// Join a public channel. Doing it twice is doing it once.
+#[utoipa::path(
+    post, path = "/api/v3/channels/{id}/join", tag = "reading", params(("id" = String, Path)), security(("bearer" = [])),
+    responses(
+        (status = 200, description = "A member from now on", body = Success<Done>),
+        (status = 401, description = "No or bad credentials", body = Failure),
+        (status = 404, description = "No public channel", body = Failure),
+    ),
+)]
+pub async fn join(
+    State(gateway): State<UserGateway>,
+    caller: UserCaller,
+    Path(path): Path<String>,
+) -> Result<Answer<Done>> {
+    set_member(&gateway, &caller, &path, true).await
+}
+
+/// Leave a public channel; what came through it stays.
+#[utoipa::path(
+    post, path = "/api/v3/channels/{id}/leave", tag = "reading", params(("id" = String, Path)), security(("bearer" = [])),
+    responses(
+        (status = 200, description = "No member any more", body = Success<Done>),
+        (status = 401, description = "No or bad credentials", body = Failure),
+        (status = 404, description = "No public channel", body = Failure),
+    ),
+)]
+pub async fn leave(
+    State(gateway): State<UserGateway>,
+    caller: UserCaller,
+    Path(path): Path<String>,
+) -> Result<Answer<Done>> {
+    set_member(&gateway, &caller, &path, false).await
+}
+
+async fn set_member(
+    gateway: &UserGateway,
+    caller: &UserCaller,
+    path: &str,
+    joined: bool,
+) -> Result<Answer<Done>> {
+    let channel: ChannelId = id(path, "channel")?;
+    let key = GroupKey::channel(&channel);
+    // Private ones are not even said to exist.
+    let group = gateway.directory.group(&key)?;
+    if group.is_none_or(|group| group.channel_kind != ChannelKind::Public) {
+        return Err(Error::not_found("public channel"));
+    }
+    let user = caller.id();
+    gateway.administration.set_member(user.as_str(), key, user.clone(), joined).await?;
+    Ok(Answer::new(Done {}))
 }
 
 /// List the messages of one channel, newest first.

@@ -30,3 +30,20 @@ pub struct Channel {
 pub struct ChannelList {
     pub channels: Vec<Channel>,
 }
+
+/// A public channel as someone sees it who may join.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PublicChannel {
+    pub id: ChannelId,
+    pub name: String,
+    pub description: String,
+    pub member_count: u64,
+    pub is_member: bool,
+}
+
+/// `GET /api/v3/channels/public`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PublicChannelList {
+    pub channels: Vec<PublicChannel>,
+    pub total: u64,
+}

@@ -213,3 +213,32 @@ async fn sync_gives_every_change_once_and_in_order() {
         assert_eq!(reply.failure(422, "validation_failed"), ["limit"]);
     }
 }
+
+#[tokio::test]
+async fn public_channels_are_joined_and_left() {
+    let server = Setup::default().start().await;
+    let admin = server.admin().await;
+    let (ann, sender) = (admin.user("ann").await, admin.sender("s").await);
+    for (id, kind) in [("news", "public"), ("board", "private"), ("rules", "system")] {
+        admin.post("channels", json!({ "id": id, "name": id, "kind": kind })).await.data();
+    }
+    let listed = ann.api.get("/api/v3/channels/public").await.data();
+    assert_eq!((&listed["total"], &listed["channels"][0]["is_member"]), (&json!(1), &json!(false)));
+    let go = |path: &str| {
+        let (api, path) = (ann.api.clone(), format!("/api/v3/channels/{path}"));
+        async move { api.post(&path, &json!({})).await }
+    };
+    for path in ["board/join", "rules/join", "nowhere/join"] {
+        go(path).await.failure(404, "not_found");
+    }
+    let send = |title: &str| sender.send(json!({ "title": title, "recipients": ["news"] }));
+    send("before").await.data();
+    for _ in 0..2 {
+        go("news/join").await.data();
+    }
+    send("while in").await.data();
+    go("news/leave").await.data();
+    send("after").await.data();
+    assert_eq!(ann.titles("").await, ["while in"]);
+    assert_eq!(ann.api.get("/api/v3/channels").await.data()["channels"], json!([]));
+}
