@@ -13,6 +13,7 @@ mod follow;
 pub mod http;
 pub mod hub;
 pub mod inbox;
+mod lanes;
 pub mod log;
 pub mod send;
 #[cfg(test)]

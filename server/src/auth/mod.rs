@@ -9,6 +9,7 @@ mod ticket;
 use crate::config::{Config, Secret};
 use crate::directory::{Directory, KnownService, Person, StoredSession};
 use crate::error::{Error, Result};
+use crate::lanes::Lanes;
 use crate::log::Journal;
 use crate::log::record::{GroupKey, Record, Replaced, SessionOpened, SessionRefreshed, SessionsEnded};
 use hongyan_wire::account::{DeviceInfo, LoginRequest, Profile, TokenAnswer};
@@ -18,7 +19,6 @@ use hongyan_wire::{DeviceId, RoleId, SessionId, Timestamp, UserId};
 use jwt::{BadToken, Claims, Gateway, Jwt};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Mutex;
 
 pub use password::Passwords;
 pub use ticket::{NoTicket, TICKET_LIFE, Tickets};
@@ -68,7 +68,7 @@ pub struct Auth {
     local_login: bool,
     access_life: Duration,
     refresh_life: Duration,
-    refreshing: Box<[Mutex<()>]>,
+    refreshing: Lanes,
 }
 
 impl Auth {
@@ -87,7 +87,7 @@ impl Auth {
             local_login: config.local_login,
             access_life: config.access_life,
             refresh_life: config.refresh_life,
-            refreshing: std::iter::repeat_with(Mutex::default).take(REFRESH_LANES).collect(),
+            refreshing: Lanes::new(REFRESH_LANES),
         })
     }
 
@@ -220,9 +220,7 @@ impl Auth {
             || Error::unauthenticated("the refresh token is used, expired or unknown; sign in again");
         let now = crate::clock::now();
         let (session, _) = self.directory.session_by_refresh(&hash, now)?.ok_or_else(refused)?;
-        let name = session.id.as_str().bytes();
-        let lane = name.fold(0usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
-        let _one_at_a_time = self.refreshing[lane % REFRESH_LANES].lock().await;
+        let _one_at_a_time = self.refreshing.turn(&session.id).await;
         let found = self.directory.session_by_refresh(&hash, now)?;
         let (session, taken_until) = found.filter(|(s, _)| s.expires_at > now).ok_or_else(refused)?;
         let person = self.directory.person(&session.user)?.filter(|p| !p.disabled).ok_or_else(refused)?;

@@ -3,7 +3,7 @@
 use super::{AdminGateway, UserGateway};
 use crate::auth::{Caller, UserCaller};
 use crate::error::{Error, Result};
-use crate::send::Metered;
+use crate::send::{Metered, RepeatKey};
 use axum::body::HttpBody;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
@@ -13,6 +13,7 @@ use hongyan_wire::error::{ErrorType, FieldError};
 use hongyan_wire::limits::{BATCH_MAX, IDEMPOTENCY_KEY_MAX};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
 use std::time::Duration;
 
 /// What `Authorization` holds.
@@ -101,6 +102,13 @@ impl FromRequestParts<AdminGateway> for AdminCaller {
 
 /// The caller's `Idempotency-Key`, if there is one.
 pub struct IdempotencyKey(pub Option<String>);
+
+impl IdempotencyKey {
+    /// How a repeat of a request with this body is known.
+    pub fn of(self, body: &[u8]) -> Option<RepeatKey> {
+        Some(RepeatKey { key: self.0?, fingerprint: Sha256::digest(body).into() })
+    }
+}
 
 impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
     type Rejection = Error;

@@ -163,7 +163,7 @@ impl AdminGateway {
             .routes(routes!(admin::health::healthz))
             .routes(routes!(admin::health::readyz))
             .split_for_parts();
-        // Until the console is there, the documentation is what an administrator finds.
+        // Who opens the address that the server prints finds what can be done here.
         let home = get(|| async { Redirect::temporary("/docs/") });
         let nothing = || async { Error::not_found("path") };
         let router = router.route("/", home);

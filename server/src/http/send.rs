@@ -5,7 +5,6 @@ use super::extract::{BatchJson, IdempotencyKey, Json, Query, Sending, id, parse}
 use super::{PageQuery, UserGateway};
 use crate::auth::Caller;
 use crate::error::{Error, Result};
-use crate::send::RepeatKey;
 use axum::extract::{Path, State};
 use hongyan_wire::MessageId;
 use hongyan_wire::api::{Done, Meta, Success};
@@ -14,7 +13,6 @@ use hongyan_wire::message::{
     BatchError, BatchFailure, BatchResult, PreviewAnswer, RecallAnswer, ScheduledList, ScheduledMessage,
     SendAnswer, SendBatchAnswer, SendBatchRequest, SendMessageRequest,
 };
-use sha2::{Digest, Sha256};
 
 /// Send a message.
 ///
@@ -44,7 +42,7 @@ pub async fn send(
     body: Json<Box<SendMessageRequest>>,
 ) -> Result<WithRate<Answer<SendAnswer>>> {
     let Sending { caller, metered } = sending;
-    let sent = gateway.gate.send(&caller, body.value, repeat(key.0, &body.bytes)).await?;
+    let sent = gateway.gate.send(&caller, body.value, key.of(&body.bytes)).await?;
     Ok(Answer::new(sent).metered(metered.rate))
 }
 
@@ -76,9 +74,7 @@ pub async fn send_template(
     if body.value.template_id.is_none() {
         return Err(Error::field("template_id", "is missing"));
     }
-    let Sending { caller, metered } = sending;
-    let sent = gateway.gate.send(&caller, body.value, repeat(key.0, &body.bytes)).await?;
-    Ok(Answer::new(sent).metered(metered.rate))
+    send(State(gateway), sending, key, body).await
 }
 
 /// Send many messages with one request.
@@ -112,8 +108,8 @@ pub async fn send_batch(
             return Err(Error::rate_limited("you send too often"));
         }
         let request = parse::<Box<SendMessageRequest>>(item.get().as_bytes())?;
-        let key = key.0.as_ref().map(|key| format!("{key} {n}"));
-        Ok((request, repeat(key, item.get().as_bytes())))
+        let key = IdempotencyKey(key.0.as_ref().map(|key| format!("{key} {n}")));
+        Ok((request, key.of(item.get().as_bytes())))
     });
     let results = gateway.gate.send_batch(&caller, requests.collect()).await?;
     let results: Vec<BatchResult> =
@@ -168,6 +164,7 @@ pub async fn preview(
         (status = 200, description = "It is gone; doing it twice is doing it once", body = Success<RecallAnswer>),
         (status = 401, description = "No or bad credentials", body = Failure),
         (status = 404, description = "None of the caller's that the log still has", body = Failure),
+        (status = 429, description = "Too often; see `RateLimit-*` and `Retry-After`", body = Failure),
     ),
 )]
 pub async fn recall(
@@ -230,6 +227,7 @@ pub async fn scheduled_one(
         (status = 401, description = "No or bad credentials", body = Failure),
         (status = 404, description = "None of the caller's that waits", body = Failure),
         (status = 422, description = "A field is not valid, or no recipient exists", body = Failure),
+        (status = 429, description = "Too often; see `RateLimit-*` and `Retry-After`", body = Failure),
     ),
 )]
 pub async fn reschedule(
@@ -261,8 +259,4 @@ pub async fn unschedule(
     let id: MessageId = id(&path, "scheduled message")?;
     gateway.gate.unschedule(&caller, &id).await?;
     Ok(Answer::new(Done {}))
-}
-
-fn repeat(key: Option<String>, body: &[u8]) -> Option<RepeatKey> {
-    key.map(|key| RepeatKey { key, fingerprint: Sha256::digest(body).into() })
 }

@@ -75,7 +75,7 @@ impl Inboxes {
         request: MarkRequest,
         tell: impl FnOnce(Option<&MarkOutcome>),
     ) -> Result<MarkOutcome, InboxError> {
-        let _one_at_a_time = self.marks_of(user).lock().await;
+        let _one_at_a_time = self.marks.turn(user).await;
         let asked = request.clone();
         let (before, places, is_read) = match self.access(user, move |inbox| decide(inbox, &asked)).await? {
             Decision::Nothing(outcome) => return Ok(outcome),

@@ -22,6 +22,7 @@ pub use walker::Walker;
 
 use crate::clock::Clock;
 use crate::directory::{Directory, DirectoryError, Person};
+use crate::lanes::{Lanes, Turn};
 use crate::log::record::Record;
 use crate::log::{Journal, LogError, Logged, Pos};
 use hashlink::LruCache;
@@ -30,10 +31,9 @@ use hongyan_wire::{Timestamp, UserId};
 use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
 use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
 /// Inboxes being worked on at one moment, on threads that may wait.
 const AT_WORK_MAX: usize = 32;
@@ -160,11 +160,10 @@ pub struct Inboxes {
     tips: Cache<UserId, Tip>,
     at_work: Arc<Semaphore>,
     /// One holds whoever works on an inbox: of one person's requests one takes a place, the others wait here.
-    lanes: Box<[Arc<Semaphore>]>,
+    lanes: Lanes,
     /// One is held by a person's own change from reading the state until the other devices know. Apart from the
     /// slots, so that who waits keeps no inbox open.
-    marks: Box<[tokio::sync::Mutex<()>]>,
-    hasher: RandomState,
+    marks: Lanes,
     /// How often in a row the walker could not bring an inbox up to date.
     failing: Mutex<HashMap<UserId, u32>>,
     devices: Devices,
@@ -189,9 +188,8 @@ impl Inboxes {
             handles_max: handles_max.max(1),
             tips: Cache::new(TIPS),
             at_work: Arc::new(Semaphore::new(AT_WORK_MAX)),
-            lanes: std::iter::repeat_with(|| Arc::new(Semaphore::new(1))).take(LANES).collect(),
-            marks: std::iter::repeat_with(tokio::sync::Mutex::default).take(LANES).collect(),
-            hasher: RandomState::new(),
+            lanes: Lanes::new(LANES),
+            marks: Lanes::new(LANES),
             failing: Mutex::default(),
             devices: Devices::default(),
             clock: Clock::default(),
@@ -242,14 +240,8 @@ impl Inboxes {
         work: impl FnOnce(&mut Inbox) -> Result<R, InboxError> + Send + 'static,
     ) -> Result<R, InboxError> {
         let head = self.journal.caught_up().await?;
-        let turn = self.turn(user).await?;
+        let turn = self.lanes.turn(user).await;
         self.access_up_to(user, head, turn, work).await
-    }
-
-    /// The turn of one who works on a person's inbox. Who waits for it keeps no thread and no place of others.
-    async fn turn(&self, user: &UserId) -> Result<OwnedSemaphorePermit, InboxError> {
-        let lane = self.lanes[self.lane(user)].clone();
-        lane.acquire_owned().await.map_err(|_| InboxError::Stopping)
     }
 
     /// As [`Self::access`], for work that reads no more than a page of rows: where the inbox is open and lacks
@@ -260,7 +252,7 @@ impl Inboxes {
         work: impl FnOnce(&mut Inbox) -> Result<R, InboxError> + Send + 'static,
     ) -> Result<R, InboxError> {
         let head = self.journal.caught_up().await?;
-        let turn = self.turn(user).await?;
+        let turn = self.lanes.turn(user).await;
         match self.read_at_once(user, head, work) {
             Ok(result) => result,
             Err(work) => self.access_up_to(user, head, turn, work).await,
@@ -293,7 +285,7 @@ impl Inboxes {
         self: &Arc<Self>,
         user: &UserId,
         head: Pos,
-        turn: OwnedSemaphorePermit,
+        turn: Turn,
         work: impl FnOnce(&mut Inbox) -> Result<R, InboxError> + Send + 'static,
     ) -> Result<R, InboxError> {
         let place = self.at_work.clone().acquire_owned().await.map_err(|_| InboxError::Stopping)?;
@@ -441,15 +433,6 @@ impl Inboxes {
             }
         }
         Ok(())
-    }
-
-    /// The lock of a person's own changes.
-    fn marks_of(&self, user: &UserId) -> &tokio::sync::Mutex<()> {
-        &self.marks[self.lane(user)]
-    }
-
-    fn lane(&self, user: &UserId) -> usize {
-        self.hasher.hash_one(user) as usize % LANES
     }
 
     fn slot(&self, user: &UserId) -> Arc<Slot> {

@@ -14,6 +14,7 @@ use crate::auth::Caller;
 use crate::directory::Directory;
 use crate::error::{Error, Result};
 use crate::inbox::Pending;
+use crate::lanes::Lanes;
 use crate::log::record::{GroupKey, Posted, Recalled, Record, Scheduled, TemplateUsed};
 use crate::log::{Appended, Entry, Idempotency, Journal, LogError};
 use audience::Resolved;
@@ -23,13 +24,14 @@ use hongyan_wire::message::{
 };
 use hongyan_wire::template::Template;
 use hongyan_wire::{MessageId, Timestamp, UserId};
-use recall::ThreadLanes;
 use smol_str::{SmolStr, format_smolstr};
 use std::sync::Arc;
 use tokio::sync::{Mutex, Semaphore};
 
 /// A listed audience longer than this is looked up on a thread that may wait.
 const LOOKED_UP_INLINE: usize = 32;
+/// Threads that are sent to at one moment.
+const THREAD_LANES: usize = 256;
 /// Batches taken in at one moment: each may hold the memory of a thousand messages.
 const BATCHES_AT_ONCE: usize = 4;
 
@@ -50,7 +52,8 @@ pub struct Gate {
     message_bytes: usize,
     recipients: usize,
     batches: Semaphore,
-    threads: ThreadLanes,
+    /// Each thread is sent to by one at a time, so that each message sees the one before it.
+    threads: Lanes,
     /// Held while a scheduled message is changed, taken back or sent: it is one of these.
     schedule: Mutex<()>,
 }
@@ -86,7 +89,7 @@ impl Gate {
             message_bytes,
             recipients,
             batches: Semaphore::new(BATCHES_AT_ONCE),
-            threads: ThreadLanes::default(),
+            threads: Lanes::new(THREAD_LANES),
             schedule: Mutex::default(),
         }
     }

@@ -14,15 +14,15 @@ use hongyan_wire::message::SendMessageRequest;
 use hongyan_wire::permission::{Content, Permission};
 use hongyan_wire::template::TemplateCategory;
 
-/// Message types that begin so are system messages, also without a template.
+/// Message types that begin so are system messages.
 const SYSTEM_TYPE: &str = "system";
 
-/// Of what category a message is: its template's; without one, by its type.
+/// Of what category a message is: `system` by its type, whatever it is made from; else its template's.
 pub fn category(template: Option<TemplateCategory>, message_type: &str) -> TemplateCategory {
-    template.unwrap_or(match message_type.starts_with(SYSTEM_TYPE) {
+    match message_type.starts_with(SYSTEM_TYPE) {
         true => TemplateCategory::System,
-        false => TemplateCategory::Business,
-    })
+        false => template.unwrap_or(TemplateCategory::Business),
+    }
 }
 
 /// Whether the caller may send this, whoever gets it.

@@ -8,32 +8,7 @@ use crate::log::{Appended, Entry, Idempotency, LogError, Pos};
 use hongyan_wire::message::{SendAnswer, SendMessageRequest};
 use hongyan_wire::{MessageId, Timestamp};
 use smol_str::SmolStr;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use tokio::sync::{Mutex, MutexGuard};
-
-/// Locks for threads; two of them seldom share one.
-const LANES: usize = 256;
-
-/// Each thread is sent to by one at a time, so that each message sees the one before it.
-pub struct ThreadLanes {
-    lanes: Box<[Mutex<()>]>,
-    hasher: RandomState,
-}
-
-impl Default for ThreadLanes {
-    fn default() -> Self {
-        let lanes = std::iter::repeat_with(Mutex::default).take(LANES).collect();
-        Self { lanes, hasher: RandomState::new() }
-    }
-}
-
-impl ThreadLanes {
-    async fn turn(&self, owner: &str, key: &str) -> MutexGuard<'_, ()> {
-        let lane = self.hasher.hash_one((owner, key)) as usize % LANES;
-        self.lanes[lane].lock().await
-    }
-}
 
 /// A message that was sent before and is still in the log.
 pub(super) struct Earlier {
@@ -61,7 +36,7 @@ impl Gate {
         // Goes on to its end when nobody waits for it any more: the turn must not pass on before.
         let sending = tokio::spawn(async move {
             let key = request.thread_key.clone().unwrap_or_default();
-            let _turn = this.threads.turn(&name_of(&caller), &key).await;
+            let _turn = this.threads.turn((name_of(&caller), &key)).await;
             match this.prepare(&caller, request, repeat).await? {
                 Prepared::Known(first) => Ok(first),
                 Prepared::New(entry, answer) => {
@@ -77,7 +52,7 @@ impl Gate {
     /// Sends a message of a thread whose time has come.
     pub(super) async fn release_in_thread(&self, posted: Posted, now: Timestamp) -> Result<()> {
         let key = posted.message.thread_key.clone().unwrap_or_default();
-        let _turn = self.threads.turn(&posted.sent_by, &key).await;
+        let _turn = self.threads.turn((&posted.sent_by, &key)).await;
         let entry = tokio::task::block_in_place(|| self.released(posted, now))?;
         let appended = self.journal.append(entry).await;
         self.followed(&appended).await;

@@ -5,13 +5,11 @@ use crate::error::Result;
 use crate::http::AdminGateway;
 use crate::http::envelope::Answer;
 use crate::http::extract::{AdminCaller, IdempotencyKey, Json};
-use crate::send::RepeatKey;
 use axum::extract::State;
 use hongyan_wire::admin::AnnouncementRequest;
 use hongyan_wire::api::Success;
 use hongyan_wire::error::Failure;
 use hongyan_wire::message::{RecipientType, SendAnswer, SendMessageRequest};
-use sha2::{Digest, Sha256};
 
 /// Announce something to everyone, now or at a time.
 #[utoipa::path(
@@ -42,7 +40,7 @@ pub async fn create(
         actions,
         ..SendMessageRequest::default()
     };
-    let repeat = key.0.map(|key| RepeatKey { key, fingerprint: Sha256::digest(&body.bytes).into() });
+    let repeat = key.of(&body.bytes);
     let caller = Caller::User(caller.0);
     Ok(Answer::new(gateway.gate.send(&caller, Box::new(request), repeat).await?))
 }

@@ -37,6 +37,9 @@ fn to(audience: &str) -> Value {
         "for another" => json!({ "title": "t", "recipients": ["ann"], "on_behalf_of": "bob" }),
         "system" => json!({ "recipients": ["ann"], "template_id": "system_alert", "variables": {
             "alert_type": "a", "alert_message": "b", "affected_scope": "c" } }),
+        "system by another template" => json!({ "recipients": ["ann"], "template_id": "file_share",
+            "message_type": "system_alert", "variables": { "sender_name": "a", "file_name": "b",
+            "file_size": "1", "share_time": "2025-01-15" } }),
         "system type" => json!({ "title": "t", "recipients": ["ann"], "message_type": "system_notice" }),
         other => panic!("{other}"),
     }
@@ -84,6 +87,8 @@ async fn every_cell_of_the_table_of_tiers() {
             assert_eq!(outcome(&reply), wanted, "{kind} {permissions:?} to {column}");
         }
     }
+    let internal = service(&admin, "internal", None).await;
+    assert_eq!(outcome(&internal.send(to("system by another template")).await), system);
     // People: in their own name, to listed people; administrators to anyone.
     let own = |body: Value| {
         let api = ann.api.clone();
