@@ -55,9 +55,9 @@ impl Follower {
     }
 
     /// Follows until the log is closed.
-    pub fn spawn(self, tail: Tail) -> std::io::Result<JoinHandle<()>> {
+    pub fn spawn(self, mut tail: Tail) -> std::io::Result<JoinHandle<()>> {
         std::thread::Builder::new().name("follower".into()).spawn(move || {
-            while let Ok(mut batch) = tail.recv() {
+            while let Some(mut batch) = tail.blocking_recv() {
                 // Whatever else is waiting goes along: one pass over the hub for all of it.
                 while let Ok(more) = tail.try_recv() {
                     batch.extend(more);

@@ -7,6 +7,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
+/// A message is made on one thread, written on another and let go of on a third: with the system's allocator they
+/// wait for each other. SQLite takes its memory from here too.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Exit status for a setting that cannot be used.
 const BAD_SETTING: u8 = 2;
 

@@ -13,7 +13,6 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot};
 
@@ -50,10 +49,36 @@ enum Command {
 }
 
 struct Waiting {
+    entry: EncodedEntry,
+    reply: oneshot::Sender<Reply>,
+}
+
+/// An entry as it is written.
+struct EncodedEntry {
     before: Option<Encoded>,
     record: Encoded,
     idempotency: Option<Idempotency>,
-    reply: oneshot::Sender<Result<Appended, LogError>>,
+}
+
+impl EncodedEntry {
+    /// What goes into the log, in order.
+    fn records(&self) -> impl Iterator<Item = &Encoded> {
+        self.before.iter().chain([&self.record])
+    }
+}
+
+/// What became of an entry, and what the asker is given back to let go of. Memory that many threads take and one
+/// thread frees keeps all of them waiting for the allocator's locks; so each frees about as much as it takes.
+struct Reply {
+    outcome: Result<Appended, LogError>,
+    _written: Option<EncodedEntry>,
+    _forgotten: Option<Logged>,
+}
+
+impl From<LogError> for Reply {
+    fn from(error: LogError) -> Self {
+        Self { outcome: Err(error), _written: None, _forgotten: None }
+    }
 }
 
 /// A record and its text.
@@ -89,7 +114,7 @@ pub struct Local {
 }
 
 /// Every committed batch, in order, for the one follower.
-pub type Tail = Receiver<Vec<Logged>>;
+pub type Tail = mpsc::Receiver<Vec<Logged>>;
 
 impl Local {
     /// Opens the log or makes it. Fails if it is of a newer version or cannot be opened.
@@ -108,7 +133,7 @@ impl Local {
             readers: Mutex::default(),
         });
         let (commands, queue) = mpsc::channel(WAITING_MAX);
-        let (follower, tail) = sync_channel(FOLLOWER_BEHIND_MAX);
+        let (follower, tail) = mpsc::channel(FOLLOWER_BEHIND_MAX);
         let mut thread = Writer { conn: writer, shared: shared.clone(), follower, forsaken: false };
         let writer = std::thread::Builder::new()
             .name("log".into())
@@ -173,7 +198,7 @@ impl Log for Local {
             self.queue(Command::Append(waiting))?;
             Ok(answer)
         });
-        Box::pin(async move { queued?.await.map_err(|_| LogError::Closed)? })
+        Box::pin(async move { queued?.await.map_err(|_| LogError::Closed)?.outcome })
     }
 
     fn append_all(&self, entries: Vec<Entry>) -> Later<'_, Vec<Result<Appended, LogError>>> {
@@ -192,7 +217,7 @@ impl Log for Local {
                 appended.push(match (&queued, answer) {
                     (Err(error), _) => Err(error.clone()),
                     (_, Err(error)) => Err(error),
-                    (Ok(()), Ok(answer)) => answer.await.unwrap_or(Err(LogError::Closed)),
+                    (Ok(()), Ok(answer)) => answer.await.map_or(Err(LogError::Closed), |reply| reply.outcome),
                 });
             }
             appended
@@ -309,18 +334,19 @@ impl Log for Local {
 
 /// An entry as it waits for the writer, and where its answer comes. Encoding is done by the caller: many
 /// callers, one writer.
-fn waiting(entry: Entry) -> Result<(Waiting, oneshot::Receiver<Result<Appended, LogError>>), LogError> {
+fn waiting(entry: Entry) -> Result<(Waiting, oneshot::Receiver<Reply>), LogError> {
     let before = entry.before.map(|before| Encoded::new(*before)).transpose()?;
     let record = Encoded::new(entry.record)?;
     let (reply, answer) = oneshot::channel();
-    Ok((Waiting { before, record, idempotency: entry.idempotency, reply }, answer))
+    let entry = EncodedEntry { before, record, idempotency: entry.idempotency };
+    Ok((Waiting { entry, reply }, answer))
 }
 
 /// The one thread that writes.
 struct Writer {
     conn: Connection,
     shared: Arc<Shared>,
-    follower: SyncSender<Vec<Logged>>,
+    follower: mpsc::Sender<Vec<Logged>>,
     /// Nobody follows any more: what were written now would reach nobody before the next start.
     forsaken: bool,
 }
@@ -346,7 +372,7 @@ impl Writer {
                 }
             }
             if self.forsaken {
-                appends.drain(..).for_each(|waiting| drop(waiting.reply.send(Err(LogError::Closed))));
+                appends.drain(..).for_each(|waiting| drop(waiting.reply.send(LogError::Closed.into())));
             }
             if !appends.is_empty() {
                 self.commit(appends);
@@ -363,34 +389,37 @@ impl Writer {
         match self.write(head, &appends) {
             Ok(outcomes) => {
                 let mut batch = Vec::with_capacity(appends.len());
+                let mut forgotten = Vec::with_capacity(appends.len());
                 {
                     let mut recent = self.shared.recent.write();
                     for (waiting, outcome) in appends.iter().zip(&outcomes) {
                         let Ok(Appended::Written(last)) = outcome else { continue };
-                        let encoded = waiting.before.iter().chain([&waiting.record]);
-                        let first = last - u64::from(waiting.before.is_some());
-                        for (pos, Encoded { body, record }) in (first..).zip(encoded) {
+                        let first = last - u64::from(waiting.entry.before.is_some());
+                        for (pos, Encoded { body, record }) in (first..).zip(waiting.entry.records()) {
                             let logged = Logged { pos, record: record.clone() };
                             recent.push(body.len(), logged.clone());
                             batch.push(logged);
                         }
                     }
+                    forgotten.extend(std::iter::from_fn(|| recent.forget()));
                 }
                 if let Some(last) = batch.last() {
                     self.shared.head.store(last.pos, Ordering::Release);
-                    if self.follower.send(batch).is_err() && !std::mem::replace(&mut self.forsaken, true) {
+                    if self.follower.blocking_send(batch).is_err()
+                        && !std::mem::replace(&mut self.forsaken, true)
+                    {
                         tracing::error!(target: "hongyan::error", "nobody follows the log any more: nothing is taken until the server is started again");
                     }
                 }
-                for (waiting, outcome) in appends.into_iter().zip(outcomes) {
-                    let _ = waiting.reply.send(outcome);
+                for (Waiting { entry, reply }, outcome) in appends.into_iter().zip(outcomes) {
+                    let _ = reply.send(Reply { outcome, _written: Some(entry), _forgotten: forgotten.pop() });
                 }
             }
             Err(error) => {
                 tracing::error!(target: "hongyan::error", %error, "a commit of the log failed; nothing of it was kept");
                 let error = unwritable(error);
                 for waiting in appends {
-                    let _ = waiting.reply.send(Err(error.clone()));
+                    let _ = waiting.reply.send(error.clone().into());
                 }
             }
         }
@@ -405,12 +434,12 @@ impl Writer {
                 .prepare_cached("INSERT INTO record(pos, at, body, message_id) VALUES(?1, ?2, ?3, ?4)")?;
             let mut pos = head;
             let at = now().millis();
-            for waiting in appends {
-                if let Some(repeat) = repeat(&transaction, waiting)? {
+            for Waiting { entry, .. } in appends {
+                if let Some(repeat) = repeat(&transaction, entry)? {
                     outcomes.push(repeat);
                     continue;
                 }
-                for Encoded { body, record } in waiting.before.iter().chain([&waiting.record]) {
+                for Encoded { body, record } in entry.records() {
                     pos += 1;
                     let message_id = record.message_id().map(MessageId::as_str);
                     insert.execute(params![pos as i64, at, body, message_id])?;
@@ -494,8 +523,8 @@ impl Writer {
 }
 
 /// Whether the same request stands in the log already; remembers it if not.
-fn repeat(conn: &Connection, waiting: &Waiting) -> rusqlite::Result<Option<Result<Appended, LogError>>> {
-    let Some(idempotency) = &waiting.idempotency else { return Ok(None) };
+fn repeat(conn: &Connection, entry: &EncodedEntry) -> rusqlite::Result<Option<Result<Appended, LogError>>> {
+    let Some(idempotency) = &entry.idempotency else { return Ok(None) };
     if let Some((fingerprint, answer)) = known_answer(conn, &idempotency.key, idempotency.at)? {
         let same = fingerprint == idempotency.fingerprint;
         return Ok(Some(if same { Ok(Appended::Repeated(answer)) } else { Err(LogError::KeyReused) }));
@@ -613,12 +642,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log.db");
         let epoch = {
-            let (log, tail) = Local::open(&path).unwrap();
+            let (log, mut tail) = Local::open(&path).unwrap();
             let many = (0..100).map(|n| log.append(record(&format!("u{n}")).into()));
             for (n, appended) in futures_util::future::join_all(many).await.into_iter().enumerate() {
                 assert_eq!(appended, Ok(Appended::Written(n as Pos + 1)));
             }
-            let followed: Vec<Pos> = tail.try_iter().flatten().map(|logged| logged.pos).collect();
+            let batches = std::iter::from_fn(|| tail.try_recv().ok());
+            let followed: Vec<Pos> = batches.flatten().map(|logged| logged.pos).collect();
             assert_eq!(followed, (1..=100).collect::<Vec<_>>());
             log.epoch()
         };

@@ -8,6 +8,7 @@ mod journal;
 pub mod local;
 mod recent;
 pub mod record;
+mod stored;
 
 pub use journal::Journal;
 

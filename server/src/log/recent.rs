@@ -20,11 +20,14 @@ impl Recent {
     pub fn push(&mut self, size: usize, logged: Logged) {
         self.bytes += size;
         self.records.push_back((size, logged));
-        while self.records.len() > RECORDS_MAX || (self.bytes > BYTES_MAX && self.records.len() > 1) {
-            if let Some((size, _)) = self.records.pop_front() {
-                self.bytes -= size;
-            }
-        }
+    }
+
+    /// Gives the oldest record out, if there are more than are kept.
+    pub fn forget(&mut self) -> Option<Logged> {
+        let full = self.records.len() > RECORDS_MAX || (self.bytes > BYTES_MAX && self.records.len() > 1);
+        let (size, logged) = if full { self.records.pop_front()? } else { return None };
+        self.bytes -= size;
+        Some(logged)
     }
 
     pub fn get(&self, pos: Pos) -> Option<&Logged> {
@@ -92,11 +95,13 @@ mod tests {
         let mut recent = Recent::default();
         for pos in 5..=(RECORDS_MAX as u64 + 10) {
             recent.push(1, logged(pos));
+            recent.forget();
         }
         assert!(recent.get(10).is_none());
         assert_eq!(recent.get(11).unwrap().pos, 11);
         assert!(recent.get(RECORDS_MAX as u64 + 11).is_none());
         recent.push(BYTES_MAX, logged(RECORDS_MAX as u64 + 11));
+        while recent.forget().is_some() {}
         assert_eq!(recent.records.len(), 1);
     }
 }

@@ -104,6 +104,7 @@ impl Record {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Posted {
     /// As its readers will see it, but for `pos`, which is the record's own.
+    #[serde(with = "super::stored")]
     pub message: Message,
     pub audience: Audience,
     /// To how many people it went when it was sent.
@@ -368,6 +369,39 @@ pub struct SessionsEnded {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_comes_back_from_its_text_as_it_was() {
+        let whole = serde_json::json!({
+            "id": "msg-1", "pos": 0, "channel_id": "ops", "title": "t", "content": "c", "message_type": "alert",
+            "priority": 9, "sender": "someone", "sender_info": {"id": "other", "type": "user", "name": "n"},
+            "created_at": "2026-01-02T03:04:05.678Z", "expire_at": "2026-02-02T03:04:05.678Z",
+            "metadata": {"a": [1, {"b": null}]},
+            "attachments": [{"type": "file", "name": "f", "url": "https://x.example/f"}],
+            "actions": [{"type": "link", "text": "open", "url": "https://x.example/"}],
+            "is_read": false, "read_at": null, "version": 0, "replaces": "msg-0", "thread_key": "k",
+        });
+        let mut bare = whole.clone();
+        for (field, empty) in
+            [("channel_id", "null"), ("metadata", "{}"), ("attachments", "[]"), ("actions", "[]")]
+        {
+            bare[field] = serde_json::from_str(empty).unwrap();
+        }
+        bare["sender"] = "other".into();
+        for message in [whole, bare] {
+            let message: Message = serde_json::from_value(message).unwrap();
+            let posted = Posted {
+                message,
+                audience: Audience { everyone: true, ..Audience::default() },
+                recipients: 3,
+                sent_by: "service:s".into(),
+                template: None,
+                was_scheduled: false,
+            };
+            let text = serde_json::to_string(&posted).unwrap();
+            assert_eq!(serde_json::from_str::<Posted>(&text).unwrap(), posted, "{text}");
+        }
+    }
 
     #[test]
     fn a_record_is_small() {

@@ -51,12 +51,13 @@ impl Rooms {
     }
 
     /// Appends a record and lets everyone know.
-    pub async fn append(&self, record: Record) -> Result<()> {
+    pub async fn append(&mut self, record: Record) -> Result<()> {
         let Appended::Written(pos) = self.log.append(Entry::from(record)).await? else {
             bail!("a record was taken for a repeat");
         };
         while *self.applied.borrow() < pos {
-            self.follow(&self.tail.recv().context("the log is closed")?)?;
+            let batch = self.tail.recv().await.context("the log is closed")?;
+            self.follow(&batch)?;
         }
         Ok(())
     }

@@ -2,15 +2,16 @@
 
 use anyhow::Result;
 
+use crate::call;
 use crate::places::Places;
-use crate::{call, server};
+use crate::server::{self, Build};
 
 pub fn run(places: &Places, arguments: &[String]) -> Result<()> {
-    let program = server::build(places)?;
+    let program = server::build(places, Build::Dist)?;
     eprintln!("==> bench");
     call::run(
         call::cargo(&places.root)
-            .args(["run", "--release", "--package", "hongyan-bench", "--"])
+            .args(["run", "--profile", Build::Dist.profile(), "--package", "hongyan-bench", "--"])
             .args(arguments)
             .env("HONGYAN_SERVER_BIN", program),
     )

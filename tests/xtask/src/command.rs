@@ -6,12 +6,13 @@ pub const USAGE: &str = "\
 Usage: cargo xtask <command>
 
   run [-- ARGUMENTS]   build the web UI and the server, then start the server; ARGUMENTS go to it
-  build                the same without starting it
+  build                the web UI and the server to install, as target/dist/hongyan-server: takes minutes,
+                       for a program that is faster by a tenth
   web                  only the web UI, into target/web-ui
   test [--only NAME]   everything CI checks; NAME is one step (setup, fmt, lint, licences, web,
                        unit, e2e), a file of tests/e2e/tests (api, browser, …) or part of the
                        name of an end-to-end test
-  bench [NAME …]       measure the release build
+  bench [NAME …]       measure what `build` makes
   advisories           check the dependencies against the advisory database (needs the network)
 ";
 

@@ -3,6 +3,7 @@
 //! It needs nothing but Rust and a C compiler, and fetches what else a command wants.
 
 mod advisories;
+mod apt;
 mod bench;
 mod browser;
 mod call;
@@ -44,7 +45,7 @@ fn perform(command: Command) -> Result<()> {
     match command {
         Command::Help => Ok(()),
         Command::Run(arguments) => server::run(&places, &arguments),
-        Command::Build => server::build(&places).map(drop),
+        Command::Build => server::build(&places, server::Build::Dist).map(drop),
         Command::Web => web::build(&places),
         Command::Test { only: None } => steps::all(&places),
         Command::Test { only: Some(name) } => steps::only(&places, &name),

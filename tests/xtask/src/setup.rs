@@ -7,13 +7,15 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use crate::places::{Places, program};
-use crate::{browser, call};
+use crate::{apt, browser, call};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
     Formatter,
     Linter,
     WasmTarget,
+    /// For the memory allocator, which is C.
+    Make,
     Browser,
 }
 
@@ -29,7 +31,8 @@ pub fn provide(places: &Places, needs: &[Need]) -> Result<()> {
             Need::Formatter => rustup(places, &["component", "add", "rustfmt"])?,
             Need::Linter => rustup(places, &["component", "add", "clippy"])?,
             Need::WasmTarget => rustup(places, &["target", "add", "wasm32-unknown-unknown"])?,
-            Need::Browser => browser::install()?,
+            Need::Make => apt::install(&["make"])?,
+            Need::Browser => apt::install(browser::packages())?,
         }
         if !is_met(places, *need)? {
             bail!("{need} cannot be found although installing it went well");
@@ -47,6 +50,7 @@ fn is_met(places: &Places, need: Need) -> Result<bool> {
             let folder = call::output(Command::new("rustc").current_dir(&places.root).args(question))?;
             Path::new(folder.trim()).is_dir()
         }
+        Need::Make => program(&["make"]).is_some(),
         Need::Browser => browser::chromium().is_ok() && browser::chromedriver().is_ok(),
     })
 }
@@ -67,6 +71,7 @@ impl fmt::Display for Need {
             Self::Formatter => "rustfmt",
             Self::Linter => "clippy",
             Self::WasmTarget => "the target wasm32-unknown-unknown",
+            Self::Make => "make",
             Self::Browser => "Chromium and its driver",
         })
     }

@@ -22,12 +22,13 @@ const STEPS: &[Step] = &[
     Step { name: "lint", about: "clippy, warnings are errors", needs: LINTER, perform: lint },
     Step { name: "licences", about: "licences and origins", needs: &[], perform: licences::check },
     Step { name: "web", about: "the web UI", needs: &[], perform: web::build },
-    Step { name: "unit", about: "tests inside the packages", needs: &[], perform: unit },
-    Step { name: "e2e", about: "the whole, from outside", needs: &[Need::Browser], perform: end_to_end },
+    Step { name: "unit", about: "tests inside the packages", needs: &[Need::Make], perform: unit },
+    Step { name: "e2e", about: "the whole, from outside", needs: OUTSIDE, perform: end_to_end },
 ];
 
-const EVERYTHING: &[Need] = &[Need::Formatter, Need::Linter, Need::WasmTarget, Need::Browser];
-const LINTER: &[Need] = &[Need::Linter, Need::WasmTarget];
+const EVERYTHING: &[Need] = &[Need::Formatter, Need::Linter, Need::WasmTarget, Need::Make, Need::Browser];
+const LINTER: &[Need] = &[Need::Linter, Need::WasmTarget, Need::Make];
+const OUTSIDE: &[Need] = &[Need::Make, Need::Browser];
 
 /// Runs every step and stops at the first that fails.
 pub fn all(places: &Places) -> Result<()> {
@@ -60,7 +61,7 @@ pub fn only(places: &Places, name: &str) -> Result<()> {
         None => Some(name),
     };
     announced(places, "web", "the web UI, which the server embeds", &[], web::build)?;
-    announced(places, "e2e", name, &[Need::Browser], |places| e2e::run(places, part))
+    announced(places, "e2e", name, OUTSIDE, |places| e2e::run(places, part))
 }
 
 fn announced(

@@ -35,7 +35,7 @@ pub async fn measure(setting: &Setting, report: &mut Report) -> Result<()> {
     let template = Arc::new(Template::make(scratch.path())?);
 
     // As on a server that runs: the newest records are in memory.
-    let rooms = Rooms::open(&system)?;
+    let mut rooms = Rooms::open(&system)?;
     rooms.append(users_put(2 * rounds * inboxes)?).await?;
     for number in 0..MESSAGES {
         rooms.append(Record::Message(Box::new(posted(number)?))).await?;

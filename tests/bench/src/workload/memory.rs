@@ -31,6 +31,8 @@ pub async fn measure(setting: &Setting, report: &mut Report) -> Result<()> {
     let limits = [
         ("WS_MAX_CONNECTIONS", limit.as_str()),
         ("WS_MAX_CONNECTIONS_PER_ADDRESS", limit.as_str()),
+        // What is let go of is given back to the system at once, so that what is held is what is counted.
+        ("MALLOC_CONF", "dirty_decay_ms:0,muzzy_decay_ms:0"),
         // Open inboxes are bounded and counted apart: here are as many at the beginning as at the end.
         ("INBOX_HANDLES", "64"),
     ];
