@@ -10,10 +10,14 @@ use hongyan_wire::admin::{
     ServiceUpdate,
 };
 use hongyan_wire::error::{ErrorType, FieldError};
+use hongyan_wire::limits::NAME_MAX;
 use hongyan_wire::permission::Permissions;
+use smol_str::SmolStr;
 
 /// Most permissions of one service.
 const PERMISSIONS_MAX: usize = 100;
+/// Most default recipients of one service.
+const RECIPIENTS_MAX: usize = 100;
 const RATE_MAX: u32 = 1_000_000;
 /// Seconds for which old keys stay good when nothing is said, and at most.
 const OVERLAP: u32 = 24 * 60 * 60;
@@ -30,6 +34,7 @@ impl Administration {
             check_name("owner", owner, &mut faults);
         }
         check_bounds(request.permissions.as_ref(), request.rate_limit, &mut faults);
+        check_recipients(&request.default_recipients, &mut faults);
         if !faults.is_empty() {
             return Err(Error::invalid(faults));
         }
@@ -54,6 +59,7 @@ impl Administration {
             },
             permissions: request.permissions,
             rate_limit: request.rate_limit,
+            default_recipients: request.default_recipients,
         };
         self.put(actor, put, |change| Record::ServicePut(Box::new(change))).await?;
         Ok(ServiceCreated { service: self.service(&id)?, api_key })
@@ -78,13 +84,15 @@ impl Administration {
             }
         }
         check_bounds(request.permissions.as_ref(), request.rate_limit, &mut faults);
+        check_recipients(request.default_recipients.as_deref().unwrap_or_default(), &mut faults);
         if !faults.is_empty() {
             return Err(Error::invalid(faults));
         }
         let _turn = self.turn().await?;
         self.service(id)?;
-        let ServiceUpdate { name, owner, permissions, rate_limit } = request;
-        let change = ServiceChange { id: id.clone(), name, owner, permissions, rate_limit };
+        let ServiceUpdate { name, owner, permissions, rate_limit, default_recipients } = request;
+        let change =
+            ServiceChange { id: id.clone(), name, owner, permissions, rate_limit, default_recipients };
         self.put(actor, change, |change| Record::ServiceChanged(Box::new(change))).await?;
         self.service(id)
     }
@@ -164,5 +172,14 @@ fn check_bounds(permissions: Option<&Permissions>, rate: Option<RateLimit>, faul
     }
     if rate.is_some_and(|rate| !(1..=RATE_MAX).contains(&rate.per_minute)) {
         faults.push(fault("rate_limit.per_minute", "must be from 1 to 1000000"));
+    }
+}
+
+fn check_recipients(recipients: &[SmolStr], faults: &mut Vec<FieldError>) {
+    let is_one = |text: &SmolStr| {
+        !text.trim().is_empty() && text.chars().count() <= NAME_MAX && !text.contains(char::is_control)
+    };
+    if recipients.len() > RECIPIENTS_MAX || !recipients.iter().all(is_one) {
+        faults.push(fault("default_recipients", "must be at most 100 ids or usernames"));
     }
 }

@@ -19,28 +19,32 @@ pub fn random<const N: usize>() -> Result<String, NoRandomness> {
 
 /// SHA-256 in hex: enough for secrets that are random themselves.
 pub fn hash(secret: &str) -> SmolStr {
-    use std::fmt::Write;
-    let mut hex = String::with_capacity(64);
-    for byte in Sha256::digest(secret.as_bytes()) {
-        // Writing into a string cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-    }
-    hex.into()
+    hex(&Sha256::digest(secret.as_bytes())).into()
 }
 
-/// A service's key: `hy_<prefix>_<secret>`. The prefix is public and finds the service.
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
+}
+
+/// Hexadecimal digits of the public prefix of a service's key.
+const PREFIX_LEN: usize = 12;
+
+/// A service's key: `hy`, the prefix, the secret, the last two in hex. The prefix is public and finds the service.
+/// Letters and digits only, so that the key fits wherever another system's token is asked for.
 pub fn service_key() -> Result<(String, SmolStr), NoRandomness> {
-    let mut prefix = [0u8; 6];
-    getrandom::fill(&mut prefix).map_err(NoRandomness)?;
-    let prefix: String = prefix.iter().map(|byte| format!("{byte:02x}")).collect();
-    let key = format!("hy_{prefix}_{}", random::<32>()?);
-    Ok((key, prefix.into()))
+    let mut bytes = [0u8; PREFIX_LEN / 2 + 32];
+    getrandom::fill(&mut bytes).map_err(NoRandomness)?;
+    let digits = hex(&bytes);
+    let prefix = digits[..PREFIX_LEN].into();
+    Ok((format!("hy{digits}"), prefix))
 }
 
 /// The public prefix of a service's key.
 pub fn key_prefix(key: &str) -> Option<SmolStr> {
-    let (prefix, secret) = key.strip_prefix("hy_")?.split_once('_')?;
-    (prefix.len() == 12 && !secret.is_empty() && secret.len() <= 128).then(|| prefix.into())
+    let (prefix, secret) = key.strip_prefix("hy")?.split_at_checked(PREFIX_LEN)?;
+    (!secret.is_empty() && secret.len() <= 128).then(|| prefix.into())
 }
 
 /// Whether two hashes are the same, in a time that does not tell where they differ.

@@ -413,7 +413,7 @@ impl Outcome {
                 touch(conn, &changed.id)?;
                 let details = json!({
                     "name": changed.name, "owner": changed.owner, "permissions": changed.permissions,
-                    "rate_limit": changed.rate_limit,
+                    "rate_limit": changed.rate_limit, "default_recipients": changed.default_recipients,
                 });
                 audit(conn, (pos, 0), change, "service.update", changed.id.as_str(), &details)
             }
@@ -613,6 +613,7 @@ mod tests {
             status: ServiceStatus::Active,
             permissions: None,
             rate_limit: None,
+            default_recipients: Vec::new(),
         };
         let records = vec![
             Record::GroupPut(Box::new(change(group("ops", &[])))),

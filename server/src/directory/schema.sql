@@ -47,6 +47,8 @@ CREATE TABLE service(
     permissions TEXT,
     -- Messages a minute.
     rate_limit INTEGER,
+    -- Who gets what names nobody: one a line.
+    default_recipients TEXT NOT NULL,
     created_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE service_key(

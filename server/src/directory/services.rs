@@ -22,8 +22,7 @@ pub struct KnownService {
     pub key_until: Option<Timestamp>,
 }
 
-const COLUMNS: &str =
-    "s.id, s.name, s.service_type, s.owner, s.status, s.created_at, s.permissions, s.rate_limit";
+const COLUMNS: &str = "s.id, s.name, s.service_type, s.owner, s.status, s.created_at, s.permissions, s.rate_limit, s.default_recipients";
 
 /// What a service of a tier may do, unless an administrator has said otherwise.
 pub fn tier(service_type: ServiceType) -> Permissions {
@@ -46,10 +45,10 @@ impl Directory {
                  WHERE k.prefix = ?1"
             );
             let known = conn.prepare_cached(&sql)?.query_row([prefix.as_str()], |row| {
-                let until: Option<i64> = row.get(9)?;
+                let until: Option<i64> = row.get(10)?;
                 Ok(KnownService {
                     service: service(row)?,
-                    key_hash: row.get_ref(8)?.as_str()?.into(),
+                    key_hash: row.get_ref(9)?.as_str()?.into(),
                     key_until: until.map(Timestamp::from_millis),
                 })
             });
@@ -89,8 +88,9 @@ impl Directory {
 pub(super) fn put(conn: &Connection, put: &ServicePut, at: Timestamp) -> rusqlite::Result<()> {
     let made = conn
         .prepare_cached(
-            "INSERT OR IGNORE INTO service(id, name, service_type, owner, status, permissions, rate_limit, created_at)
-             VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            "INSERT OR IGNORE INTO service(id, name, service_type, owner, status, permissions, rate_limit, created_at,
+                 default_recipients)
+             VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         )?
         .execute(params![
             put.id.as_str(),
@@ -100,7 +100,8 @@ pub(super) fn put(conn: &Connection, put: &ServicePut, at: Timestamp) -> rusqlit
             status_word(put.status),
             put.permissions.as_ref().map(words),
             put.rate_limit.map(|limit| limit.per_minute),
-            at.millis()
+            at.millis(),
+            put.default_recipients.join("\n")
         ])?;
     if made > 0 {
         insert_key(conn, &put.id, &put.key_prefix, &put.key_hash, at)?;
@@ -111,14 +112,16 @@ pub(super) fn put(conn: &Connection, put: &ServicePut, at: Timestamp) -> rusqlit
 pub(super) fn change(conn: &Connection, change: &ServiceChange) -> rusqlite::Result<()> {
     conn.prepare_cached(
         "UPDATE service SET name = coalesce(?2, name), owner = coalesce(?3, owner),
-             permissions = coalesce(?4, permissions), rate_limit = coalesce(?5, rate_limit) WHERE id = ?1",
+             permissions = coalesce(?4, permissions), rate_limit = coalesce(?5, rate_limit),
+             default_recipients = coalesce(?6, default_recipients) WHERE id = ?1",
     )?
     .execute(params![
         change.id.as_str(),
         change.name,
         change.owner,
         change.permissions.as_ref().map(words),
-        change.rate_limit.map(|limit| limit.per_minute)
+        change.rate_limit.map(|limit| limit.per_minute),
+        change.default_recipients.as_ref().map(|recipients| recipients.join("\n"))
     ])?;
     Ok(())
 }
@@ -233,6 +236,7 @@ fn service(row: &Row<'_>) -> rusqlite::Result<Service> {
         },
         permissions,
         rate_limit: rate_limit.map(|per_minute| RateLimit { per_minute }),
+        default_recipients: row.get_ref(8)?.as_str()?.lines().map(SmolStr::from).collect(),
         keys: Vec::new(),
         created_at: Timestamp::from_millis(row.get(5)?),
     })

@@ -12,7 +12,8 @@ pub fn user_document() -> OpenApi {
     let mut document = document(
         "Hongyan user gateway",
         "Send messages, read them, stay in sync. Every answer has the envelope `{code, message, data, meta}`; \
-         every failure `{code, message, error: {type, details}, meta: {request_id}}`.",
+         every failure `{code, message, error: {type, details}, meta: {request_id}}`. Only the doors, which are for \
+         programs of other systems, answer as those systems do.",
     );
     add_scheme(&mut document, "service", service_scheme());
     document

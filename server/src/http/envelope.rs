@@ -1,5 +1,6 @@
 //! The shape that every answer has: request id, envelope, errors; and a panic that stays one request's.
 
+use super::doors;
 use crate::error::{Error, Rate};
 use axum::Router;
 use axum::body::Body;
@@ -17,6 +18,10 @@ use tower::ServiceExt;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longest request id taken over from a caller or proxy.
 const REQUEST_ID_MAX: usize = 64;
+
+/// Beside an answer that says in the words of another system what went wrong: it goes out as it is.
+#[derive(Debug, Clone, Copy)]
+pub struct OwnWords;
 
 /// A good answer.
 pub struct Answer<T> {
@@ -82,8 +87,9 @@ impl IntoResponse for Encoded {
 pub async fn answer(router: Router, request: Request) -> Response {
     let id = request_id(&request);
     // Only the path: queries may hold tokens.
-    let access = tracing::enabled!(target: "hongyan::access", tracing::Level::DEBUG)
-        .then(|| (Instant::now(), request.method().clone(), request.uri().path().to_owned()));
+    let access = tracing::enabled!(target: "hongyan::access", tracing::Level::DEBUG).then(|| {
+        (Instant::now(), request.method().clone(), doors::without_key(request.uri().path()).to_owned())
+    });
     let result = AssertUnwindSafe(router.oneshot(request)).catch_unwind().await;
     let mut response = match result {
         Ok(Ok(response)) => response,
@@ -120,6 +126,9 @@ pub async fn answer(router: Router, request: Request) -> Response {
 fn failure(response: &mut Response) -> Option<Error> {
     if let Some(error) = response.extensions_mut().remove::<Error>() {
         return Some(error);
+    }
+    if response.extensions().get::<OwnWords>().is_some() {
+        return None;
     }
     let error = match response.status() {
         StatusCode::METHOD_NOT_ALLOWED => Error::new(

@@ -211,7 +211,8 @@ impl<S: BodyLimit + Send + Sync, T: DeserializeOwned + Default> FromRequest<S> f
     }
 }
 
-async fn body(request: Request, max: usize) -> Result<Bytes> {
+/// A whole body of at most so many bytes, if it comes in time.
+pub async fn body(request: Request, max: usize) -> Result<Bytes> {
     let too_large = || Error::new(ErrorType::TooLarge, format!("the body must have at most {max} bytes"));
     if request.body().size_hint().lower() > max as u64 {
         return Err(too_large());

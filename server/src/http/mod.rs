@@ -6,6 +6,7 @@ mod assets;
 mod auth;
 mod channels;
 mod docs;
+mod doors;
 mod envelope;
 mod extract;
 mod messages;
@@ -94,6 +95,17 @@ impl UserGateway {
             .routes(routes!(messages::read_batch))
             .routes(routes!(messages::get))
             .routes(routes!(messages::read))
+            .routes(routes!(doors::gotify::message))
+            .routes(routes!(doors::ntfy::publish_json))
+            .routes(routes!(doors::ntfy::publish_json_at_root))
+            .routes(routes!(doors::ntfy::publish))
+            .routes(routes!(doors::ntfy::publish_further))
+            .routes(routes!(doors::alerts::alertmanager))
+            .routes(routes!(doors::alerts::grafana))
+            .routes(routes!(doors::slack::services))
+            .routes(routes!(doors::robots::dingtalk))
+            .routes(routes!(doors::robots::wecom))
+            .routes(routes!(doors::json::json))
             .routes(routes!(channels::list))
             .routes(routes!(channels::public))
             .routes(routes!(channels::join))

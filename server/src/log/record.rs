@@ -295,6 +295,8 @@ pub struct ServicePut {
     /// `None`: what its type may do.
     pub permissions: Option<Permissions>,
     pub rate_limit: Option<RateLimit>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub default_recipients: Vec<SmolStr>,
 }
 
 /// A service changed: `None` leaves what was there.
@@ -305,6 +307,8 @@ pub struct ServiceChange {
     pub owner: Option<String>,
     pub permissions: Option<Permissions>,
     pub rate_limit: Option<RateLimit>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_recipients: Option<Vec<SmolStr>>,
 }
 
 /// A new key beside those there are, which end.

@@ -94,6 +94,11 @@ impl Gate {
         }
     }
 
+    /// Largest message as JSON, in bytes.
+    pub fn message_bytes(&self) -> usize {
+        self.message_bytes
+    }
+
     /// Sends one message. When this answers, the message is on the disk and reaches everyone meant.
     pub async fn send(
         self: &Arc<Self>,

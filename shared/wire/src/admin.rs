@@ -7,6 +7,7 @@ use crate::permission::Permissions;
 use crate::{ChannelId, DepartmentId, DeviceId, RoleId, ServiceId, SessionId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use smol_str::SmolStr;
 use utoipa::ToSchema;
 
 /// The answer to an administrator's login.
@@ -285,6 +286,11 @@ pub struct ServiceRequest {
     pub owner: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub callback_url: Option<String>,
+    /// Who gets what it sends through a door for another system's programs and names nobody: at most 100 user ids,
+    /// usernames, role ids or channel ids.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>, max_items = 100)]
+    pub default_recipients: Vec<SmolStr>,
 }
 
 /// `PUT services/{id}`: what is left out stays as it is.
@@ -301,6 +307,10 @@ pub struct ServiceUpdate {
     pub permissions: Option<Permissions>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<RateLimit>,
+    /// Exactly these from now on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<String>>, max_items = 100)]
+    pub default_recipients: Option<Vec<SmolStr>>,
 }
 
 /// Optional body of `POST services/{id}/rotate-key`.
@@ -317,7 +327,7 @@ pub struct RotateKeyRequest {
 /// One key of a service, without its secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ServiceKey {
-    /// Its public beginning, after `hy_`.
+    /// Its public beginning, after `hy`.
     pub prefix: String,
     pub created_at: Timestamp,
     /// When it ends, if another has taken its place.
@@ -338,6 +348,9 @@ pub struct Service {
     pub permissions: Permissions,
     /// Its own limit, if it has one.
     pub rate_limit: Option<RateLimit>,
+    /// Who gets what it sends through a door and names nobody.
+    #[schema(value_type = Vec<String>)]
+    pub default_recipients: Vec<SmolStr>,
     /// Newest first; at most a few.
     pub keys: Vec<ServiceKey>,
     pub created_at: Timestamp,

@@ -14,6 +14,7 @@
 mod api;
 mod browser;
 mod people;
+mod programs;
 mod server;
 mod socket;
 mod wait;
@@ -21,6 +22,7 @@ mod wait;
 pub use api::{Api, Reply};
 pub use browser::Browser;
 pub use people::{Admin, Person, Sender, signed};
+pub use programs::program_of_others;
 pub use server::{Exit, Server, Setup};
 pub use socket::{Heard, Socket};
 pub use wait::{PATIENCE, eventually, within};

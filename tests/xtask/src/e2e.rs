@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 
 use crate::packages::{TESTED, TestPrograms, selected};
 use crate::places::Places;
-use crate::{browser, call};
+use crate::{browser, call, senders};
 
 /// All of them; or, with a name, the test program or else the tests that it means.
 pub fn run(places: &Places, only: Option<&str>) -> Result<()> {
@@ -48,6 +48,8 @@ fn tests(places: &Places, programs: &[String]) -> Result<Command> {
         .args(selected(programs))
         .env("HONGYAN_SERVER_BIN", places.target.join("debug/hongyan-server"))
         .env("CHROMIUM", browser::chromium()?)
-        .env("CHROMEDRIVER", browser::chromedriver()?);
+        .env("CHROMEDRIVER", browser::chromedriver()?)
+        .env("APPRISE_PYTHON", senders::apprise(places)?)
+        .env("ALERTMANAGER", senders::alertmanager()?);
     Ok(command)
 }

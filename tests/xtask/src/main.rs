@@ -14,6 +14,7 @@ mod fingerprint;
 mod licences;
 mod packages;
 mod places;
+mod senders;
 mod server;
 mod setup;
 mod steps;

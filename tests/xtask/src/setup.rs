@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use crate::places::{Places, program};
-use crate::{apt, browser, call};
+use crate::{apt, browser, call, senders};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
@@ -17,6 +17,8 @@ pub enum Need {
     /// For the memory allocator, which is C.
     Make,
     Browser,
+    Apprise,
+    Alertmanager,
 }
 
 /// Installs those of the needs that are not met yet.
@@ -33,6 +35,8 @@ pub fn provide(places: &Places, needs: &[Need]) -> Result<()> {
             Need::WasmTarget => rustup(places, &["target", "add", "wasm32-unknown-unknown"])?,
             Need::Make => apt::install(&["make"])?,
             Need::Browser => apt::install(browser::packages())?,
+            Need::Apprise => senders::install_apprise(places)?,
+            Need::Alertmanager => senders::install_alertmanager()?,
         }
         if !is_met(places, *need)? {
             bail!("{need} cannot be found although installing it went well");
@@ -52,6 +56,8 @@ fn is_met(places: &Places, need: Need) -> Result<bool> {
         }
         Need::Make => program(&["make"]).is_some(),
         Need::Browser => browser::chromium().is_ok() && browser::chromedriver().is_ok(),
+        Need::Apprise => senders::apprise(places).is_ok(),
+        Need::Alertmanager => senders::alertmanager().is_ok(),
     })
 }
 
@@ -73,6 +79,8 @@ impl fmt::Display for Need {
             Self::WasmTarget => "the target wasm32-unknown-unknown",
             Self::Make => "make",
             Self::Browser => "Chromium and its driver",
+            Self::Apprise => "Apprise",
+            Self::Alertmanager => "Alertmanager",
         })
     }
 }

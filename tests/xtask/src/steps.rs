@@ -26,9 +26,17 @@ const STEPS: &[Step] = &[
     Step { name: "e2e", about: "the whole, from outside", needs: OUTSIDE, perform: end_to_end },
 ];
 
-const EVERYTHING: &[Need] = &[Need::Formatter, Need::Linter, Need::WasmTarget, Need::Make, Need::Browser];
+const EVERYTHING: &[Need] = &[
+    Need::Formatter,
+    Need::Linter,
+    Need::WasmTarget,
+    Need::Make,
+    Need::Browser,
+    Need::Apprise,
+    Need::Alertmanager,
+];
 const LINTER: &[Need] = &[Need::Linter, Need::WasmTarget, Need::Make];
-const OUTSIDE: &[Need] = &[Need::Make, Need::Browser];
+const OUTSIDE: &[Need] = &[Need::Make, Need::Browser, Need::Apprise, Need::Alertmanager];
 
 /// Runs every step and stops at the first that fails.
 pub fn all(places: &Places) -> Result<()> {

@@ -71,9 +71,7 @@ async fn bad_credentials_are_401_and_say_how_to_come() {
         "garbage".to_owned(),
     ];
     let headers = refused.iter().map(|token| format!("Bearer {token}"));
-    for header in
-        headers.chain(["Basic YTpi".into(), "Service hy_0123456789ab_wrong".into(), "Bearer".into()])
-    {
+    for header in headers.chain(["Basic YTpi".into(), "Service hy0123456789abcdef".into(), "Bearer".into()]) {
         let reply = user.with(&header).post("/api/v3/messages/send", &json!({})).await;
         reply.failure(401, "unauthenticated");
         assert!(reply.header("www-authenticate").is_some());

@@ -5,6 +5,7 @@
 mod admin;
 mod batches;
 mod documents;
+mod doors;
 mod envelope;
 mod permissions;
 mod reading;

@@ -1,0 +1,170 @@
+//! The webhooks of Alertmanager and Grafana. Each alert is a thread of its own: when it resolves, that takes the place
+//! of what fired; and as long as nothing about it changes, a repeat within a day sends nothing.
+
+use super::incoming::Taken;
+use super::{Loose, Note};
+use crate::error::{Error, Result};
+use crate::http::UserGateway;
+use crate::http::envelope::Answer;
+use axum::extract::State;
+use hongyan_wire::api::Success;
+use hongyan_wire::error::Failure;
+use hongyan_wire::message::AttachmentType;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use std::fmt::Write;
+
+/// Annotations that are shown first, in this order.
+const TOLD: [&str; 3] = ["summary", "description", "message"];
+/// How an alert without an end writes it.
+const NEVER: &str = "0001-01-01";
+
+/// What became of a webhook.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct AlertsTaken {
+    /// Alerts that were sent, or had been before.
+    pub taken: usize,
+}
+
+/// Take Alertmanager's webhook: one message an alert.
+///
+/// Its `http_config.authorization` holds the service's key, as type `Service` or `Bearer`, or as the password of
+/// `basic_auth`. Who gets it: `?to=`, else the service's default recipients.
+#[utoipa::path(
+    post, path = "/alertmanager", tag = "doors", security(("service" = [])),
+    params(("to" = Option<String>, Query, description = "User ids, usernames, role or channel ids, with commas")),
+    responses(
+        (status = 200, description = "Durable", body = Success<AlertsTaken>),
+        (status = 401, description = "No or bad credentials", body = Failure),
+        (status = 422, description = "No alerts, or nobody to tell", body = Failure),
+        (status = 503, description = "Not now; it is tried again", body = Failure),
+    ),
+)]
+pub async fn alertmanager(State(gateway): State<UserGateway>, taken: Taken) -> Result<Answer<AlertsTaken>> {
+    take(&gateway, taken, "alertmanager").await
+}
+
+/// Take Grafana's webhook: one message an alert, with links to dashboard, panel and silence.
+#[utoipa::path(
+    method(post, put), path = "/grafana", tag = "doors", security(("service" = [])),
+    params(("to" = Option<String>, Query, description = "User ids, usernames, role or channel ids, with commas")),
+    responses(
+        (status = 200, description = "Durable", body = Success<AlertsTaken>),
+        (status = 401, description = "No or bad credentials", body = Failure),
+        (status = 422, description = "No alerts, or nobody to tell", body = Failure),
+        (status = 503, description = "Not now; it is tried again", body = Failure),
+    ),
+)]
+pub async fn grafana(State(gateway): State<UserGateway>, taken: Taken) -> Result<Answer<AlertsTaken>> {
+    take(&gateway, taken, "grafana").await
+}
+
+async fn take(gateway: &UserGateway, taken: Taken, from: &'static str) -> Result<Answer<AlertsTaken>> {
+    let incoming = taken?;
+    let body = incoming.json()?;
+    let group = Loose(&body);
+    let notes: Vec<Note> = group.get("alerts").items().map(|alert| note(from, group, alert)).collect();
+    if notes.is_empty() {
+        return Err(Error::field("alerts", "must hold at least one alert"));
+    }
+    let mut taken = 0;
+    // One that failed fails the whole: it comes again, and those that were sent are known.
+    for sent in gateway.notes(incoming, notes).await? {
+        sent?;
+        taken += 1;
+    }
+    Ok(Answer::new(AlertsTaken { taken }))
+}
+
+fn note(from: &'static str, group: Loose<'_>, alert: Loose<'_>) -> Note {
+    let status = alert.get("status").some().or_else(|| group.get("status").some()).unwrap_or_default();
+    let is_resolved = status.eq_ignore_ascii_case("resolved");
+    let (labels, annotations) = (alert.get("labels"), alert.get("annotations"));
+    let name = labels.get("alertname").some().or_else(|| group.get("title").some());
+    let name = name.unwrap_or_else(|| "Alert".into());
+    let place = labels.get("instance").some().map(|instance| format!(" ({instance})")).unwrap_or_default();
+    let state = if is_resolved { "RESOLVED" } else { "FIRING" };
+    let id = alert.get("fingerprint").some().unwrap_or_else(|| fingerprint(labels));
+    let started = alert.get("startsAt").text();
+    let mut note = Note {
+        title: format!("[{state}] {name}{place}"),
+        text: told(labels, annotations, alert),
+        priority: Some(if is_resolved { 3 } else { priority(&labels.get("severity").text()) }),
+        message_type: Some("alert"),
+        thread_key: Some(format!("{from} {id}")),
+        repeat: Some(format!("{from} {id} {state} {started}")),
+        ..Note::default()
+    };
+    for (text, url) in [
+        ("Dashboard", alert.get("dashboardURL").text()),
+        ("Panel", alert.get("panelURL").text()),
+        ("Runbook", annotations.get("runbook_url").text()),
+        ("Source", alert.get("generatorURL").text()),
+        ("Silence", alert.get("silenceURL").text()),
+        (if from == "grafana" { "Grafana" } else { "Alertmanager" }, group.get("externalURL").text()),
+    ] {
+        note.link(text, &url);
+    }
+    note.picture(AttachmentType::Image, "panel", &alert.get("imageURL").text());
+    let ended = alert.get("endsAt").some().filter(|at| !at.starts_with(NEVER));
+    for (key, value) in [
+        ("status", Some(status.to_ascii_lowercase())),
+        ("fingerprint", Some(id)),
+        ("group_key", group.get("groupKey").some()),
+        ("receiver", group.get("receiver").some()),
+        ("starts_at", Some(started)),
+        ("ends_at", ended),
+    ] {
+        if let Some(value) = value.filter(|value| !value.is_empty()) {
+            note.metadata.insert(key.into(), value.into());
+        }
+    }
+    note.metadata.insert("labels".into(), labels.0.clone());
+    note
+}
+
+/// What people read: the annotations, then the labels, one a line.
+fn told(labels: Loose<'_>, annotations: Loose<'_>, alert: Loose<'_>) -> String {
+    let mut text = String::new();
+    for name in TOLD {
+        if let Some(words) = annotations.get(name).some() {
+            text.push_str(words.trim());
+            text.push_str("\n\n");
+        }
+    }
+    let others = annotations.entries().filter(|(name, _)| !TOLD.contains(name) && *name != "runbook_url");
+    let values = alert.get("valueString").some().into_iter();
+    for (name, value) in others.chain(labels.entries().filter(|(name, _)| *name != "alertname")) {
+        if let Some(value) = value.some() {
+            // Writing into a string cannot fail.
+            let _ = writeln!(text, "{name}: {}", value.trim());
+        }
+    }
+    for (name, value) in alert.get("values").entries() {
+        let _ = writeln!(text, "{name} = {}", value.text());
+    }
+    values.for_each(|values| text.push_str(&values));
+    text
+}
+
+/// As urgent as the label `severity` says, in the words that are in use.
+fn priority(severity: &str) -> u8 {
+    match severity.to_ascii_lowercase().as_str() {
+        "critical" | "page" | "fatal" | "emergency" | "disaster" | "p1" => 9,
+        "error" | "high" | "major" | "p2" => 8,
+        "warning" | "warn" | "medium" | "p3" => 7,
+        "info" | "information" | "low" | "minor" | "none" | "debug" => 4,
+        _ => 6,
+    }
+}
+
+/// For senders that give none: what is the same for the same labels.
+fn fingerprint(labels: Loose<'_>) -> String {
+    let mut entries: Vec<_> = labels.entries().map(|(name, value)| (name, value.text())).collect();
+    entries.sort();
+    let digest = Sha256::digest(format!("{entries:?}").as_bytes());
+    digest[..8].iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
