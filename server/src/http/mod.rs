@@ -122,6 +122,8 @@ impl UserGateway {
             .routes(routes!(socket::open))
             .split_for_parts();
         let cors = self.origins.cors();
+        // Beside what ntfy's clients post there.
+        let router = router.route("/", get(assets::serve));
         let router = router.with_state(self).fallback(assets::serve).merge(docs::routes(document));
         match cors {
             Some(cors) => router.layer(cors),
