@@ -2,6 +2,7 @@
 
 use crate::admin::{Administration, Bootstrapped};
 use crate::auth::Auth;
+use crate::callback::{Callbacks, Guard};
 use crate::config::{Config, Secret};
 use crate::directory::Directory;
 use crate::faults::Faults;
@@ -95,8 +96,16 @@ pub async fn start(config: Config, gateways: Gateways) -> Result<Running> {
         Arc::new(Inboxes::new(folders, journal.clone(), directory.clone(), pending.clone(), handles));
     let secret = secret(&config)?;
     let auth = Arc::new(Auth::new(&config, &secret, directory.clone(), journal.clone())?);
-    let administration =
-        Arc::new(Administration::new(directory.clone(), journal.clone(), auth.clone(), inboxes.clone()));
+    let guard = Arc::new(Guard::new(config.callback_hosts.iter().cloned()));
+    let callbacks = Callbacks::new(directory.clone(), journal.clone(), guard.clone());
+    let callbacks = Arc::new(callbacks.context("the client for callback_url")?);
+    let administration = Arc::new(Administration::new(
+        directory.clone(),
+        journal.clone(),
+        auth.clone(),
+        inboxes.clone(),
+        guard.clone(),
+    ));
     let password = config.admin_password.as_ref().map(Secret::expose);
     let bootstrapped = administration.bootstrap(&config.admin_username, password).await;
     let bootstrapped =
@@ -163,6 +172,7 @@ pub async fn start(config: Config, gateways: Gateways) -> Result<Running> {
         Walker::new(inboxes.clone(), config.walk_interval, config.log_retention).run(stopping.clone()),
     );
     tasks.spawn(Scheduler(gate).run(stopping.clone()));
+    tasks.spawn(callbacks.run(stopping.clone()));
     tasks.spawn(beat(hub.clone(), config.ping_interval, stopping));
     Ok(Running {
         user,

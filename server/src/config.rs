@@ -63,6 +63,7 @@ settings! {
     "TRUSTED_PROXIES", "none", "Addresses of proxies whose X-Forwarded-For is believed, separated by commas.";
     "SEND_RATE_USER", "120", "Messages that a person may send in a minute.";
     "SEND_RATE_EXTERNAL", "60", "Messages that an external service without a limit of its own may send in a minute.";
+    "CALLBACK_ALLOWED_HOSTS", "none", "Hosts of the private network that services may have as callback_url, separated by commas.";
     "WS_MAX_CONNECTIONS", "10000", "Sockets open at one time.";
     "WS_MAX_CONNECTIONS_PER_ADDRESS", "1000", "Sockets open at one time from one address.";
     "WS_PING_INTERVAL", "30s", "Time between pings; a socket silent for two is closed.";
@@ -96,6 +97,7 @@ pub struct Config {
     pub cors_origins: Vec<String>,
     pub trusted_proxies: Vec<IpAddr>,
     pub rates: Rates,
+    pub callback_hosts: Vec<String>,
     pub sockets_max: usize,
     pub sockets_per_address: usize,
     pub ping_interval: Duration,
@@ -194,6 +196,7 @@ impl Config {
             local_login: values.parsed("LOCAL_LOGIN", true, "true or false")?,
             cors_origins: values.list("CORS_ALLOWED_ORIGINS", |text| origin(text).map(str::to_owned))?,
             trusted_proxies: values.list("TRUSTED_PROXIES", |text| text.parse().ok())?,
+            callback_hosts: values.list("CALLBACK_ALLOWED_HOSTS", host)?,
             rates: Rates {
                 user: values.at_least("SEND_RATE_USER", 120, 1)? as u32,
                 external: values.at_least("SEND_RATE_EXTERNAL", 60, 1)? as u32,
@@ -322,6 +325,13 @@ pub fn duration(text: &str) -> Option<Duration> {
     };
     let millis = number.parse::<u64>().ok()?.checked_mul(millis)?;
     (1..=10 * 366 * 86_400_000).contains(&millis).then(|| Duration::from_millis(millis))
+}
+
+/// A host as it stands in a URL: a name, or an address without brackets.
+fn host(text: &str) -> Option<String> {
+    let is_host = text.parse::<IpAddr>().is_ok()
+        || text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'));
+    is_host.then(|| text.to_owned())
 }
 
 /// The origin of a URL that is one: `https://host` or `https://host:port`, nothing more.

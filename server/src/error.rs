@@ -7,6 +7,7 @@ use crate::log::LogError;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hongyan_wire::error::{ErrorType, FieldError};
+use hongyan_wire::message::Pressed;
 use serde_json::Value;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -91,6 +92,13 @@ impl Error {
     pub fn exists(what: &str, field: &str) -> Self {
         let details = vec![FieldError { field: field.into(), reason: "is taken".into() }];
         Self { details, ..Self::new(ErrorType::AlreadyExists, format!("the {what} exists already")) }
+    }
+
+    /// Another answer counts: it is shown.
+    pub fn already_answered(counts: &Pressed) -> Self {
+        let message = format!("it was answered already, with {}", counts.action);
+        let current = serde_json::to_value(counts).ok();
+        Self { current, ..Self::new(ErrorType::AlreadyAnswered, message) }
     }
 
     pub fn overloaded(message: &str) -> Self {

@@ -12,11 +12,12 @@ use crate::follow::Follower;
 use crate::inbox::{Filter, Folders, Inboxes, MarkRequest, Pending};
 use crate::log::local::Local;
 use crate::log::record::{
-    Audience, Change, GroupKey, GroupKind, GroupPut, MembersChange, Posted, Recalled, Record, UserPut,
+    Audience, Change, GroupKey, GroupKind, GroupPut, MembersChange, Posted, PressMade, Recalled, Record,
+    UserPut,
 };
 use crate::log::{Appended, Journal, Log, Pos};
 use hongyan_wire::api::{Change as Changed, MessageList};
-use hongyan_wire::message::{Message, SenderInfo};
+use hongyan_wire::message::{Message, Pressed, SenderInfo};
 use hongyan_wire::{ChannelId, MessageId, Timestamp, UserId};
 use parking_lot::{Condvar, Mutex};
 use std::collections::{BTreeMap, BTreeSet};
@@ -64,6 +65,8 @@ struct ExpectedInbox {
     messages: Vec<(Pos, MessageId, Option<ChannelId>)>,
     /// By place: read or not, and the number of the last change.
     states: BTreeMap<Pos, (bool, u64)>,
+    /// By place: what was pressed first.
+    pressed: BTreeMap<Pos, String>,
     version: u64,
 }
 
@@ -94,15 +97,11 @@ impl Model {
                     };
                 }
                 Record::Message(posted) => {
-                    let Audience { everyone, users, groups } = &posted.audience;
                     if posted.message.expire_at.is_some_and(|at| at <= now) {
                         expired.insert(*pos);
                     }
                     for (user, inbox) in &mut inboxes {
-                        let meant = *everyone
-                            || users.contains(user)
-                            || groups.iter().any(|key| members.contains(&(key.clone(), user.clone())));
-                        if meant {
+                        if is_meant(user, &posted.audience, &members) {
                             let message = &posted.message;
                             inbox.messages.push((*pos, message.id.clone(), message.channel_id.clone()));
                         }
@@ -112,6 +111,15 @@ impl Model {
                     for inbox in inboxes.values_mut() {
                         inbox.messages.retain(|(pos, ..)| *pos != recalled.target);
                         inbox.states.remove(&recalled.target);
+                    }
+                }
+                Record::Pressed(made) => {
+                    for (user, inbox) in &mut inboxes {
+                        let has = inbox.messages.iter().any(|(pos, ..)| *pos == made.target);
+                        if has && is_meant(user, &made.audience, &members) {
+                            let action = made.pressed.action.clone();
+                            inbox.pressed.entry(made.target).or_insert(action);
+                        }
                     }
                 }
                 Record::Marked(marked) => {
@@ -129,6 +137,13 @@ impl Model {
         }
         inboxes
     }
+}
+
+fn is_meant(user: &UserId, audience: &Audience, members: &BTreeSet<(GroupKey, UserId)>) -> bool {
+    let Audience { everyone, users, groups } = audience;
+    *everyone
+        || users.contains(user)
+        || groups.iter().any(|key| members.contains(&(key.clone(), user.clone())))
 }
 
 /// What was told to someone and must stay true.
@@ -366,7 +381,7 @@ impl World {
             }
             5..=9 => self.send().await,
             10 | 11 => self.mark().await,
-            12 => self.recall().await,
+            12 => self.recall_or_press().await,
             13 | 14 => {
                 if let Some(user) = self.some_user() {
                     let opened = self.process().inboxes.access(&user, |_| Ok(())).await;
@@ -438,6 +453,7 @@ impl World {
             version: 0,
             replaces: None,
             thread_key: None,
+            pressed: None,
         };
         let posted = Posted {
             message,
@@ -445,13 +461,14 @@ impl World {
             recipients: 0,
             sent_by: "service:s".into(),
             template: None,
+            answer: Default::default(),
             was_scheduled: false,
         };
         let pos = self.append(Record::Message(Box::new(posted))).await;
         self.promises.sent.push((pos, id));
     }
 
-    async fn recall(&mut self) {
+    async fn recall_or_press(&mut self) {
         let posted = self.model.records.iter().filter_map(|(pos, record)| match &**record {
             Record::Message(posted) => Some((*pos, posted.message.id.clone(), posted.audience.clone())),
             _ => None,
@@ -461,6 +478,18 @@ impl World {
             return;
         }
         let (target, id, audience) = posted[self.random.below(posted.len())].clone();
+        if self.random.one_in(2) {
+            let by = UserId::new("ann").unwrap();
+            let action = ["yes", "no"][self.random.below(2)].to_owned();
+            let audience = match self.random.one_in(2) {
+                true => audience,
+                false => Audience { users: vec![by.clone()], ..Audience::default() },
+            };
+            let pressed = Pressed { action, by, name: "Ann".into(), at: Timestamp::default() };
+            let made = PressMade { id, target, audience, pressed, callback: None };
+            self.append(Record::Pressed(Box::new(made))).await;
+            return;
+        }
         let recalled = Recalled {
             id,
             target,
@@ -564,9 +593,16 @@ impl World {
     async fn check_one(&self, user: &UserId, expected: &ExpectedInbox) {
         let inboxes = &self.process().inboxes;
         let read = |pos: &Pos| expected.states.get(pos).copied().unwrap_or((false, 0));
-        let wanted: Vec<_> =
-            expected.messages.iter().map(|(pos, id, _)| (*pos, id.clone(), read(pos))).collect();
-        let seen = |message: &Message| (message.pos, message.id.clone(), (message.is_read, message.version));
+        let pressed = |pos: &Pos| expected.pressed.get(pos).cloned();
+        let wanted: Vec<_> = expected
+            .messages
+            .iter()
+            .map(|(pos, id, _)| (*pos, id.clone(), read(pos), pressed(pos)))
+            .collect();
+        let seen = |message: &Message| {
+            let pressed = message.pressed.as_ref().map(|pressed| pressed.action.clone());
+            (message.pos, message.id.clone(), (message.is_read, message.version), pressed)
+        };
 
         let (list, unread, version, changes) = inboxes
             .access(user, |inbox| {

@@ -7,6 +7,7 @@ mod templates;
 mod users;
 
 use crate::auth::{Passwords, secrets};
+use crate::callback::Guard;
 use crate::directory::Directory;
 use crate::error::{Error, Result};
 use crate::inbox::Inboxes;
@@ -28,6 +29,7 @@ pub struct Administration {
     journal: Journal,
     auth: Arc<crate::auth::Auth>,
     inboxes: Arc<Inboxes>,
+    callback_guard: Arc<Guard>,
     one_at_a_time: Mutex<()>,
 }
 
@@ -37,8 +39,9 @@ impl Administration {
         journal: Journal,
         auth: Arc<crate::auth::Auth>,
         inboxes: Arc<Inboxes>,
+        callback_guard: Arc<Guard>,
     ) -> Self {
-        Self { directory, journal, auth, inboxes, one_at_a_time: Mutex::default() }
+        Self { directory, journal, auth, inboxes, callback_guard, one_at_a_time: Mutex::default() }
     }
 
     fn passwords(&self) -> &Passwords {

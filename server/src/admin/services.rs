@@ -3,13 +3,15 @@
 use super::{Administration, check_name, fault};
 use crate::auth::secrets;
 use crate::error::{Error, Result};
-use crate::log::record::{Record, ServiceChange, ServiceKeyAdded, ServicePut, ServiceStatusChange};
+use crate::log::record::{
+    Record, Sealed, ServiceChange, ServiceKeyAdded, ServicePut, ServiceSecretChanged, ServiceStatusChange,
+};
 use hongyan_wire::ServiceId;
 use hongyan_wire::admin::{
-    RateLimit, RotateKeyRequest, Service, ServiceCreated, ServiceRequest, ServiceStatus, ServiceType,
-    ServiceUpdate,
+    Callback, CallbackSecret, RateLimit, RotateKeyRequest, Service, ServiceCreated, ServiceRequest,
+    ServiceStatus, ServiceType, ServiceUpdate,
 };
-use hongyan_wire::error::{ErrorType, FieldError};
+use hongyan_wire::error::FieldError;
 use hongyan_wire::limits::NAME_MAX;
 use hongyan_wire::permission::Permissions;
 use smol_str::SmolStr;
@@ -35,14 +37,9 @@ impl Administration {
         }
         check_bounds(request.permissions.as_ref(), request.rate_limit, &mut faults);
         check_recipients(&request.default_recipients, &mut faults);
+        self.check_callback_url(request.callback_url.as_deref(), &mut faults);
         if !faults.is_empty() {
             return Err(Error::invalid(faults));
-        }
-        if request.callback_url.is_some() {
-            // Said, never ignored: what it would mean is not there yet.
-            let reason = "is not offered by this version yet; leave it out";
-            let details = vec![fault("callback_url", reason)];
-            return Err(Error { details, ..Error::new(ErrorType::NotYet, format!("callback_url {reason}")) });
         }
         let id = ServiceId::new(&format!("svc-{}", uuid::Uuid::now_v7())).map_err(Error::internal)?;
         let (api_key, key_prefix) = secrets::service_key().map_err(Error::internal)?;
@@ -60,9 +57,12 @@ impl Administration {
             permissions: request.permissions,
             rate_limit: request.rate_limit,
             default_recipients: request.default_recipients,
+            callback_url: request.callback_url,
+            callback_secret: Sealed(secrets::callback_secret().map_err(Error::internal)?),
         };
+        let callback_secret = Some(put.callback_secret.0.clone());
         self.put(actor, put, |change| Record::ServicePut(Box::new(change))).await?;
-        Ok(ServiceCreated { service: self.service(&id)?, api_key })
+        Ok(ServiceCreated { service: self.service(&id)?, api_key, callback_secret })
     }
 
     /// One service.
@@ -85,14 +85,23 @@ impl Administration {
         }
         check_bounds(request.permissions.as_ref(), request.rate_limit, &mut faults);
         check_recipients(request.default_recipients.as_deref().unwrap_or_default(), &mut faults);
+        self.check_callback_url(request.callback_url.as_deref().filter(|url| !url.is_empty()), &mut faults);
         if !faults.is_empty() {
             return Err(Error::invalid(faults));
         }
         let _turn = self.turn().await?;
         self.service(id)?;
-        let ServiceUpdate { name, owner, permissions, rate_limit, default_recipients } = request;
-        let change =
-            ServiceChange { id: id.clone(), name, owner, permissions, rate_limit, default_recipients };
+        let ServiceUpdate { name, owner, permissions, rate_limit, default_recipients, callback_url } =
+            request;
+        let change = ServiceChange {
+            id: id.clone(),
+            name,
+            owner,
+            permissions,
+            rate_limit,
+            default_recipients,
+            callback_url,
+        };
         self.put(actor, change, |change| Record::ServiceChanged(Box::new(change))).await?;
         self.service(id)
     }
@@ -155,7 +164,36 @@ impl Administration {
             others_until: now.plus_millis(i64::from(overlap) * 1_000),
         };
         self.put(actor, added, |change| Record::ServiceKeyAdded(Box::new(change))).await?;
-        Ok(ServiceCreated { service: self.service(id)?, api_key })
+        Ok(ServiceCreated { service: self.service(id)?, api_key, callback_secret: None })
+    }
+
+    /// Gives a service another secret for its callbacks; the one before it signs beside it for a day.
+    pub async fn rotate_callback_secret(&self, actor: &str, id: &ServiceId) -> Result<CallbackSecret> {
+        let _turn = self.turn().await?;
+        self.service(id)?;
+        let callback_secret = secrets::callback_secret().map_err(Error::internal)?;
+        let changed = ServiceSecretChanged {
+            service: id.clone(),
+            secret: Sealed(callback_secret.clone()),
+            before_until: crate::clock::now().plus_millis(i64::from(OVERLAP) * 1_000),
+        };
+        self.put(actor, changed, |change| Record::ServiceSecretChanged(Box::new(change))).await?;
+        Ok(CallbackSecret { callback_secret })
+    }
+
+    /// Tells a service again what it was told, or could not be.
+    pub async fn replay_callback(&self, actor: &str, id: u64) -> Result<Callback> {
+        let _turn = self.turn().await?;
+        let known = || self.directory.callback(id)?.ok_or_else(|| Error::not_found("callback"));
+        known()?;
+        self.put(actor, id, Record::CallbackReplayed).await?;
+        known()
+    }
+
+    fn check_callback_url(&self, url: Option<&str>, faults: &mut Vec<FieldError>) {
+        if let Some(reason) = url.and_then(|url| self.callback_guard.refuses(url)) {
+            faults.push(fault("callback_url", reason));
+        }
     }
 
     /// Deletes a service and its keys. What it sent stays.

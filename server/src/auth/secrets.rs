@@ -1,7 +1,7 @@
 //! Random secrets and their hashes.
 
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 use smol_str::SmolStr;
 
@@ -30,6 +30,13 @@ fn hex(bytes: &[u8]) -> String {
 
 /// Hexadecimal digits of the public prefix of a service's key.
 const PREFIX_LEN: usize = 12;
+
+/// What signs a service's callbacks: `whsec_` and 32 random bytes in base64 (Standard Webhooks, "Signature scheme").
+pub fn callback_secret() -> Result<String, NoRandomness> {
+    let mut bytes = [0u8; 32];
+    getrandom::fill(&mut bytes).map_err(NoRandomness)?;
+    Ok(format!("whsec_{}", STANDARD.encode(bytes)))
+}
 
 /// A service's key: `hy`, the prefix, the secret, the last two in hex. The prefix is public and finds the service.
 /// Letters and digits only, so that the key fits wherever another system's token is asked for.

@@ -2,7 +2,7 @@
 //! randomness; a record that cannot be (a username that is taken) changes nothing, everywhere.
 
 use super::store::{Directory, DirectoryError, exists};
-use super::{schedule, services, templates, threads};
+use super::{callbacks, presses, schedule, services, templates, threads};
 use crate::log::record::{
     Change, GroupKey, GroupKind, GroupPut, MembersChange, Record, ServiceStatusChange, SessionOpened,
     SessionRefreshed, SessionsEnded, UserPut, UserStatusChange,
@@ -37,6 +37,8 @@ struct Outcome {
     templates: Vec<TemplateId>,
     /// What is scheduled has changed.
     scheduled: bool,
+    /// What services are to be told has changed.
+    callbacks: bool,
     /// An existing user's name may have changed.
     renamed: bool,
     revoked: Vec<(SessionId, Timestamp)>,
@@ -76,9 +78,13 @@ impl Directory {
                 .prepare_cached("UPDATE meta SET value = value + ?1 WHERE key = 'users'")?
                 .execute([more_users])?;
         }
+        let next_callback = if outcome.callbacks { Some(callbacks::next(&transaction)?) } else { None };
         let next_due = if outcome.scheduled { Some(schedule::next_due(&transaction)?) } else { None };
         let _filling = self.filling.write();
         transaction.commit()?;
+        if let Some(next) = next_callback {
+            self.next_callback.store(next, Ordering::Release);
+        }
         if let Some(next_due) = next_due {
             self.next_due.store(next_due, Ordering::Release);
         }
@@ -153,6 +159,25 @@ impl Outcome {
                 }
             }
             Record::Marked(_) | Record::Recalled(_) | Record::Erased => Ok(()),
+            Record::Pressed(made) => {
+                if presses::put(conn, made)?
+                    && let Some(callback) = &made.callback
+                {
+                    self.callbacks = true;
+                    callbacks::put(conn, pos, made, callback)?;
+                }
+                Ok(())
+            }
+            Record::CallbackTried(tried) => {
+                self.callbacks = true;
+                callbacks::tried(conn, tried)
+            }
+            Record::CallbackReplayed(change) => {
+                self.callbacks = true;
+                callbacks::replay(conn, change.what, change.at)?;
+                let id = change.what.to_string();
+                audit(conn, (pos, 0), change, "callback.replay", &id, &Value::Null)
+            }
             Record::Scheduled(scheduled) => {
                 self.scheduled = true;
                 schedule::put(conn, scheduled)
@@ -176,6 +201,7 @@ impl Outcome {
             | Record::ServiceChanged(_)
             | Record::ServiceStatus(_)
             | Record::ServiceKeyAdded(_)
+            | Record::ServiceSecretChanged(_)
             | Record::ServiceDeleted(_) => self.service(conn, pos, record),
             Record::TemplatePut(change) => {
                 templates::put(conn, &change.what)?;
@@ -275,7 +301,12 @@ impl Outcome {
             self.groups.push(key);
         }
         let gone = conn.prepare_cached("DELETE FROM user WHERE id = ?1")?.execute([user.as_str()])?;
-        for sql in ["DELETE FROM membership WHERE user = ?1", "DELETE FROM session WHERE user = ?1"] {
+        for sql in [
+            "DELETE FROM membership WHERE user = ?1",
+            "DELETE FROM session WHERE user = ?1",
+            "DELETE FROM press WHERE user = ?1",
+            "DELETE FROM callback WHERE user = ?1",
+        ] {
             conn.prepare_cached(sql)?.execute([user.as_str()])?;
         }
         conn.prepare_cached("DELETE FROM schedule WHERE owner = ?1")?.execute([format!("user:{user}")])?;
@@ -286,6 +317,7 @@ impl Outcome {
         self.people.push(user.clone());
         self.renamed = true;
         self.scheduled = true;
+        self.callbacks = true;
         self.effects.push((pos, Effect::Deleted(user.clone())));
         audit(conn, (pos, 0), change, "user.delete", user.as_str(), &Value::Null)
     }
@@ -414,6 +446,7 @@ impl Outcome {
                 let details = json!({
                     "name": changed.name, "owner": changed.owner, "permissions": changed.permissions,
                     "rate_limit": changed.rate_limit, "default_recipients": changed.default_recipients,
+                    "callback_url": changed.callback_url,
                 });
                 audit(conn, (pos, 0), change, "service.update", changed.id.as_str(), &details)
             }
@@ -436,7 +469,20 @@ impl Outcome {
                 let details = json!({ "prefix": added.key_prefix, "others_until": added.others_until });
                 audit(conn, (pos, 0), change, "service.rotate_key", added.service.as_str(), &details)
             }
+            Record::ServiceSecretChanged(change) => {
+                services::change_secret(conn, &change.what)?;
+                audit(
+                    conn,
+                    (pos, 0),
+                    change,
+                    "service.rotate_secret",
+                    change.what.service.as_str(),
+                    &Value::Null,
+                )
+            }
             Record::ServiceDeleted(change) => {
+                callbacks::forget_service(conn, &change.what)?;
+                self.callbacks = true;
                 touch(conn, &change.what)?;
                 services::delete(conn, &change.what)?;
                 audit(conn, (pos, 0), change, "service.delete", change.what.as_str(), &Value::Null)
@@ -614,6 +660,8 @@ mod tests {
             permissions: None,
             rate_limit: None,
             default_recipients: Vec::new(),
+            callback_url: None,
+            callback_secret: crate::log::record::Sealed(String::new()),
         };
         let records = vec![
             Record::GroupPut(Box::new(change(group("ops", &[])))),

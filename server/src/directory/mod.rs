@@ -6,8 +6,10 @@
 
 mod apply;
 mod audit;
+mod callbacks;
 mod groups;
 mod people;
+mod presses;
 mod schedule;
 mod services;
 mod sessions;
@@ -16,6 +18,7 @@ mod templates;
 mod threads;
 
 pub use apply::Effect;
+pub use callbacks::DueCallback;
 pub use groups::Group;
 pub use people::{Membership, Person};
 pub use services::{KnownService, tier};

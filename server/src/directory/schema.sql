@@ -49,6 +49,11 @@ CREATE TABLE service(
     rate_limit INTEGER,
     -- Who gets what names nobody: one a line.
     default_recipients TEXT NOT NULL,
+    -- Where it is told of presses, and what signs that; the secret before this one signs beside it until then.
+    callback_url TEXT,
+    callback_secret TEXT NOT NULL,
+    callback_secret_before TEXT,
+    callback_secret_before_until INTEGER,
     created_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE service_key(
@@ -60,6 +65,36 @@ CREATE TABLE service_key(
     until INTEGER
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX service_key_service ON service_key(service);
+
+-- What was pressed, by message and reader.
+CREATE TABLE press(
+    message_id TEXT NOT NULL,
+    user TEXT NOT NULL,
+    name TEXT NOT NULL,
+    action TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY(message_id, user)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX press_at ON press(at);
+
+-- What services are to be told, by the places of the records that it is about.
+CREATE TABLE callback(
+    id INTEGER PRIMARY KEY,
+    service TEXT NOT NULL,
+    message_id TEXT NOT NULL,
+    -- Who it is about.
+    user TEXT NOT NULL,
+    -- JSON.
+    body TEXT NOT NULL,
+    state TEXT NOT NULL CHECK(state IN ('due', 'delivered', 'dead')),
+    tries INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    next_at INTEGER NOT NULL,
+    last_outcome TEXT
+) STRICT;
+CREATE INDEX callback_due ON callback(service, next_at) WHERE state = 'due';
+CREATE INDEX callback_next ON callback(next_at) WHERE state = 'due';
+CREATE INDEX callback_user ON callback(user);
 
 -- Templates as JSON: as they are now, and every version that there ever was.
 CREATE TABLE template(id TEXT PRIMARY KEY, category TEXT NOT NULL, name TEXT NOT NULL, body TEXT NOT NULL)

@@ -2,7 +2,7 @@
 
 use super::store::{Directory, DirectoryError};
 use super::{Page, Window};
-use crate::log::record::{ServiceChange, ServiceKeyAdded, ServicePut};
+use crate::log::record::{ServiceChange, ServiceKeyAdded, ServicePut, ServiceSecretChanged};
 use hongyan_wire::admin::{RateLimit, Service, ServiceKey, ServiceStatus, ServiceType};
 use hongyan_wire::permission::{Permission, Permissions};
 use hongyan_wire::template::TemplateCategory;
@@ -22,7 +22,8 @@ pub struct KnownService {
     pub key_until: Option<Timestamp>,
 }
 
-const COLUMNS: &str = "s.id, s.name, s.service_type, s.owner, s.status, s.created_at, s.permissions, s.rate_limit, s.default_recipients";
+const COLUMNS: &str = "s.id, s.name, s.service_type, s.owner, s.status, s.created_at, s.permissions, s.rate_limit, s.default_recipients,
+     s.callback_url";
 
 /// What a service of a tier may do, unless an administrator has said otherwise.
 pub fn tier(service_type: ServiceType) -> Permissions {
@@ -45,10 +46,10 @@ impl Directory {
                  WHERE k.prefix = ?1"
             );
             let known = conn.prepare_cached(&sql)?.query_row([prefix.as_str()], |row| {
-                let until: Option<i64> = row.get(10)?;
+                let until: Option<i64> = row.get(11)?;
                 Ok(KnownService {
                     service: service(row)?,
-                    key_hash: row.get_ref(9)?.as_str()?.into(),
+                    key_hash: row.get_ref(10)?.as_str()?.into(),
                     key_until: until.map(Timestamp::from_millis),
                 })
             });
@@ -89,8 +90,8 @@ pub(super) fn put(conn: &Connection, put: &ServicePut, at: Timestamp) -> rusqlit
     let made = conn
         .prepare_cached(
             "INSERT OR IGNORE INTO service(id, name, service_type, owner, status, permissions, rate_limit, created_at,
-                 default_recipients)
-             VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                 default_recipients, callback_url, callback_secret)
+             VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         )?
         .execute(params![
             put.id.as_str(),
@@ -101,7 +102,9 @@ pub(super) fn put(conn: &Connection, put: &ServicePut, at: Timestamp) -> rusqlit
             put.permissions.as_ref().map(words),
             put.rate_limit.map(|limit| limit.per_minute),
             at.millis(),
-            put.default_recipients.join("\n")
+            put.default_recipients.join("\n"),
+            put.callback_url,
+            put.callback_secret.0
         ])?;
     if made > 0 {
         insert_key(conn, &put.id, &put.key_prefix, &put.key_hash, at)?;
@@ -113,7 +116,8 @@ pub(super) fn change(conn: &Connection, change: &ServiceChange) -> rusqlite::Res
     conn.prepare_cached(
         "UPDATE service SET name = coalesce(?2, name), owner = coalesce(?3, owner),
              permissions = coalesce(?4, permissions), rate_limit = coalesce(?5, rate_limit),
-             default_recipients = coalesce(?6, default_recipients) WHERE id = ?1",
+             default_recipients = coalesce(?6, default_recipients),
+             callback_url = nullif(coalesce(?7, callback_url), '') WHERE id = ?1",
     )?
     .execute(params![
         change.id.as_str(),
@@ -121,7 +125,8 @@ pub(super) fn change(conn: &Connection, change: &ServiceChange) -> rusqlite::Res
         change.owner,
         change.permissions.as_ref().map(words),
         change.rate_limit.map(|limit| limit.per_minute),
-        change.default_recipients.as_ref().map(|recipients| recipients.join("\n"))
+        change.default_recipients.as_ref().map(|recipients| recipients.join("\n")),
+        change.callback_url
     ])?;
     Ok(())
 }
@@ -151,6 +156,15 @@ fn insert_key(
         "INSERT OR IGNORE INTO service_key(prefix, service, hash, created_at) VALUES(?1, ?2, ?3, ?4)",
     )?
     .execute(params![prefix, service.as_str(), hash, at.millis()])?;
+    Ok(())
+}
+
+pub(super) fn change_secret(conn: &Connection, changed: &ServiceSecretChanged) -> rusqlite::Result<()> {
+    conn.prepare_cached(
+        "UPDATE service SET callback_secret_before = callback_secret, callback_secret_before_until = ?3,
+             callback_secret = ?2 WHERE id = ?1",
+    )?
+    .execute(params![changed.service.as_str(), changed.secret.0, changed.before_until.millis()])?;
     Ok(())
 }
 
@@ -237,6 +251,7 @@ fn service(row: &Row<'_>) -> rusqlite::Result<Service> {
         permissions,
         rate_limit: rate_limit.map(|per_minute| RateLimit { per_minute }),
         default_recipients: row.get_ref(8)?.as_str()?.lines().map(SmolStr::from).collect(),
+        callback_url: row.get(9)?,
         keys: Vec::new(),
         created_at: Timestamp::from_millis(row.get(5)?),
     })

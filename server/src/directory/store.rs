@@ -55,6 +55,8 @@ pub struct Directory {
     pub(super) user_count: AtomicU64,
     /// When the next scheduled message is due, in milliseconds since 1970.
     pub(super) next_due: AtomicI64,
+    /// When a service is next to be told of something, likewise.
+    pub(super) next_callback: AtomicI64,
     pub(super) applied: AtomicU64,
 }
 
@@ -71,6 +73,7 @@ impl Directory {
         let (applied, users) = (meta("applied")?, meta("users")?);
         let revoked = super::sessions::revoked(&writer)?;
         let next_due = super::schedule::next_due(&writer)?;
+        let next_callback = super::callbacks::next(&writer)?;
         Ok(Self {
             path: path.to_owned(),
             writer: Mutex::new(writer),
@@ -85,6 +88,7 @@ impl Directory {
             revoked: RwLock::new(revoked),
             user_count: AtomicU64::new(users),
             next_due: AtomicI64::new(next_due),
+            next_callback: AtomicI64::new(next_callback),
             applied: AtomicU64::new(applied),
         })
     }

@@ -1,6 +1,7 @@
 //! Both gateways. Every route of :8080 stands in [`UserGateway::router`], every route of :8081 in
 //! [`AdminGateway::router`]; one file a resource.
 
+mod actions;
 mod admin;
 mod assets;
 mod auth;
@@ -95,6 +96,7 @@ impl UserGateway {
             .routes(routes!(messages::read_batch))
             .routes(routes!(messages::get))
             .routes(routes!(messages::read))
+            .routes(routes!(actions::press))
             .routes(routes!(doors::gotify::message))
             .routes(routes!(doors::ntfy::publish_json))
             .routes(routes!(doors::ntfy::publish_json_at_root))
@@ -165,6 +167,7 @@ impl AdminGateway {
             .routes(routes!(admin::services::get, admin::services::update, admin::services::delete))
             .routes(routes!(admin::services::approve))
             .routes(routes!(admin::services::rotate_key))
+            .routes(routes!(admin::services::rotate_callback_secret))
             .routes(routes!(admin::services::suspend))
             .routes(routes!(admin::services::resume))
             .routes(routes!(admin::templates::list, admin::templates::create))
@@ -173,6 +176,8 @@ impl AdminGateway {
             .routes(routes!(admin::sessions::list))
             .routes(routes!(admin::sessions::end))
             .routes(routes!(admin::announcements::create))
+            .routes(routes!(admin::callbacks::list))
+            .routes(routes!(admin::callbacks::replay))
             .routes(routes!(admin::audit::list))
             .routes(routes!(admin::health::healthz))
             .routes(routes!(admin::health::readyz))

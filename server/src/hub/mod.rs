@@ -159,6 +159,7 @@ impl Hub {
                 }
                 meant
             }
+            Record::Pressed(made) => self.audience(&made.audience),
             _ => Vec::new(),
         }
     }
@@ -361,6 +362,11 @@ fn live_frame(logged: &Logged) -> Option<Bytes> {
             let (id, by) = (recalled.id.clone(), recalled.replaced_by.clone());
             ServerFrame::StatusUpdate(StatusUpdate::recalled(id, logged.pos, recalled.at, by))
         }
+        Record::Pressed(made) => ServerFrame::StatusUpdate(StatusUpdate::pressed(
+            made.id.clone(),
+            logged.pos,
+            made.pressed.clone(),
+        )),
         _ => return None,
     };
     frame::encode(&frame)

@@ -3,7 +3,7 @@
 
 use super::InboxError;
 use super::file::Inbox;
-use crate::log::record::{Marked, Posted, Recalled, Record};
+use crate::log::record::{Marked, Posted, PressMade, Recalled, Record};
 use crate::log::{Logged, Pos};
 use hongyan_wire::frame::StatusUpdate;
 use hongyan_wire::{ChannelId, MessageId, Timestamp};
@@ -13,8 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Messages that expire in one step.
 const EXPIRE_STEP: usize = 1_000;
 
-/// Milliseconds for which clients that were away are told of a recall: 90 days.
-const RECALLS_LIFE: i64 = 90 * 24 * 60 * 60 * 1000;
+/// Milliseconds for which clients that were away are told of recalls and presses: 90 days.
+const AMENDED_LIFE: i64 = 90 * 24 * 60 * 60 * 1000;
 
 /// By how much the counts of channels change.
 type Deltas = BTreeMap<Option<ChannelId>, i64>;
@@ -54,6 +54,7 @@ impl Inbox {
                             *totals.entry(channel).or_default() -= 1;
                         }
                     }
+                    Record::Pressed(made) => press(&transaction, logged.pos, made)?,
                     _ => {}
                 }
             }
@@ -285,18 +286,39 @@ fn recall(conn: &Connection, pos: Pos, recalled: &Recalled) -> rusqlite::Result<
         .query_row([recalled.target as i64], |row| row.get(0))
         .optional()?;
     let Some(channel) = channel else { return Ok(None) };
-    conn.prepare_cached("DELETE FROM main.recalled WHERE at < ?1")?
-        .execute([recalled.at.plus_millis(-RECALLS_LIFE).millis()])?;
-    conn.prepare_cached(
-        "INSERT OR IGNORE INTO main.recalled(pos, message_id, at, replaced_by) VALUES(?1, ?2, ?3, ?4)",
-    )?
-    .execute(params![
-        pos as i64,
-        recalled.id.as_str(),
-        recalled.at.millis(),
-        recalled.replaced_by.as_ref().map(|id| id.as_str())
-    ])?;
+    amend(conn, pos, &recalled.id, recalled.at, recalled.replaced_by.as_ref(), None)?;
     Ok(Some(channel.and_then(|c| ChannelId::new(&c).ok())))
+}
+
+/// Shows on a message what was pressed, if it is there and nothing was before.
+fn press(conn: &Connection, pos: Pos, made: &PressMade) -> rusqlite::Result<()> {
+    let pressed = serde_json::to_string(&made.pressed)
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
+    let shown = conn
+        .prepare_cached("UPDATE main.message SET pressed = ?2 WHERE pos = ?1 AND pressed IS NULL")?
+        .execute(params![made.target as i64, pressed])?;
+    if shown > 0 {
+        amend(conn, pos, &made.id, made.pressed.at, None, Some(&pressed))?;
+    }
+    Ok(())
+}
+
+/// Notes what happened to a message, for clients that were away.
+fn amend(
+    conn: &Connection,
+    pos: Pos,
+    id: &MessageId,
+    at: Timestamp,
+    replaced_by: Option<&MessageId>,
+    pressed: Option<&str>,
+) -> rusqlite::Result<()> {
+    conn.prepare_cached("DELETE FROM main.amended WHERE at < ?1")?
+        .execute([at.plus_millis(-AMENDED_LIFE).millis()])?;
+    conn.prepare_cached(
+        "INSERT OR IGNORE INTO main.amended(pos, message_id, at, replaced_by, pressed) VALUES(?1, ?2, ?3, ?4, ?5)",
+    )?
+    .execute(params![pos as i64, id.as_str(), at.millis(), replaced_by.map(MessageId::as_str), pressed])?;
+    Ok(())
 }
 
 fn add(conn: &Connection, schema: &str, deltas: &Deltas) -> rusqlite::Result<()> {

@@ -19,19 +19,23 @@ CREATE TABLE message(
     actions TEXT,
     -- The message whose place it has taken, and the sender's name for what it is about.
     replaces TEXT,
-    thread_key TEXT
+    thread_key TEXT,
+    -- What was pressed, as JSON.
+    pressed TEXT
 ) STRICT;
 CREATE INDEX message_channel ON message(channel_id) WHERE channel_id IS NOT NULL;
 CREATE INDEX message_expire ON message(expire_at) WHERE expire_at IS NOT NULL;
 
--- Messages that their senders took back, by the places of the recalls: for clients that still show them.
-CREATE TABLE recalled(
+-- What happened to messages after they were sent, by its places in the delivery log: taken back by their senders,
+-- or, where there is something in `pressed`, pressed. For clients that still show what was before.
+CREATE TABLE amended(
     pos INTEGER PRIMARY KEY,
     message_id TEXT NOT NULL,
     at INTEGER NOT NULL,
-    replaced_by TEXT
+    replaced_by TEXT,
+    pressed TEXT
 ) STRICT;
-CREATE INDEX recalled_at ON recalled(at);
+CREATE INDEX amended_at ON amended(at);
 
 -- How many messages each channel has; '' stands for those without a channel.
 CREATE TABLE total(channel_id TEXT PRIMARY KEY, messages INTEGER NOT NULL) STRICT, WITHOUT ROWID;

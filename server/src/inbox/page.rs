@@ -117,6 +117,8 @@ struct Listed<'a> {
     replaces: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     thread_key: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pressed: Option<&'a RawValue>,
 }
 
 fn listed<'a>(row: &'a Row<'_>) -> rusqlite::Result<Listed<'a>> {
@@ -143,6 +145,10 @@ fn listed<'a>(row: &'a Row<'_>) -> rusqlite::Result<Listed<'a>> {
         version: state.version,
         replaces: row.get_ref(18)?.as_str_or_null()?,
         thread_key: row.get_ref(17)?.as_str_or_null()?,
+        pressed: match row.get_ref(19)?.as_str_or_null()? {
+            Some(_) => Some(json(row, 19, "null")?),
+            None => None,
+        },
     })
 }
 

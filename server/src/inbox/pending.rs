@@ -60,6 +60,7 @@ impl Pending {
                         index.entries += 1;
                     }
                 }
+                Record::Pressed(made) => index.note_message(&made.audience, logged.pos),
                 Record::Marked(marked) => {
                     index.marks.entry(marked.user.clone()).or_default().push(logged.pos);
                     index.entries += 1;

@@ -92,7 +92,7 @@ pub struct Changes {
 
 pub(super) const COLUMNS: &str = "m.pos, m.id, m.channel_id, m.title, m.content, m.message_type, m.priority, m.sender,
     m.sender_info, m.created_at, m.expire_at, m.metadata, m.attachments, m.actions, s.is_read, s.read_at, s.version,
-    m.thread_key, m.replaces";
+    m.thread_key, m.replaces, m.pressed";
 pub(super) const TABLES: &str = "main.message m LEFT JOIN state.status s ON s.pos = m.pos";
 
 impl Inbox {
@@ -207,7 +207,7 @@ impl Inbox {
         Ok(updates)
     }
 
-    /// What has changed after a place and a number: first messages with the state they have now and recalls, in
+    /// What has changed after a place and a number: first messages with the state they have now, recalls and presses, in
     /// the order of the log, then the person's own changes. Those follow only when nothing else is left, so that
     /// each finds its message known.
     pub fn changes(&self, pos: Pos, version: u64, limit: usize) -> Result<Changes, InboxError> {
@@ -220,16 +220,16 @@ impl Inbox {
             .prepare_cached(&sql)?
             .query_map(after, |row| message(row).map(|message| (message.pos, Change::Message(message))))?
             .collect::<rusqlite::Result<Vec<_>>>()?;
-        let recalls = self
+        let amendments = self
             .conn
             .prepare_cached(
-                "SELECT pos, message_id, at, replaced_by FROM main.recalled WHERE pos > ?1 AND pos <= ?2
+                "SELECT pos, message_id, at, replaced_by, pressed FROM main.amended WHERE pos > ?1 AND pos <= ?2
                  ORDER BY pos LIMIT ?3",
             )?
-            .query_map(after, recall)?
+            .query_map(after, amendment)?
             .collect::<rusqlite::Result<Vec<_>>>()?;
         // Who begins anew has nothing to take away.
-        placed.extend(recalls.into_iter().filter(|_| pos > 0));
+        placed.extend(amendments.into_iter().filter(|_| pos > 0));
         placed.sort_by_key(|(pos, _)| *pos);
         let whole = placed.len() <= limit;
         placed.truncate(limit);
@@ -252,8 +252,12 @@ impl Inbox {
     }
 }
 
-fn recall(row: &Row<'_>) -> rusqlite::Result<(Pos, Change)> {
+fn amendment(row: &Row<'_>) -> rusqlite::Result<(Pos, Change)> {
     let pos: i64 = row.get(0)?;
+    if let Some(pressed) = json(row, 4)? {
+        let update = StatusUpdate::pressed(parsed(row, 1)?, pos as Pos, pressed);
+        return Ok((pos as Pos, Change::StatusUpdate(update)));
+    }
     let replaced_by = row.get_ref(3)?.as_str_or_null()?.and_then(|id| MessageId::new(id).ok());
     let at = Timestamp::from_millis(row.get(2)?);
     let update = StatusUpdate::recalled(parsed(row, 1)?, pos as Pos, at, replaced_by);
@@ -303,6 +307,7 @@ fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
         version: state.version,
         replaces: row.get_ref(18)?.as_str_or_null()?.and_then(|id| MessageId::new(id).ok()),
         thread_key: row.get(17)?,
+        pressed: json(row, 19)?,
     })
 }
 

@@ -2,9 +2,9 @@
 //! before it is appended, so that reading it again gives the same state.
 
 use hongyan_wire::account::DeviceType;
-use hongyan_wire::admin::{RateLimit, ServiceStatus, ServiceType, UserStatus};
+use hongyan_wire::admin::{CallbackState, RateLimit, ServiceStatus, ServiceType, UserStatus};
 use hongyan_wire::channel::ChannelKind;
-use hongyan_wire::message::Message;
+use hongyan_wire::message::{AnswerMode, Message, Pressed};
 use hongyan_wire::permission::Permissions;
 use hongyan_wire::template::Template;
 use hongyan_wire::{
@@ -22,6 +22,9 @@ pub enum Record {
     Message(Box<Posted>),
     Marked(Marked),
     Recalled(Box<Recalled>),
+    Pressed(Box<PressMade>),
+    CallbackTried(Box<CallbackTried>),
+    CallbackReplayed(Change<u64>),
     Scheduled(Box<Scheduled>),
     Unscheduled(Unscheduled),
     UsersPut(Change<Vec<UserPut>>),
@@ -34,6 +37,7 @@ pub enum Record {
     ServiceStatus(Change<ServiceStatusChange>),
     ServiceChanged(Box<Change<ServiceChange>>),
     ServiceKeyAdded(Box<Change<ServiceKeyAdded>>),
+    ServiceSecretChanged(Box<Change<ServiceSecretChanged>>),
     ServiceDeleted(Change<ServiceId>),
     TemplatePut(Box<Change<Template>>),
     TemplateDeleted(Change<TemplateId>),
@@ -91,6 +95,7 @@ impl Record {
             Self::Scheduled(scheduled) => erased(theirs(&scheduled.posted.sent_by)),
             Self::Unscheduled(unscheduled) => erased(theirs(&unscheduled.by)),
             Self::Marked(marked) => erased(marked.user == *user),
+            Self::Pressed(made) => erased(made.pressed.by == *user),
             Self::UserStatus(change) => erased(change.what.user == *user),
             Self::MembersChanged(change) => erased(change.what.user == *user),
             Self::SessionOpened(opened) => erased(opened.user == *user),
@@ -114,9 +119,51 @@ pub struct Posted {
     /// The template that it was made from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<TemplateUsed>,
+    /// Whose answer counts when an action is pressed.
+    #[serde(default, skip_serializing_if = "is_each")]
+    pub answer: AnswerMode,
     /// It was scheduled before, under the same id: with this it is not any more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub was_scheduled: bool,
+}
+
+fn is_each(mode: &AnswerMode) -> bool {
+    *mode == AnswerMode::Each
+}
+
+/// An action of a message that was pressed, for those who see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PressMade {
+    pub id: MessageId,
+    /// The message's place in the log.
+    pub target: u64,
+    /// Whoever pressed, or everyone the message was for where the first answer counts.
+    pub audience: Audience,
+    pub pressed: Pressed,
+    /// What its sender is told of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callback: Option<CallbackMade>,
+}
+
+/// What a service is to be told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallbackMade {
+    pub service: ServiceId,
+    /// JSON, as it is sent and signed.
+    pub body: String,
+}
+
+/// A service was told of something, or was not to be reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallbackTried {
+    /// The place of the record that it is about.
+    pub callback: u64,
+    pub state: CallbackState,
+    pub at: Timestamp,
+    /// When it is tried again, or was tried.
+    pub next_at: Timestamp,
+    /// A status, or what was wrong.
+    pub outcome: SmolStr,
 }
 
 /// A message taken back by its sender: nobody sees it any more.
@@ -297,6 +344,28 @@ pub struct ServicePut {
     pub rate_limit: Option<RateLimit>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub default_recipients: Vec<SmolStr>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callback_url: Option<String>,
+    pub callback_secret: Sealed,
+}
+
+/// A secret that is needed as it is. It is never shown.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Sealed(pub String);
+
+impl fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// Another secret for a service's callbacks; the one before it signs beside it for a while.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceSecretChanged {
+    pub service: ServiceId,
+    pub secret: Sealed,
+    pub before_until: Timestamp,
 }
 
 /// A service changed: `None` leaves what was there.
@@ -309,6 +378,9 @@ pub struct ServiceChange {
     pub rate_limit: Option<RateLimit>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_recipients: Option<Vec<SmolStr>>,
+    /// An empty one takes it away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callback_url: Option<String>,
 }
 
 /// A new key beside those there are, which end.
@@ -400,6 +472,7 @@ mod tests {
                 recipients: 3,
                 sent_by: "service:s".into(),
                 template: None,
+                answer: AnswerMode::default(),
                 was_scheduled: false,
             };
             let text = serde_json::to_string(&posted).unwrap();

@@ -91,5 +91,6 @@ pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Message
         version: 0,
         replaces: stored.replaces.map(Cow::into_owned),
         thread_key: stored.thread_key.map(Cow::into_owned),
+        pressed: None,
     })
 }

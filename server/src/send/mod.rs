@@ -3,6 +3,7 @@
 mod audience;
 mod meter;
 mod permit;
+mod press;
 mod recall;
 mod schedule;
 mod validate;
@@ -52,7 +53,8 @@ pub struct Gate {
     message_bytes: usize,
     recipients: usize,
     batches: Semaphore,
-    /// Each thread is sent to by one at a time, so that each message sees the one before it.
+    /// Each thread is sent to by one at a time, so that each message sees the one before it; and each message
+    /// pressed by one at a time.
     threads: Lanes,
     /// Held while a scheduled message is changed, taken back or sent: it is one of these.
     schedule: Mutex<()>,
@@ -282,6 +284,7 @@ impl Gate {
             version: 0,
             replaces: earlier.as_ref().map(|earlier| earlier.id.clone()),
             thread_key: request.thread_key,
+            pressed: None,
         };
         validate::check_size(&message, self.message_bytes)?;
         let template =
@@ -296,6 +299,7 @@ impl Gate {
             recipients: count,
             sent_by,
             template,
+            answer: request.answer.unwrap_or_default(),
             was_scheduled: false,
         });
         Ok(Box::new(Composed { posted, replaced, unknown, due }))

@@ -5,12 +5,13 @@
 
 use crate::engine::request::{Answer, Failed, Request};
 use crate::platform::{Call, Method, NoReply, Platform, Reply};
-use hongyan_wire::UserId;
 use hongyan_wire::account::{DeviceInfo, LoginRequest, Profile, RefreshRequest, TicketAnswer, TokenAnswer};
 use hongyan_wire::api::{Meta, ReadRequest, Success};
 use hongyan_wire::channel::ChannelList;
 use hongyan_wire::error::{ErrorType, Failure};
 use hongyan_wire::limits::SYNC_LIMIT_MAX;
+use hongyan_wire::message::PressAnswer;
+use hongyan_wire::{MessageId, UserId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::cell::RefCell;
@@ -100,6 +101,12 @@ impl<P: Platform> Api<P> {
 
     pub async fn channels(&self) -> Result<ChannelList, ApiError> {
         Ok(self.get("/api/v3/channels").await?.0)
+    }
+
+    /// Presses an action of a message; gives what counts now, which may be another answer.
+    pub async fn press(&self, id: &MessageId, action: &str) -> Result<PressAnswer, ApiError> {
+        let path = format!("/api/v3/messages/{id}/actions/{action}");
+        Ok(self.post(&path, self.access(), &serde_json::json!({})).await?.0)
     }
 
     /// Does what the engine asks for.

@@ -4,7 +4,7 @@ use crate::account::DeviceType;
 use crate::channel::ChannelKind;
 use crate::message::ActionInfo;
 use crate::permission::Permissions;
-use crate::{ChannelId, DepartmentId, DeviceId, RoleId, ServiceId, SessionId, Timestamp, UserId};
+use crate::{ChannelId, DepartmentId, DeviceId, MessageId, RoleId, ServiceId, SessionId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use smol_str::SmolStr;
@@ -284,6 +284,8 @@ pub struct ServiceRequest {
     pub rate_limit: Option<RateLimit>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
+    /// Where it is told of presses, with Standard Webhooks' headers and signature: `http` or `https`; never an address
+    /// of a private network unless `CALLBACK_ALLOWED_HOSTS` has its host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub callback_url: Option<String>,
     /// Who gets what it sends through a door for another system's programs and names nobody: at most 100 user ids,
@@ -311,6 +313,9 @@ pub struct ServiceUpdate {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<String>>, max_items = 100)]
     pub default_recipients: Option<Vec<SmolStr>>,
+    /// An empty one takes it away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callback_url: Option<String>,
 }
 
 /// Optional body of `POST services/{id}/rotate-key`.
@@ -351,6 +356,8 @@ pub struct Service {
     /// Who gets what it sends through a door and names nobody.
     #[schema(value_type = Vec<String>)]
     pub default_recipients: Vec<SmolStr>,
+    /// Where it is told of presses.
+    pub callback_url: Option<String>,
     /// Newest first; at most a few.
     pub keys: Vec<ServiceKey>,
     pub created_at: Timestamp,
@@ -362,6 +369,49 @@ pub struct ServiceCreated {
     #[serde(flatten)]
     pub service: Service,
     pub api_key: String,
+    /// With which it checks the signatures of what it is told; only when the service is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callback_secret: Option<String>,
+}
+
+/// The answer to `rotate-callback-secret`: the only time that the new secret is shown.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CallbackSecret {
+    pub callback_secret: String,
+}
+
+/// How far a callback has got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CallbackState {
+    /// It is tried, again if need be.
+    Due,
+    Delivered,
+    /// Every try has failed: it waits to be replayed.
+    Dead,
+}
+
+/// Something that a service is told of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Callback {
+    /// Its place in the log.
+    pub id: u64,
+    pub service_id: ServiceId,
+    pub message_id: MessageId,
+    pub state: CallbackState,
+    /// How often it was tried since it was made or replayed.
+    pub tries: u32,
+    pub created_at: Timestamp,
+    /// When it is tried next, or was tried last.
+    pub next_at: Timestamp,
+    /// What came of the last try: a status, or what was wrong.
+    pub last_outcome: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CallbackList {
+    pub callbacks: Vec<Callback>,
+    pub total: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -21,6 +21,8 @@ pub enum ErrorType {
     AlreadyExists,
     /// 409: it has changed meanwhile; `details` and `current` say to what.
     VersionConflict,
+    /// 409: another answer counts already; `current` says which.
+    AlreadyAnswered,
     /// 409: the `Idempotency-Key` was used with another body.
     IdempotencyConflict,
     /// 413: larger than the limit named in the message.
@@ -52,7 +54,10 @@ impl ErrorType {
             Self::PermissionDenied => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
-            Self::AlreadyExists | Self::VersionConflict | Self::IdempotencyConflict => 409,
+            Self::AlreadyExists
+            | Self::VersionConflict
+            | Self::AlreadyAnswered
+            | Self::IdempotencyConflict => 409,
             Self::TooLarge => 413,
             Self::UnsupportedMediaType => 415,
             Self::ValidationFailed | Self::NotYet => 422,
@@ -78,7 +83,7 @@ pub struct ErrorBody {
     pub error_type: ErrorType,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub details: Vec<FieldError>,
-    /// With `version_conflict`: how things stand now.
+    /// With `version_conflict` and `already_answered`: how things stand now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub current: Option<serde_json::Value>,
 }

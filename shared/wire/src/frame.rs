@@ -1,7 +1,7 @@
 //! What goes over the socket `/ws`: text frames `{"type":…,"data":…}` (RFC 6455 carries them).
 
 use crate::account::DeviceType;
-use crate::message::Message;
+use crate::message::{Message, Pressed};
 use crate::{DeviceId, MessageId, SessionId, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -83,6 +83,8 @@ pub enum Status {
     Expired,
     Recalled,
     Deleted,
+    /// A `button` or `confirm` was pressed.
+    Pressed,
 }
 
 /// A change of one message's state.
@@ -92,15 +94,18 @@ pub struct StatusUpdate {
     pub status: Status,
     /// The device that changed it, when one did.
     pub device_id: Option<DeviceId>,
-    /// The reader's next number; 0 for `recalled`, which is not the reader's doing.
+    /// The reader's next number; 0 for `recalled` and `pressed`, which have a place instead.
     pub version: u64,
     pub at: Timestamp,
-    /// With `recalled`: its place in the delivery log, as messages have one.
+    /// With `recalled` and `pressed`: its place in the delivery log, as messages have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pos: Option<u64>,
     /// With `recalled`: the message that has taken its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaced_by: Option<MessageId>,
+    /// With `pressed`: what, and by whom.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pressed: Option<Pressed>,
 }
 
 impl StatusUpdate {
@@ -113,13 +118,36 @@ impl StatusUpdate {
         at: Timestamp,
     ) -> Self {
         let status = if is_read { Status::Read } else { Status::Unread };
-        Self { message_id, status, device_id, version, at, pos: None, replaced_by: None }
+        Self { message_id, status, device_id, version, at, pos: None, replaced_by: None, pressed: None }
     }
 
     /// A message that its sender took back.
     pub fn recalled(message_id: MessageId, pos: u64, at: Timestamp, replaced_by: Option<MessageId>) -> Self {
         let status = Status::Recalled;
-        Self { message_id, status, device_id: None, version: 0, at, pos: Some(pos), replaced_by }
+        Self {
+            message_id,
+            status,
+            device_id: None,
+            version: 0,
+            at,
+            pos: Some(pos),
+            replaced_by,
+            pressed: None,
+        }
+    }
+
+    /// An action that was pressed.
+    pub fn pressed(message_id: MessageId, pos: u64, pressed: Pressed) -> Self {
+        Self {
+            message_id,
+            status: Status::Pressed,
+            device_id: None,
+            version: 0,
+            at: pressed.at,
+            pos: Some(pos),
+            replaced_by: None,
+            pressed: Some(pressed),
+        }
     }
 }
 

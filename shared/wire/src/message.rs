@@ -81,6 +81,39 @@ pub struct SendMessageRequest {
     /// sent last under the same name is replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thread_key: Option<String>,
+    /// Whose answer counts when a `button` or `confirm` is pressed: each reader's own when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<AnswerMode>,
+}
+
+/// Whose answer counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AnswerMode {
+    /// Each reader answers for themselves, once.
+    #[default]
+    Each,
+    /// The first answer of any reader settles it for all.
+    First,
+}
+
+/// What a reader has pressed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Pressed {
+    /// The `action` of the `button` or `confirm`.
+    pub action: String,
+    /// Who pressed it.
+    pub by: UserId,
+    /// Their name at that time.
+    pub name: String,
+    pub at: Timestamp,
+}
+
+/// The answer to a press.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PressAnswer {
+    pub message_id: MessageId,
+    pub pressed: Pressed,
 }
 
 /// Who a sender is.
@@ -205,6 +238,9 @@ pub struct Message {
     /// The sender's name for what it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thread_key: Option<String>,
+    /// What was pressed, by the reader or, where the first answer counts, by anyone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pressed: Option<Pressed>,
 }
 
 /// What became of a send.

@@ -133,3 +133,37 @@ async fn signing_out_in_one_tab_signs_out_in_the_others_and_links_can_be_followe
     window.go_to(second).await;
     window.shown("sign-in").await;
 }
+
+#[tokio::test]
+async fn a_question_is_confirmed_in_one_window_and_answered_in_the_other() {
+    let server = Setup::default().start().await;
+    let admin = server.admin().await;
+    admin.person("zhang").await;
+    admin.person("li").await;
+    let question = json!({
+        "title": "Deploy?", "content": "Build 7 is ready.", "recipients": ["zhang", "li"], "answer": "first",
+        "actions": [
+            { "type": "confirm", "text": "Go", "action": "go", "style": "primary" },
+            { "type": "button", "text": "Wait", "action": "wait" },
+            { "type": "link", "text": "Log", "url": "https://a.example/log" },
+        ],
+    });
+    admin.sender("ci").await.send(question).await.data();
+    let (first, second) = (Browser::start().await, Browser::start().await);
+    for (window, user) in [(&first, "zhang"), (&second, "li")] {
+        window.open(server.url()).await;
+        window.sign_in(user).await;
+        window.click("message-item").await;
+        window.text("answer", "Go").await;
+    }
+    first.click("answer").await;
+    // A slip of the finger is no answer.
+    first.text("answer", "Confirm: Go").await;
+    second.text("answer", "Go").await;
+    first.click("answer").await;
+    first.text("answered", "You answered: Go").await;
+    second.text("answered", "ZHANG answered: Go").await;
+    second.open(server.url()).await;
+    second.click("message-item").await;
+    second.text("answered", "ZHANG answered: Go").await;
+}

@@ -7,13 +7,14 @@ pub mod notify;
 use crate::state::PageState;
 use futures_channel::mpsc;
 use hongyan_client::api::{Api, ApiError};
-use hongyan_client::engine::request::Input;
+use hongyan_client::engine::request::{Input, Request};
 use hongyan_client::engine::{Engine, Setup, State as Connection};
 use hongyan_client::mirror::Memory;
 use hongyan_client::platform::{Browser, Platform};
 use hongyan_client::run::{News, run};
 use hongyan_wire::account::{DeviceInfo, DeviceType};
-use hongyan_wire::{ChannelId, DeviceId};
+use hongyan_wire::error::ErrorType;
+use hongyan_wire::{ChannelId, DeviceId, MessageId};
 use leptos::prelude::*;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -85,6 +86,20 @@ impl Link {
             inner.tell(Input::Stop);
             told.await;
         });
+    }
+
+    /// Presses an action of a message. What counts then comes with the live changes.
+    pub async fn press(self, id: &MessageId, action: &str) -> Result<(), ApiError> {
+        let inner = self.inner();
+        let pressed = match inner.api.press(id, action).await {
+            Err(ApiError::Refused(ErrorType::Unauthenticated)) => {
+                // The token was too old: once more with another.
+                let _ = inner.api.perform(Request::Refresh).await;
+                inner.api.press(id, action).await
+            }
+            pressed => pressed,
+        };
+        pressed.map(drop)
     }
 
     /// Passes on what the person or the browser does. Where nobody is signed in, nobody needs to know.

@@ -142,7 +142,7 @@ fn Opened(message: Arc<Message>) -> impl IntoView {
             </dl>
             <div class="content" data-testid="message-content">{linked(&message.content)}</div>
             <Attachments attachments=message.attachments.clone() />
-            <Actions actions=message.actions.clone() />
+            <Actions message=message.clone() />
         </div>
     }
 }

@@ -53,6 +53,11 @@ pub static WORDS: Words = Words {
     notify_off: "Turn off notifications",
     notify_denied: "Notifications are blocked in the browser's settings",
     system: "System",
+    cancel: "Cancel",
+    press_failed: "That could not be sent. Please try again.",
+    really: |text| format!("Confirm: {text}"),
+    pressed_by_you: |text| format!("You answered: {text}"),
+    pressed_by: |name, text| format!("{name} answered: {text}"),
     unread_count: |count| format!("{count} unread"),
     retry_in: |seconds| format!("Trying again in {seconds} s."),
     unconfirmed: |count| match count {

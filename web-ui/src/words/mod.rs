@@ -66,6 +66,13 @@ pub struct Words {
     pub notify_off: &'static str,
     pub notify_denied: &'static str,
     pub system: &'static str,
+    pub cancel: &'static str,
+    pub press_failed: &'static str,
+    /// Before a `confirm` is pressed; takes its text.
+    pub really: fn(&str) -> String,
+    pub pressed_by_you: fn(&str) -> String,
+    /// Takes who it was, and what.
+    pub pressed_by: fn(&str, &str) -> String,
     pub unread_count: fn(u64) -> String,
     pub retry_in: fn(i64) -> String,
     pub unconfirmed: fn(usize) -> String,

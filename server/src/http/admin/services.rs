@@ -8,7 +8,8 @@ use crate::http::extract::{AdminCaller, Json, OptionalJson, Query, id};
 use axum::extract::{Path, State};
 use hongyan_wire::ServiceId;
 use hongyan_wire::admin::{
-    RotateKeyRequest, Service, ServiceCreated, ServiceList, ServiceRequest, ServiceStatus, ServiceUpdate,
+    CallbackSecret, RotateKeyRequest, Service, ServiceCreated, ServiceList, ServiceRequest, ServiceStatus,
+    ServiceUpdate,
 };
 use hongyan_wire::api::{Done, Success};
 use hongyan_wire::error::Failure;
@@ -146,6 +147,25 @@ pub async fn rotate_key(
 ) -> Result<Answer<ServiceCreated>> {
     let service: ServiceId = id(&path, "service")?;
     Ok(Answer::new(gateway.administration.rotate_key(caller.name(), &service, request).await?))
+}
+
+/// Give a service another secret for what it is told, shown this once; the one before it signs beside it for a day.
+#[utoipa::path(
+    post, path = "/admin/api/v3/services/{id}/rotate-callback-secret", tag = "services", params(("id" = String, Path)),
+    security(("bearer" = [])),
+    responses(
+        (status = 200, description = "The new secret", body = Success<CallbackSecret>),
+        (status = 401, description = "No or bad credentials", body = Failure),
+        (status = 404, description = "There is none", body = Failure),
+    ),
+)]
+pub async fn rotate_callback_secret(
+    State(gateway): State<AdminGateway>,
+    caller: AdminCaller,
+    Path(path): Path<String>,
+) -> Result<Answer<CallbackSecret>> {
+    let service: ServiceId = id(&path, "service")?;
+    Ok(Answer::new(gateway.administration.rotate_callback_secret(caller.name(), &service).await?))
 }
 
 /// Suspend a service: its key is refused at once.

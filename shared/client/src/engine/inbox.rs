@@ -7,7 +7,7 @@
 use super::counts::Counts;
 use crate::mirror::Write;
 use hongyan_wire::frame::{Status, StatusUpdate};
-use hongyan_wire::message::Message;
+use hongyan_wire::message::{Message, Pressed};
 use hongyan_wire::{Cursor, MessageId, Timestamp};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -189,6 +189,8 @@ impl Inbox {
         let is_read = match update.status {
             Status::Read => true,
             Status::Unread => false,
+            // It has a place, and comes by that.
+            Status::Pressed => return false,
             Status::Expired | Status::Recalled | Status::Deleted => {
                 let message = message.clone();
                 self.counts.change(&message, was_unread, false, update.version);
@@ -208,8 +210,31 @@ impl Inbox {
         true
     }
 
-    /// A message was taken back by its sender, at a place in the log.
-    pub fn take_recall(&mut self, id: &MessageId, pos: u64) -> bool {
+    /// What happened to a message at a place in the log: it was pressed, or taken back by its sender.
+    pub fn take_amendment(&mut self, update: &StatusUpdate, pos: u64) -> bool {
+        match &update.pressed {
+            Some(pressed) => {
+                self.counts.saw(pos, 0);
+                self.take_press(&update.message_id, pressed)
+            }
+            None => self.take_recall(&update.message_id, pos),
+        }
+    }
+
+    /// What was pressed first counts. Whoever does not hold the message yet gets it with it.
+    fn take_press(&mut self, id: &MessageId, pressed: &Pressed) -> bool {
+        let Some(message) = self.places.get(id).and_then(|pos| self.messages.get_mut(pos)) else {
+            return false;
+        };
+        if message.pressed.is_some() {
+            return false;
+        }
+        Arc::make_mut(message).pressed = Some(pressed.clone());
+        self.writes.push(Write::Put(message.clone()));
+        true
+    }
+
+    fn take_recall(&mut self, id: &MessageId, pos: u64) -> bool {
         self.counts.saw(pos, 0);
         match self.places.get(id).copied() {
             Some(place) => {
@@ -263,8 +288,9 @@ impl Inbox {
 
     fn merge(&mut self, message: Message) -> Taken {
         let at = message.read_at.unwrap_or(message.created_at);
-        let update = StatusUpdate::own(message.id, message.is_read, None, message.version, at);
-        if self.take_status(&update) { Taken::Changed } else { Taken::Nothing }
+        let update = StatusUpdate::own(message.id.clone(), message.is_read, None, message.version, at);
+        let is_pressed = message.pressed.is_some_and(|pressed| self.take_press(&message.id, &pressed));
+        if self.take_status(&update) || is_pressed { Taken::Changed } else { Taken::Nothing }
     }
 
     /// The message with the change that came before it; `None` when that took it away.

@@ -24,10 +24,10 @@ impl Engine {
         match frame {
             ServerFrame::Welcome(welcome) => self.welcome(welcome),
             ServerFrame::Message(message) => self.message_frame(message),
-            ServerFrame::StatusUpdate(StatusUpdate { message_id, pos: Some(pos), .. }) => {
+            ServerFrame::StatusUpdate(update @ StatusUpdate { pos: Some(pos), .. }) => {
                 let order = self.place.message(pos);
                 self.in_order(order);
-                self.changed.inbox |= self.inbox.take_recall(&message_id, pos);
+                self.changed.inbox |= self.inbox.take_amendment(&update, pos);
             }
             ServerFrame::StatusUpdate(update) => {
                 self.changed.inbox |= self.inbox.take_status(&update);
@@ -233,8 +233,8 @@ impl Engine {
         for change in answer.changes {
             self.changed.inbox |= match change {
                 Change::Message(message) => self.inbox.take(message, settled, now) != Taken::Nothing,
-                Change::StatusUpdate(StatusUpdate { message_id, pos: Some(pos), .. }) => {
-                    self.inbox.take_recall(&message_id, pos)
+                Change::StatusUpdate(update @ StatusUpdate { pos: Some(pos), .. }) => {
+                    self.inbox.take_amendment(&update, pos)
                 }
                 Change::StatusUpdate(update) => self.inbox.take_status(&update),
             };

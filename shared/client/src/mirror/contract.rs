@@ -100,5 +100,6 @@ fn message(number: u64, is_read: bool) -> Message {
         version: u64::from(is_read),
         replaces: None,
         thread_key: None,
+        pressed: None,
     }
 }

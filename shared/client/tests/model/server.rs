@@ -82,6 +82,7 @@ impl Server {
             version: 0,
             replaces: None,
             thread_key: None,
+            pressed: None,
         };
         self.messages.insert(self.pos, message.clone());
         for queue in self.sockets.values_mut() {

@@ -8,7 +8,7 @@ use crate::setting::Setting;
 use anyhow::{Context, Result, ensure};
 use hongyan_server::inbox::Inboxes;
 use hongyan_server::log::record::{Audience, Change, Posted, Record, UserPut};
-use hongyan_wire::message::{Message, SenderInfo};
+use hongyan_wire::message::{AnswerMode, Message, SenderInfo};
 use hongyan_wire::{MessageId, Timestamp, UserId};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
@@ -244,6 +244,7 @@ fn posted(number: usize) -> Result<Posted> {
         version: 0,
         replaces: None,
         thread_key: None,
+        pressed: None,
     };
     let audience = Audience { everyone: true, ..Audience::default() };
     Ok(Posted {
@@ -252,6 +253,7 @@ fn posted(number: usize) -> Result<Posted> {
         recipients: 1,
         sent_by: "service:bench".into(),
         template: None,
+        answer: AnswerMode::default(),
         was_scheduled: false,
     })
 }

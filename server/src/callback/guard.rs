@@ -1,0 +1,148 @@
+//! Where services may be told: nowhere within the network that the server stands in, unless an administrator allows it.
+//! Names are looked up by the same code that connects, so that what was checked is what is called.
+
+use hongyan_wire::limits::is_url;
+use reqwest::Url;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+/// Addresses of one name that are tried.
+const ADDRESSES_MAX: usize = 16;
+
+/// Who may be called.
+#[derive(Debug, Default)]
+pub struct Guard {
+    /// Hosts in small letters: names, or addresses.
+    allowed: Vec<String>,
+}
+
+impl Guard {
+    /// Allows these hosts wherever they are.
+    pub fn new(allowed: impl IntoIterator<Item = String>) -> Self {
+        Self { allowed: allowed.into_iter().map(|host| host.to_ascii_lowercase()).collect() }
+    }
+
+    /// Why a URL cannot be called, as far as that can be said without looking its host up.
+    pub fn refuses(&self, url: &str) -> Option<&'static str> {
+        let parsed = Url::parse(url).ok().filter(|_| is_url(url));
+        let Some((host, url)) = parsed.as_ref().and_then(|url| Some((url.host_str()?, url))) else {
+            return Some("must be an http or https URL of at most 2048 bytes");
+        };
+        if !url.username().is_empty() || url.password().is_some() {
+            return Some("must not have a name or password in it");
+        }
+        let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+        let is_local = address.is_ok_and(is_private) || host.eq_ignore_ascii_case("localhost");
+        (is_local && !self.allows(host))
+            .then_some("is in a private network; CALLBACK_ALLOWED_HOSTS may allow its host")
+    }
+
+    fn allows(&self, host: &str) -> bool {
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        self.allowed.iter().any(|allowed| host.eq_ignore_ascii_case(allowed))
+    }
+}
+
+/// Looks names up for the client and leaves out what may not be called.
+pub struct Resolver(pub Arc<Guard>);
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let guard = self.0.clone();
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let may_call = |address: &SocketAddr| !is_private(address.ip()) || guard.allows(name.as_str());
+            let addresses: Vec<SocketAddr> = found.filter(may_call).take(ADDRESSES_MAX).collect();
+            if addresses.is_empty() {
+                return Err("its host is in a private network; CALLBACK_ALLOWED_HOSTS may allow it".into());
+            }
+            Ok(Box::new(addresses.into_iter()) as Addrs)
+        })
+    }
+}
+
+/// Whether an address is no public one (IANA's special-purpose registries, RFC 6890).
+fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => is_private_v4(address),
+        IpAddr::V6(address) => is_private_v6(address),
+    }
+}
+
+fn is_private_v4(address: Ipv4Addr) -> bool {
+    let [a, b, c, _] = address.octets();
+    address.is_private()
+        || address.is_loopback()
+        || address.is_link_local()
+        || address.is_multicast()
+        || address.is_documentation()
+        || a == 0
+        || a >= 240
+        // Carrier-grade NAT (RFC 6598), protocol assignments, benchmarking (RFC 2544).
+        || (a == 100 && (64..128).contains(&b))
+        || (a, b, c) == (192, 0, 0)
+        || (a == 198 && (b == 18 || b == 19))
+}
+
+fn is_private_v6(address: Ipv6Addr) -> bool {
+    let parts = address.segments();
+    let embedded = |high: u16, low: u16| {
+        let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
+        is_private_v4(Ipv4Addr::new(a, b, c, d))
+    };
+    match parts {
+        // Unspecified, loopback, IPv4 in IPv6.
+        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => true,
+        [0, 0, 0, 0, 0, 0 | 0xffff, high, low] => embedded(high, low),
+        // NAT64 (RFC 6052) and 6to4 (RFC 3056).
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => embedded(high, low),
+        [0x64, 0xff9b, 1, ..] | [0x2001, 0xdb8, ..] | [0x100, 0, 0, 0, ..] => true,
+        // Unique local, link local, multicast.
+        [first, ..] => {
+            matches!(first & 0xfe00, 0xfc00) || matches!(first & 0xffc0, 0xfe80) || first >= 0xff00
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_public_addresses_are_called_unless_allowed() {
+        let guard = Guard::new(["10.0.0.7".to_owned(), "Inside.example".to_owned(), "::1".to_owned()]);
+        for good in [
+            "https://a.example/x",
+            "http://93.184.216.34/",
+            "http://10.0.0.7:8080/",
+            "http://[::1]:9/",
+            "https://[2606:4700::1]/",
+        ] {
+            assert_eq!(guard.refuses(good), None, "{good}");
+        }
+        for bad in [
+            "http://127.0.0.1/",
+            "http://10.0.0.8/",
+            "http://192.168.1.1/",
+            "http://169.254.169.254/latest",
+            "http://[::]/",
+            "http://[::ffff:127.0.0.1]/",
+            "http://[fd00::1]/",
+            "http://[fe80::1]/",
+            "http://[64:ff9b::7f00:1]/",
+            "http://0/",
+            "http://2130706433/",
+            "http://0x7f.1/",
+            "http://localhost:1/",
+            "ftp://a.example/",
+            "https://u:p@a.example/",
+            "x",
+            "http://100.64.0.1/",
+            "http://[2002:7f00:1::]/",
+        ] {
+            assert!(guard.refuses(bad).is_some(), "{bad}");
+        }
+        assert!(guard.allows("inside.EXAMPLE"));
+    }
+}

@@ -1,0 +1,59 @@
+//! Who has pressed what.
+
+use super::store::{Directory, DirectoryError};
+use crate::log::record::PressMade;
+use hongyan_wire::message::{AnswerMode, Pressed};
+use hongyan_wire::{MessageId, Timestamp, UserId};
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+/// Milliseconds after which a press is forgotten here; inboxes still show it: 90 days.
+const LIFE: i64 = 90 * 24 * 60 * 60 * 1000;
+
+impl Directory {
+    /// The answer that counts for a reader, if there is one.
+    pub fn press(
+        &self,
+        id: &MessageId,
+        mode: AnswerMode,
+        user: &UserId,
+    ) -> Result<Option<Pressed>, DirectoryError> {
+        let own = matches!(mode, AnswerMode::Each).then_some(user.as_str());
+        self.reading(|conn| {
+            conn.prepare_cached(
+                "SELECT action, user, name, at FROM press WHERE message_id = ?1 AND (?2 IS NULL OR user = ?2) LIMIT 1",
+            )?
+            .query_row(params![id.as_str(), own], pressed)
+            .optional()
+        })
+    }
+}
+
+/// Notes a press, unless that reader has pressed before; gives whether it was noted.
+pub(super) fn put(conn: &Connection, made: &PressMade) -> rusqlite::Result<bool> {
+    let pressed = &made.pressed;
+    conn.prepare_cached("DELETE FROM press WHERE at < ?1")?
+        .execute([pressed.at.plus_millis(-LIFE).millis()])?;
+    let noted = conn
+        .prepare_cached(
+            "INSERT OR IGNORE INTO press(message_id, user, name, action, at) VALUES(?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute(params![
+            made.id.as_str(),
+            pressed.by.as_str(),
+            pressed.name,
+            pressed.action,
+            pressed.at.millis()
+        ])?;
+    Ok(noted > 0)
+}
+
+fn pressed(row: &Row<'_>) -> rusqlite::Result<Pressed> {
+    Ok(Pressed {
+        action: row.get(0)?,
+        by: UserId::new(row.get_ref(1)?.as_str()?)
+            .map_err(|error| rusqlite::Error::FromSqlConversionFailure(1, Type::Text, Box::new(error)))?,
+        name: row.get(2)?,
+        at: Timestamp::from_millis(row.get(3)?),
+    })
+}
