@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
-use hongyan_harness::{Person, Server, Setup, program_of_others, within};
+use hongyan_harness::{Person, Server, Setup, http_client, program_of_others, within};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
@@ -104,7 +104,7 @@ async fn alertmanager_fires_and_resolves() {
     // Its output is read to the end, so that it never waits for us.
     tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
     let alerts = format!("http://{address}/api/v2/alerts");
-    let client = reqwest::Client::new();
+    let client = http_client();
     let post = |ends: Option<&str>| {
         let mut alert = json!({
             "labels": { "alertname": "DiskFull", "instance": "db1", "severity": "warning" },

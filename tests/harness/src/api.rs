@@ -4,6 +4,14 @@ use reqwest::header::HeaderMap;
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 
+/// Calls over HTTP. Connections are not kept: a test that ends a server must not meet half a connection of before.
+pub fn http_client() -> reqwest::Client {
+    // Built together with the server, the client speaks TLS and wants to know by whose cryptography. Whoever was first
+    // has set the same.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap()
+}
+
 /// One gateway, called with one set of credentials.
 #[derive(Clone)]
 pub struct Api {
@@ -22,9 +30,7 @@ pub struct Reply {
 
 impl Api {
     pub fn new(base: &str) -> Self {
-        // Connections are not kept: a test that ends a server must not meet half a connection of before.
-        let client = reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap();
-        Self { client, base: base.to_owned(), authorization: None }
+        Self { client: http_client(), base: base.to_owned(), authorization: None }
     }
 
     /// The same gateway with these credentials.

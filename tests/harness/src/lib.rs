@@ -20,7 +20,7 @@ mod server;
 mod socket;
 mod wait;
 
-pub use api::{Api, Reply};
+pub use api::{Api, Reply, http_client};
 pub use browser::Browser;
 pub use people::{Admin, Person, Sender, signed};
 pub use programs::program_of_others;
