@@ -13,6 +13,7 @@ use crate::hub::{Hub, Limits};
 use crate::inbox::{Folders, Inboxes, Pending, Walker};
 use crate::log::Journal;
 use crate::log::local::Local;
+use crate::report::{Ledger, Reports};
 use crate::send::{Gate, Meters, Scheduler};
 use crate::socket::Sockets;
 use anyhow::{Context, Result, bail};
@@ -58,6 +59,7 @@ pub struct Running {
     inboxes: Arc<Inboxes>,
     log: Arc<Local>,
     directory: Arc<Directory>,
+    ledger: Arc<Ledger>,
     follower: JoinHandle<()>,
     _storage: fs::File,
 }
@@ -77,12 +79,15 @@ pub async fn start(config: Config, gateways: Gateways) -> Result<Running> {
     let directory = Arc::new(directory.context("SYSTEM_STORAGE_PATH: directory.db")?);
     let pending = Arc::new(Pending::default());
     let hub = Arc::new(Hub::default());
+    let ledger = Ledger::open(&config.system_storage.join("reports.db"), &*log);
+    let ledger = Arc::new(ledger.context("SYSTEM_STORAGE_PATH: reports.db")?);
     let (applied, applied_through) = watch::channel(0);
     let (stop, stopping) = watch::channel(false);
     let follower = Follower {
         directory: directory.clone(),
         pending: pending.clone(),
         hub: hub.clone(),
+        ledger: ledger.clone(),
         applied,
         stop: stopping.clone(),
         faults: Faults::default(),
@@ -104,6 +109,7 @@ pub async fn start(config: Config, gateways: Gateways) -> Result<Running> {
         journal.clone(),
         auth.clone(),
         inboxes.clone(),
+        ledger.clone(),
         guard.clone(),
     ));
     let password = config.admin_password.as_ref().map(Secret::expose);
@@ -131,10 +137,18 @@ pub async fn start(config: Config, gateways: Gateways) -> Result<Running> {
         hub: hub.clone(),
         inboxes: inboxes.clone(),
         directory: directory.clone(),
+        ledger: ledger.clone(),
         journal: journal.clone(),
         ping_interval: config.ping_interval,
         read_buffer: config.read_buffer,
         write_buffer: config.write_buffer,
+    });
+    let reports = Arc::new(Reports {
+        ledger: ledger.clone(),
+        hub: hub.clone(),
+        directory: directory.clone(),
+        inboxes: inboxes.clone(),
+        journal: journal.clone(),
     });
 
     let mut tasks = JoinSet::new();
@@ -149,6 +163,7 @@ pub async fn start(config: Config, gateways: Gateways) -> Result<Running> {
             inboxes: inboxes.clone(),
             directory: directory.clone(),
             hub: hub.clone(),
+            reports: reports.clone(),
             journal: journal.clone(),
             sockets,
             limits: limits.clone(),
@@ -164,6 +179,7 @@ pub async fn start(config: Config, gateways: Gateways) -> Result<Running> {
             administration,
             gate: gate.clone(),
             directory: directory.clone(),
+            reports: reports.clone(),
             journal: journal.clone(),
         };
         tasks.spawn(serve::run(listener, gateway.router(), stopping.clone(), Room::without_sockets(&config)));
@@ -173,6 +189,7 @@ pub async fn start(config: Config, gateways: Gateways) -> Result<Running> {
     );
     tasks.spawn(Scheduler(gate).run(stopping.clone()));
     tasks.spawn(callbacks.run(stopping.clone()));
+    tasks.spawn(reports.run(stopping.clone()));
     tasks.spawn(beat(hub.clone(), config.ping_interval, stopping));
     Ok(Running {
         user,
@@ -185,6 +202,7 @@ pub async fn start(config: Config, gateways: Gateways) -> Result<Running> {
         inboxes,
         log,
         directory,
+        ledger,
         follower,
         _storage: storage,
     })
@@ -205,13 +223,16 @@ impl Running {
         if tokio::time::timeout(STOP_PATIENCE, self.limits.emptied()).await.is_err() {
             tracing::warn!("some sockets were cut off");
         }
-        let Self { log, directory, follower, inboxes, .. } = self;
+        let Self { log, directory, ledger, follower, inboxes, .. } = self;
         let closed = tokio::task::spawn_blocking(move || {
             inboxes.write_devices();
             log.close();
             // Its end of the log is closed: it follows to the end and ends.
             if follower.join().is_err() {
                 tracing::error!("the follower ended by a panic");
+            }
+            if let Err(error) = ledger.settle(&*log) {
+                tracing::warn!(%error, "the counts will be brought up to date by the next start");
             }
             directory.flush()
         });

@@ -4,6 +4,7 @@
 use crate::directory::DirectoryError;
 use crate::inbox::InboxError;
 use crate::log::LogError;
+use crate::report::LedgerError;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hongyan_wire::error::{ErrorType, FieldError};
@@ -139,6 +140,15 @@ impl From<LogError> for Error {
 impl From<DirectoryError> for Error {
     fn from(error: DirectoryError) -> Self {
         Self::storage(error)
+    }
+}
+
+impl From<LedgerError> for Error {
+    fn from(error: LedgerError) -> Self {
+        match error {
+            LedgerError::Log(error) => error.into(),
+            LedgerError::Storage(_) | LedgerError::Newer(_) => Self::storage(error),
+        }
     }
 }
 

@@ -1,5 +1,5 @@
 //! The one follower of the log on this node: hands every committed batch, in order, to the directory,
-//! to the index of what inboxes lack, and to the hub; then says how far it has got.
+//! to the index of what inboxes lack, to the hub, and to the counts; then says how far it has got.
 
 use crate::directory::{Directory, DirectoryError, Effect};
 use crate::faults::Faults;
@@ -7,6 +7,7 @@ use crate::hub::Hub;
 use crate::inbox::Pending;
 use crate::log::local::Tail;
 use crate::log::{Consumer, Log, LogError, Logged, Pos};
+use crate::report::Ledger;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -31,6 +32,7 @@ pub struct Follower {
     pub directory: Arc<Directory>,
     pub pending: Arc<Pending>,
     pub hub: Arc<Hub>,
+    pub ledger: Arc<Ledger>,
     pub applied: watch::Sender<Pos>,
     /// Ends the waiting for a directory that cannot be written; the next start goes on.
     pub stop: watch::Receiver<bool>,
@@ -80,6 +82,7 @@ impl Follower {
             return false;
         }
         self.hub.follow(batch, effects, crate::clock::now());
+        self.ledger.note(batch);
         if let Some(last) = batch.last() {
             self.applied.send_replace(last.pos);
         }

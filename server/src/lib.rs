@@ -16,6 +16,7 @@ pub mod hub;
 pub mod inbox;
 mod lanes;
 pub mod log;
+pub mod report;
 pub mod send;
 #[cfg(test)]
 mod simulation;

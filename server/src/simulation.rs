@@ -16,6 +16,7 @@ use crate::log::record::{
     UserPut,
 };
 use crate::log::{Appended, Journal, Log, Pos};
+use crate::report::Ledger;
 use hongyan_wire::api::{Change as Changed, MessageList};
 use hongyan_wire::message::{Message, Pressed, SenderInfo};
 use hongyan_wire::{ChannelId, MessageId, Timestamp, UserId};
@@ -156,6 +157,8 @@ struct Promises {
 /// One running process.
 struct Process {
     log: Arc<Local>,
+    ledger: Arc<Ledger>,
+    journal: Journal,
     inboxes: Arc<Inboxes>,
     follower: JoinHandle<()>,
 }
@@ -244,12 +247,14 @@ impl World {
         let (log, tail) = Local::open(&system.join("log.db")).unwrap();
         let log = Arc::new(log);
         let directory = Arc::new(Directory::open(&system.join("directory.db")).unwrap());
+        let ledger = Arc::new(Ledger::open(&system.join("reports.db"), &*log).unwrap());
         let pending = Arc::new(Pending::default());
         let (applied, applied_through) = watch::channel(0);
         let follower = Follower {
             directory: directory.clone(),
             pending: pending.clone(),
             hub: Arc::default(),
+            ledger: ledger.clone(),
             applied,
             stop: watch::channel(false).1,
             faults: self.lag.faults(),
@@ -265,15 +270,15 @@ impl World {
         let mut folders = Folders::open(&self.storage.join("users"), faults).unwrap();
         folders.spare_at_once = 2;
         let handles = 1 + self.random.below(3);
-        let mut inboxes = Inboxes::new(folders, journal, directory, pending, handles);
+        let mut inboxes = Inboxes::new(folders, journal.clone(), directory, pending, handles);
         inboxes.clock = Clock::Held(self.now.clone());
         let inboxes = Arc::new(inboxes);
-        self.process = Some(Process { log, inboxes, follower });
+        self.process = Some(Process { log, ledger, journal, inboxes, follower });
     }
 
     /// Ends the process, and the power with it or not.
     fn crash(&mut self, power: bool) {
-        if let Some(Process { log, inboxes, follower }) = self.process.take() {
+        if let Some(Process { log, inboxes, follower, .. }) = self.process.take() {
             drop(inboxes);
             log.close();
             drop(log);
@@ -383,6 +388,7 @@ impl World {
             10 | 11 => self.mark().await,
             12 => self.recall_or_press().await,
             13 | 14 => {
+                self.settle();
                 if let Some(user) = self.some_user() {
                     let opened = self.process().inboxes.access(&user, |_| Ok(())).await;
                     self.unless_ended(opened.is_ok());
@@ -551,13 +557,47 @@ impl World {
     async fn try_to_walk(&mut self) -> bool {
         let before =
             if self.random.one_in(2) { Timestamp::from_millis(i64::MAX) } else { Timestamp::default() };
+        // Counts are written every second, the log is trimmed after days.
+        self.settle();
         let inboxes = self.process().inboxes.clone();
         tokio::task::spawn_blocking(move || inboxes.walk(before, &|| false)).await.unwrap().is_ok()
+    }
+
+    fn settle(&self) {
+        let Process { log, ledger, .. } = self.process();
+        ledger.settle(&**log).unwrap();
+    }
+
+    /// Each message has as many readers as have it marked as read, however often what counts them was killed.
+    fn check_counts(&self) {
+        self.settle();
+        let mut readers: BTreeMap<Pos, BTreeSet<&UserId>> = BTreeMap::new();
+        for (pos, record) in &self.model.records {
+            match &**record {
+                Record::Message(_) => drop(readers.entry(*pos).or_default()),
+                Record::Marked(marked) => {
+                    for place in &marked.places {
+                        let readers = readers.entry(*place).or_default();
+                        if marked.is_read {
+                            readers.insert(&marked.user)
+                        } else {
+                            readers.remove(&marked.user)
+                        };
+                    }
+                }
+                _ => {}
+            }
+        }
+        for (pos, readers) in readers {
+            assert_eq!(self.process().ledger.reads(pos).unwrap(), readers.len() as u64, "readers of {pos}");
+        }
     }
 
     /// Everyone sees exactly what the model says, whichever way they ask.
     async fn check(&mut self) {
         self.fuse.store(NEVER, Ordering::Relaxed);
+        self.process().journal.caught_up().await.unwrap();
+        self.check_counts();
         for (pos, id) in &self.promises.sent {
             let found = self.model.records.iter().find(|(at, _)| at == pos).map(|(_, record)| record.clone());
             assert!(matches!(found.as_deref(), Some(Record::Message(posted)) if posted.message.id == *id));

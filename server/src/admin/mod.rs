@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::inbox::Inboxes;
 use crate::log::Journal;
 use crate::log::record::{Change, GroupKey, Record};
+use crate::report::Ledger;
 use hongyan_wire::UserId;
 use hongyan_wire::admin::{RoleRequest, UserRequest};
 use hongyan_wire::error::FieldError;
@@ -29,6 +30,7 @@ pub struct Administration {
     journal: Journal,
     auth: Arc<crate::auth::Auth>,
     inboxes: Arc<Inboxes>,
+    ledger: Arc<Ledger>,
     callback_guard: Arc<Guard>,
     one_at_a_time: Mutex<()>,
 }
@@ -39,9 +41,10 @@ impl Administration {
         journal: Journal,
         auth: Arc<crate::auth::Auth>,
         inboxes: Arc<Inboxes>,
+        ledger: Arc<Ledger>,
         callback_guard: Arc<Guard>,
     ) -> Self {
-        Self { directory, journal, auth, inboxes, callback_guard, one_at_a_time: Mutex::default() }
+        Self { directory, journal, auth, inboxes, ledger, callback_guard, one_at_a_time: Mutex::default() }
     }
 
     fn passwords(&self) -> &Passwords {

@@ -200,12 +200,15 @@ impl Administration {
         let change = Change { actor: actor.into(), at: crate::clock::now(), what: id.clone() };
         entries.push(Record::UserDeleted(change).into());
         self.journal.append_all_applied(entries).await?;
-        let (inboxes, directory, journal, user) =
-            (self.inboxes.clone(), self.directory.clone(), self.journal.clone(), id.clone());
+        let (inboxes, directory, ledger) =
+            (self.inboxes.clone(), self.directory.clone(), self.ledger.clone());
+        let (journal, user) = (self.journal.clone(), id.clone());
         tokio::task::spawn_blocking(move || -> Result<()> {
             inboxes.remove(&user)?;
             journal.log().erase(&user)?;
             directory.fold_in()?;
+            ledger.settle(&**journal.log())?;
+            ledger.fold_in()?;
             Ok(())
         })
         .await

@@ -17,6 +17,7 @@ use hongyan_wire::admin::{AdminTokenAnswer, ServiceStatus};
 use hongyan_wire::limits::{NAME_MAX, PASSWORD_MAX};
 use hongyan_wire::{DeviceId, RoleId, SessionId, Timestamp, UserId};
 use jwt::{BadToken, Claims, Gateway, Jwt};
+use smol_str::{SmolStr, format_smolstr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,6 +57,16 @@ impl UserCaller {
 pub enum Caller {
     User(UserCaller),
     Service(Arc<KnownService>),
+}
+
+impl Caller {
+    /// Whose credentials they are, as records say it: `user:…` or `service:…`.
+    pub fn name(&self) -> SmolStr {
+        match self {
+            Self::User(user) => format_smolstr!("user:{}", user.id()),
+            Self::Service(known) => format_smolstr!("service:{}", known.service.id),
+        }
+    }
 }
 
 /// Signing in and checking who calls.

@@ -10,6 +10,7 @@ mod callbacks;
 mod groups;
 mod people;
 mod presses;
+mod recipients;
 mod schedule;
 mod services;
 mod sessions;

@@ -250,7 +250,7 @@ fn person(row: &Row<'_>) -> rusqlite::Result<Person> {
     })
 }
 
-fn id(row: &Row<'_>, column: usize) -> rusqlite::Result<UserId> {
+pub(super) fn id(row: &Row<'_>, column: usize) -> rusqlite::Result<UserId> {
     UserId::new(row.get_ref(column)?.as_str()?).map_err(|e| {
         rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(e))
     })

@@ -3,6 +3,7 @@
 use super::store::{Directory, DirectoryError};
 use crate::log::record::PressMade;
 use hongyan_wire::message::{AnswerMode, Pressed};
+use hongyan_wire::receipt::PressCount;
 use hongyan_wire::{MessageId, Timestamp, UserId};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -25,6 +26,20 @@ impl Directory {
             )?
             .query_row(params![id.as_str(), own], pressed)
             .optional()
+        })
+    }
+
+    /// How often each action of a message was pressed, the most pressed first.
+    pub fn press_counts(&self, id: &MessageId) -> Result<Vec<PressCount>, DirectoryError> {
+        self.reading(|conn| {
+            conn.prepare_cached(
+                "SELECT action, count(*) FROM press WHERE message_id = ?1 GROUP BY action ORDER BY count(*) DESC, action",
+            )?
+            .query_map([id.as_str()], |row| {
+                let count: i64 = row.get(1)?;
+                Ok(PressCount { action: row.get(0)?, count: count as u64 })
+            })?
+            .collect()
         })
     }
 }

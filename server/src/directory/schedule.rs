@@ -32,6 +32,14 @@ impl Directory {
         })
     }
 
+    /// How many messages wait for their time.
+    pub fn scheduled_count(&self) -> Result<u64, DirectoryError> {
+        let count: i64 = self.reading(|conn| {
+            conn.prepare_cached("SELECT count(*) FROM schedule")?.query_row([], |row| row.get(0))
+        })?;
+        Ok(count as u64)
+    }
+
     /// An owner's scheduled messages, the next due first.
     pub fn scheduled_by(&self, owner: &str, window: &Window) -> Result<Page<Scheduled>, DirectoryError> {
         self.reading(|conn| {

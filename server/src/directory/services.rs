@@ -27,11 +27,13 @@ const COLUMNS: &str = "s.id, s.name, s.service_type, s.owner, s.status, s.create
 
 /// What a service of a tier may do, unless an administrator has said otherwise.
 pub fn tier(service_type: ServiceType) -> Permissions {
-    use Permission::{Category, Everything, OnBehalfOf, ToAll, ToChannel, ToRole, ToUsers};
+    use Permission::{Category, Everything, OnBehalfOf, SeeRecipients, ToAll, ToChannel, ToRole, ToUsers};
     let content = [Category(TemplateCategory::Business), Category(TemplateCategory::Notification)];
     let audience = match service_type {
         ServiceType::System => return Permissions(vec![Everything]),
-        ServiceType::Internal => vec![ToUsers, ToChannel(None), ToRole(None), ToAll, OnBehalfOf],
+        ServiceType::Internal => {
+            vec![ToUsers, ToChannel(None), ToRole(None), ToAll, OnBehalfOf, SeeRecipients]
+        }
         ServiceType::External => vec![ToUsers],
     };
     Permissions(audience.into_iter().chain(content).collect())

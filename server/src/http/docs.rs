@@ -21,7 +21,10 @@ pub fn user_document() -> OpenApi {
 
 /// The admin gateway's document, without its paths.
 pub fn admin_document() -> OpenApi {
-    document("Hongyan admin gateway", "Users, roles, channels, services, and who changed what.")
+    document(
+        "Hongyan admin gateway",
+        "Users, roles, channels, services, what was sent, and who changed what.",
+    )
 }
 
 fn document(title: &str, description: &str) -> OpenApi {

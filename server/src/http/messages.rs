@@ -73,18 +73,23 @@ pub async fn page(gateway: &UserGateway, caller: &UserCaller, query: ListQuery) 
     };
     let epoch = gateway.journal.log().epoch();
     let is_search = filter.q.is_some();
+    let is_newest = page == 1 && filter == Filter::default();
     let write = move |inbox: &mut Inbox| {
-        let cursor = Cursor { epoch, pos: inbox.seen(), version: inbox.version() }.to_string();
+        let seen = inbox.seen();
+        let cursor = Cursor { epoch, pos: seen, version: inbox.version() }.to_string();
         let list = inbox.page(&filter, page, size)?;
         let meta = Meta { cursor: Some(cursor), ..Meta::page(page, size, list.total) };
-        list.written(|data| Answer { data, meta }.encode())
+        Ok((seen, list.written(|data| Answer { data, meta }.encode())?))
     };
     // A search looks through the whole inbox.
-    let encoded = match is_search {
-        true => gateway.inboxes.access(caller.id(), write).await,
-        false => gateway.inboxes.read(caller.id(), write).await,
+    let (seen, encoded) = match is_search {
+        true => gateway.inboxes.access(caller.id(), write).await?,
+        false => gateway.inboxes.read(caller.id(), write).await?,
     };
-    Ok(encoded?)
+    if is_newest {
+        gateway.reports.ledger.reached(caller.id(), seen);
+    }
+    Ok(encoded)
 }
 
 impl ListQuery {

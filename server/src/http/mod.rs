@@ -13,6 +13,7 @@ mod extract;
 mod messages;
 mod origin;
 mod page;
+mod receipts;
 mod send;
 pub mod serve;
 mod socket;
@@ -30,6 +31,7 @@ use crate::error::Error;
 use crate::hub::{Hub, Limits};
 use crate::inbox::Inboxes;
 use crate::log::Journal;
+use crate::report::Reports;
 use crate::send::{Gate, Meters};
 use crate::socket::Sockets;
 use axum::Router;
@@ -58,6 +60,7 @@ pub struct UserParts {
     pub inboxes: Arc<Inboxes>,
     pub directory: Arc<Directory>,
     pub hub: Arc<Hub>,
+    pub reports: Arc<Reports>,
     pub journal: Journal,
     pub sockets: Arc<Sockets>,
     pub limits: Arc<Limits>,
@@ -87,6 +90,8 @@ impl UserGateway {
             .routes(routes!(send::send_template))
             .routes(routes!(send::preview))
             .routes(routes!(send::recall))
+            .routes(routes!(receipts::receipts))
+            .routes(routes!(receipts::recipients))
             .routes(routes!(send::scheduled))
             .routes(routes!(send::scheduled_one, send::reschedule, send::unschedule))
             .routes(routes!(templates::list, templates::create))
@@ -141,6 +146,7 @@ pub struct AdminGateway {
     pub administration: Arc<Administration>,
     pub gate: Arc<Gate>,
     pub directory: Arc<Directory>,
+    pub reports: Arc<Reports>,
     pub journal: Journal,
 }
 
@@ -178,6 +184,10 @@ impl AdminGateway {
             .routes(routes!(admin::announcements::create))
             .routes(routes!(admin::callbacks::list))
             .routes(routes!(admin::callbacks::replay))
+            .routes(routes!(admin::deliveries::list))
+            .routes(routes!(admin::deliveries::get))
+            .routes(routes!(admin::deliveries::recipients))
+            .routes(routes!(admin::deliveries::stats))
             .routes(routes!(admin::audit::list))
             .routes(routes!(admin::health::healthz))
             .routes(routes!(admin::health::readyz))

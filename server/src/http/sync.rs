@@ -56,7 +56,11 @@ pub async fn sync(
         }
         inbox.changes(from.pos, from.version, limit as usize).map(Some)
     });
-    let answer = match read.await? {
+    let read = read.await?;
+    if let Some(changes) = &read {
+        gateway.reports.ledger.reached(caller.id(), changes.pos);
+    }
+    let answer = match read {
         Some(changes) => SyncAnswer {
             changes: changes.changes,
             next_cursor: Cursor { epoch, pos: changes.pos, version: changes.version }.to_string(),

@@ -345,6 +345,27 @@ impl Hub {
         self.shard(user).lock().users.get(user).map_or(0, |online| online.outlets.len())
     }
 
+    /// How far the devices have got that are online and belong to those whom an audience names, now or once. One
+    /// person may be there more than once.
+    pub fn reached(&self, audience: &Audience) -> Vec<(UserId, Pos)> {
+        let mut meant = self.audience(audience);
+        if !audience.groups.is_empty() {
+            meant.extend(self.former(&audience.groups));
+        }
+        meant.iter().map(|outlet| (outlet.identity.user.clone(), outlet.last_pos())).collect()
+    }
+
+    /// How many people are online, and with how many devices.
+    pub fn online(&self) -> (u64, u64) {
+        let mut online = (0, 0);
+        for shard in &self.shards {
+            let shard = shard.lock();
+            online.0 += shard.users.len() as u64;
+            online.1 += shard.users.values().map(|user| user.outlets.len() as u64).sum::<u64>();
+        }
+        online
+    }
+
     fn outlets(&self, user: &UserId) -> Vec<Arc<Outlet>> {
         self.shard(user).lock().users.get(user).map(|online| online.outlets.clone()).unwrap_or_default()
     }

@@ -27,7 +27,7 @@ use crate::log::record::Record;
 use crate::log::{Journal, LogError, Logged, Pos};
 use hashlink::LruCache;
 use hongyan_wire::api::UnreadCount;
-use hongyan_wire::{Timestamp, UserId};
+use hongyan_wire::{MessageId, Timestamp, UserId};
 use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 use std::collections::HashMap;
@@ -242,6 +242,16 @@ impl Inboxes {
         let head = self.journal.caught_up().await?;
         let turn = self.lanes.turn(user).await;
         self.access_up_to(user, head, turn, work).await
+    }
+
+    /// When a person has read a message; `None` if they have not, or it is in their inbox no more.
+    pub async fn read_at(
+        self: &Arc<Self>,
+        user: &UserId,
+        id: &MessageId,
+    ) -> Result<Option<Timestamp>, InboxError> {
+        let id = id.clone();
+        self.read(user, move |inbox| Ok(inbox.state(&id)?.and_then(|(_, state)| state.read_at))).await
     }
 
     /// As [`Self::access`], for work that reads no more than a page of rows: where the inbox is open and lacks

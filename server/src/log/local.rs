@@ -308,6 +308,24 @@ impl Log for Local {
         })
     }
 
+    fn messages_before(&self, before: Pos, limit: usize) -> Result<Vec<Logged>, LogError> {
+        let before = i64::try_from(before).unwrap_or(i64::MAX);
+        self.reading(|conn| {
+            let mut statement = conn.prepare_cached(
+                "SELECT pos, body FROM record WHERE pos < ?1 AND message_id IS NOT NULL ORDER BY pos DESC LIMIT ?2",
+            )?;
+            statement.query_map(params![before, limit as i64], decode)?.collect()
+        })
+    }
+
+    fn first(&self) -> Result<Pos, LogError> {
+        let head = self.head();
+        let first = self.reading(|conn| {
+            conn.query_row("SELECT min(pos) FROM record", [], |row| row.get::<_, Option<i64>>(0))
+        })?;
+        Ok(first.map_or(head + 1, |first| first as Pos))
+    }
+
     fn recall(&self, key: &str, at: Timestamp) -> Result<Option<([u8; 32], String)>, LogError> {
         self.reading(|conn| known_answer(conn, key, at))
     }

@@ -118,6 +118,10 @@ pub trait Log: Send + Sync + 'static {
     fn erase(&self, user: &UserId) -> Result<(), LogError>;
     /// The record of a message that is still in the log.
     fn find(&self, id: &MessageId) -> Result<Option<Logged>, LogError>;
+    /// The messages before a place, the last first, at most `limit`.
+    fn messages_before(&self, before: Pos, limit: usize) -> Result<Vec<Logged>, LogError>;
+    /// The first place that is still there; one past the head when nothing is.
+    fn first(&self) -> Result<Pos, LogError>;
     /// What was answered under an idempotency key in the 24 hours before `at`: the request's fingerprint
     /// and the answer.
     fn recall(&self, key: &str, at: Timestamp) -> Result<Option<([u8; 32], String)>, LogError>;

@@ -2,7 +2,7 @@
 
 mod audience;
 mod meter;
-mod permit;
+pub mod permit;
 mod press;
 mod recall;
 mod schedule;
@@ -25,7 +25,7 @@ use hongyan_wire::message::{
 };
 use hongyan_wire::template::Template;
 use hongyan_wire::{MessageId, Timestamp, UserId};
-use smol_str::{SmolStr, format_smolstr};
+use smol_str::SmolStr;
 use std::sync::Arc;
 use tokio::sync::{Mutex, Semaphore};
 
@@ -173,7 +173,7 @@ impl Gate {
     ) -> Result<Prepared> {
         let now = crate::clock::now();
         let repeat =
-            repeat.map(|repeat| RepeatKey { key: format!("{} {}", name_of(caller), repeat.key), ..repeat });
+            repeat.map(|repeat| RepeatKey { key: format!("{} {}", caller.name(), repeat.key), ..repeat });
         if let Some(first) = self.first_answer(repeat.as_ref(), now)? {
             return Ok(Prepared::Known(first));
         }
@@ -256,7 +256,7 @@ impl Gate {
         }
         permit::audience(caller, &audience)?;
         let request = *request;
-        let sent_by = name_of(caller);
+        let sent_by = caller.name();
         let earlier = self.earlier(&sent_by, request.replaces.as_ref(), request.thread_key.as_deref())?;
         if request.replaces.is_some() && earlier.is_none() {
             return Err(Error::field("replaces", "is none of your messages that can still be replaced"));
@@ -407,13 +407,6 @@ fn user_sender(person: &crate::directory::Person) -> SenderInfo {
 }
 
 /// Whose credentials they are, for the log.
-fn name_of(caller: &Caller) -> SmolStr {
-    match caller {
-        Caller::User(user) => format_smolstr!("user:{}", user.id()),
-        Caller::Service(known) => format_smolstr!("service:{}", known.service.id),
-    }
-}
-
 fn new_id() -> Result<MessageId> {
     MessageId::new(&format!("msg-{}", uuid::Uuid::now_v7())).map_err(Error::internal)
 }

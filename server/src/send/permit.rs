@@ -66,6 +66,11 @@ pub fn audience(caller: &Caller, audience: &Audience) -> Result<()> {
     Ok(())
 }
 
+/// Whether the caller may see how far messages have got with each person.
+pub fn recipients(caller: &Caller) -> Result<()> {
+    require(caller, &Permission::SeeRecipients)
+}
+
 /// Whether the caller may have a message shown in a channel, whoever gets it.
 pub fn channel(caller: &Caller, channel: &ChannelId) -> Result<()> {
     require(caller, &Permission::ToChannel(Some(channel.as_str().into())))

@@ -1,6 +1,6 @@
 //! Messages taken back by their senders, and messages that take the place of earlier ones.
 
-use super::{Gate, Prepared, RepeatKey, concluded, name_of};
+use super::{Gate, Prepared, RepeatKey, concluded};
 use crate::auth::Caller;
 use crate::error::{Error, Result};
 use crate::log::record::{Audience, Posted, Recalled, Record};
@@ -36,7 +36,7 @@ impl Gate {
         // Goes on to its end when nobody waits for it any more: the turn must not pass on before.
         let sending = tokio::spawn(async move {
             let key = request.thread_key.clone().unwrap_or_default();
-            let _turn = this.threads.turn((name_of(&caller), &key)).await;
+            let _turn = this.threads.turn((caller.name(), &key)).await;
             match this.prepare(&caller, request, repeat).await? {
                 Prepared::Known(first) => Ok(first),
                 Prepared::New(entry, answer) => {
@@ -69,7 +69,7 @@ impl Gate {
 
     /// Takes a message back: nobody sees it any more. Its sender may, and administrators.
     pub async fn recall(&self, caller: &Caller, id: &MessageId) -> Result<()> {
-        let by = name_of(caller);
+        let by = caller.name();
         let found = self.journal.log().find(id)?;
         let found = found.ok_or_else(|| Error::not_found("message that can still be taken back"))?;
         let Record::Message(posted) = &*found.record else { return Err(Error::not_found("message")) };

@@ -1,7 +1,7 @@
 //! Messages that wait for their time: seen, changed, taken back by who scheduled them, and sent when they
 //! are due.
 
-use super::{Gate, name_of};
+use super::Gate;
 use crate::auth::Caller;
 use crate::directory::{Page, Window};
 use crate::error::{Error, Result};
@@ -22,7 +22,7 @@ const LISTED_AT_ONCE: usize = 200_000;
 impl Gate {
     /// The caller's own scheduled messages, the next due first.
     pub fn scheduled(&self, caller: &Caller, window: &Window) -> Result<Page<ScheduledMessage>> {
-        let page = self.directory.scheduled_by(&name_of(caller), window)?;
+        let page = self.directory.scheduled_by(&caller.name(), window)?;
         Ok(Page { rows: page.rows.into_iter().map(shown).collect(), total: page.total })
     }
 
@@ -54,13 +54,13 @@ impl Gate {
     pub async fn unschedule(&self, caller: &Caller, id: &MessageId) -> Result<()> {
         let _turn = self.schedule_turn().await?;
         self.own(caller, id)?;
-        let unscheduled = Unscheduled { id: id.clone(), by: name_of(caller), at: crate::clock::now() };
+        let unscheduled = Unscheduled { id: id.clone(), by: caller.name(), at: crate::clock::now() };
         self.journal.append_applied(Record::Unscheduled(unscheduled)).await?;
         Ok(())
     }
 
     fn own(&self, caller: &Caller, id: &MessageId) -> Result<Scheduled> {
-        let found = self.directory.scheduled(&name_of(caller), id)?;
+        let found = self.directory.scheduled(&caller.name(), id)?;
         found.ok_or_else(|| Error::not_found("scheduled message"))
     }
 

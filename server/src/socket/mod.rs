@@ -10,6 +10,7 @@ use crate::directory::Directory;
 use crate::hub::{Attention, Device, Duplex, Hub, Identity, Outlet, Seat, frame};
 use crate::inbox::{DeviceSeen, Inboxes};
 use crate::log::Journal;
+use crate::report::Ledger;
 use futures_util::StreamExt;
 use hongyan_wire::account::DeviceType;
 use hongyan_wire::cursor::Cursor;
@@ -40,6 +41,7 @@ pub struct Sockets {
     pub hub: Arc<Hub>,
     pub inboxes: Arc<Inboxes>,
     pub directory: Arc<Directory>,
+    pub ledger: Arc<Ledger>,
     pub journal: Journal,
     pub ping_interval: Duration,
     pub read_buffer: usize,
@@ -208,6 +210,7 @@ impl Sockets {
     /// Notes how far the device has got and when it was last there.
     fn note(&self, outlet: &Outlet) {
         let user = &outlet.identity.user;
+        self.ledger.reached(user, outlet.last_pos());
         let (Some(device), epoch) = (outlet.device(), self.journal.log().epoch()) else { return };
         let cursor = Cursor { epoch, pos: outlet.last_pos(), version: self.inboxes.known_version(user) };
         let seen = DeviceSeen {

@@ -10,6 +10,7 @@
 //! | `send:on_behalf_of` | in a person's name |
 //! | `category:system`, `category:business`, `category:notification` | messages of this category |
 //! | `type:<message_type>` | messages of this type, whatever their category |
+//! | `receipts:recipients` | seeing how far a message has got with each person |
 //! | `templates:write` | making, changing and deleting templates |
 //!
 //! Where neither `category:` nor `type:` is among the words, what is sent is not restricted.
@@ -34,6 +35,7 @@ pub enum Permission {
     OnBehalfOf,
     Category(TemplateCategory),
     MessageType(SmolStr),
+    SeeRecipients,
     WriteTemplates,
 }
 
@@ -41,7 +43,7 @@ pub enum Permission {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "must be *, send:user, send:channel, send:channel:<id>, send:role, send:role:<id>, send:all, send:on_behalf_of, \
-     category:<system|business|notification>, type:<message_type> or templates:write"
+     category:<system|business|notification>, type:<message_type>, receipts:recipients or templates:write"
 )]
 pub struct InvalidPermission;
 
@@ -69,6 +71,7 @@ impl FromStr for Permission {
             "category:system" => Self::Category(TemplateCategory::System),
             "category:business" => Self::Category(TemplateCategory::Business),
             "category:notification" => Self::Category(TemplateCategory::Notification),
+            "receipts:recipients" => Self::SeeRecipients,
             "templates:write" => Self::WriteTemplates,
             _ => {
                 if let Some(channel) = text.strip_prefix("send:channel:") {
@@ -100,6 +103,7 @@ impl fmt::Display for Permission {
             Self::OnBehalfOf => f.write_str("send:on_behalf_of"),
             Self::Category(category) => write!(f, "category:{}", category.as_str()),
             Self::MessageType(message_type) => write!(f, "type:{message_type}"),
+            Self::SeeRecipients => f.write_str("receipts:recipients"),
             Self::WriteTemplates => f.write_str("templates:write"),
         }
     }
@@ -177,6 +181,7 @@ mod tests {
             "send:on_behalf_of",
             "category:system",
             "type:file_share",
+            "receipts:recipients",
             "templates:write",
         ] {
             assert_eq!(word.parse::<Permission>().unwrap().to_string(), word);

@@ -5,6 +5,7 @@ pub mod audit;
 pub mod auth;
 pub mod callbacks;
 pub mod channels;
+pub mod deliveries;
 pub mod health;
 pub mod import;
 mod members;

@@ -10,6 +10,7 @@ mod doors;
 mod envelope;
 mod permissions;
 mod reading;
+mod receipts;
 mod scheduling;
 mod sending;
 mod signing_in;
