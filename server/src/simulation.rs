@@ -374,6 +374,7 @@ impl World {
                     channel_kind: Default::default(),
                     key,
                     members,
+                    parent: None,
                 };
                 self.append(Record::GroupPut(Box::new(Self::change(put)))).await;
             }

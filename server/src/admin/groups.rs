@@ -1,8 +1,8 @@
-//! Roles and channels, and who is in them.
+//! Roles, channels and departments: who is in them, and who looks after them.
 
 use super::{Administration, check_name, fault};
 use crate::error::{Error, Result};
-use crate::log::record::{GroupKey, GroupPut, MembersChange, Record};
+use crate::log::record::{GroupKey, GroupKind, GroupPut, MembersChange, Record};
 use hongyan_wire::admin::{AdminChannel, ChannelRequest, ChannelUpdate, Role, RoleRequest};
 use hongyan_wire::channel::ChannelKind;
 use hongyan_wire::limits::DESCRIPTION_MAX;
@@ -10,6 +10,8 @@ use hongyan_wire::{ChannelId, UserId};
 
 /// Members that may be named when a group is made; more are added one by one or come with the import.
 const MEMBERS_MAX: usize = 10_000;
+/// Owners of one channel, administrators of one department.
+const OWNERS_MAX: usize = 100;
 
 impl Administration {
     /// Makes a role.
@@ -68,7 +70,7 @@ impl Administration {
         if self.directory.group(&key)?.is_some() {
             return Err(Error::exists(key.kind.as_str(), "id"));
         }
-        let put = GroupPut { key, name, description, channel_kind, members };
+        let put = GroupPut { key, name, description, channel_kind, members, parent: None };
         self.put(actor, put, |change| Record::GroupPut(Box::new(change))).await
     }
 
@@ -79,13 +81,34 @@ impl Administration {
             return Err(Error::not_found(key.kind.as_str()));
         }
         let person = self.directory.person(&user)?.ok_or_else(|| Error::not_found("user"))?;
-        if person.groups().any(|held| *held == key) == joined {
+        let is_member = match key.kind {
+            // In one below it is not right in it.
+            GroupKind::Department => person.department.as_ref().is_some_and(|id| *id.as_str() == *key.id),
+            _ => person.groups().any(|held| *held == key),
+        };
+        if is_member == joined {
             return Ok(());
         }
         if !joined && key == crate::auth::admin_role() && actor == user.as_str() {
             return Err(Error::field("user_id", "you cannot take the admin role from yourself"));
         }
         self.put(actor, MembersChange { key, user, joined }, Record::MembersChanged).await
+    }
+
+    /// Lets a user look after a channel or a department, or no more. Doing it twice is doing it once.
+    pub async fn set_owner(&self, actor: &str, key: GroupKey, user: UserId, owns: bool) -> Result<()> {
+        let _turn = self.turn().await?;
+        let group = self.directory.group(&key)?.ok_or_else(|| Error::not_found(key.kind.as_str()))?;
+        if self.directory.person(&user)?.is_none() {
+            return Err(Error::not_found("user"));
+        }
+        if group.owners.contains(&user) == owns {
+            return Ok(());
+        }
+        if owns && group.owners.len() >= OWNERS_MAX {
+            return Err(Error::field("user_id", "there are 100 already"));
+        }
+        self.put(actor, MembersChange { key, user, joined: owns }, Record::OwnersChanged).await
     }
 
     /// Gives a role another name.
@@ -137,11 +160,12 @@ impl Administration {
             description: update.description.unwrap_or_else(|| before.description.clone()),
             channel_kind: update.kind.unwrap_or(before.channel_kind),
             members: Vec::new(),
+            parent: None,
         };
         self.put(actor, put, |change| Record::GroupPut(Box::new(change))).await
     }
 
-    /// Deletes a role or channel; what was sent to its members stays theirs.
+    /// Deletes a role, a channel, or a department that has none under it; what was sent to its members stays theirs.
     pub async fn delete_group(&self, actor: &str, key: &GroupKey) -> Result<()> {
         if *key == crate::auth::admin_role() {
             return Err(Error::field("id", "the role of the administrators stays"));
@@ -149,6 +173,9 @@ impl Administration {
         let _turn = self.turn().await?;
         if self.directory.group(key)?.is_none() {
             return Err(Error::not_found(key.kind.as_str()));
+        }
+        if key.kind == GroupKind::Department && self.directory.has_departments_under(&key.id)? {
+            return Err(Error::field("id", "has departments under it; delete or move them first"));
         }
         self.put(actor, key.clone(), Record::GroupDeleted).await
     }

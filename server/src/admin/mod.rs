@@ -1,6 +1,7 @@
 //! Administrative changes: checked against the directory, then into the log. One at a time, so that
 //! what was checked still holds when it is applied.
 
+mod departments;
 mod groups;
 mod services;
 mod templates;

@@ -147,6 +147,12 @@ impl Administration {
                 return Err(Error::field(format!("roles[{n}]"), "there is no such role"));
             }
         }
+        if let Some(department) = &request.department_id
+            && self.directory.group(&GroupKey::department(department))?.is_none()
+        {
+            // It is made with the user.
+            self.check_room("department_id")?;
+        }
         let is_new = self.directory.person(&id)?.is_none();
         let put = UserPut {
             id,

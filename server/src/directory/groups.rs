@@ -1,17 +1,18 @@
-//! Roles and channels.
+//! Roles, channels and departments.
 
+use super::people::id;
 use super::store::{Directory, DirectoryError};
 use super::{Page, Window};
 use crate::log::record::{Audience, GroupKey, GroupKind};
-use hongyan_wire::admin::{AdminChannel, Role};
+use hongyan_wire::admin::{AdminChannel, Department, Role};
 use hongyan_wire::channel::ChannelKind;
-use hongyan_wire::{ChannelId, RoleId};
-use rusqlite::{OptionalExtension, Row, params};
+use hongyan_wire::{ChannelId, DepartmentId, RoleId, UserId};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use smol_str::SmolStr;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// A role or a channel.
+/// A role, a channel or a department.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
     pub id: SmolStr,
@@ -19,47 +20,59 @@ pub struct Group {
     pub description: String,
     pub channel_kind: ChannelKind,
     pub member_count: u64,
+    /// The department above.
+    pub parent: Option<SmolStr>,
+    /// Who looks after it.
+    pub owners: Vec<UserId>,
 }
 
-const COLUMNS: &str = "id, name, description, channel_kind, member_count";
+const COLUMNS: &str = "id, name, description, channel_kind, member_count, parent";
 
 impl Directory {
-    /// The role or channel with this key.
+    /// The role, channel or department with this key.
     pub fn group(&self, key: &GroupKey) -> Result<Option<Arc<Group>>, DirectoryError> {
         self.cached(&self.groups, key, |conn| {
             let sql = format!("SELECT {COLUMNS} FROM groups WHERE kind = ?1 AND id = ?2");
-            conn.prepare_cached(&sql)?
+            let found = conn
+                .prepare_cached(&sql)?
                 .query_row(params![key.kind.as_str(), key.id.as_str()], group)
-                .optional()
+                .optional()?;
+            found.map(|found| with_owners(conn, key.kind, found)).transpose()
         })
     }
 
-    /// Roles or channels by id, in order.
+    /// Roles, channels or departments by id, in order.
     pub fn groups(&self, kind: GroupKind, window: &Window) -> Result<Page<Group>, DirectoryError> {
-        self.groups_where("kind = ?1", kind, window)
+        self.groups_where("kind = ?1", kind, window, None)
     }
 
     /// Public channels by id, in order.
     pub fn public_channels(&self, window: &Window) -> Result<Page<Group>, DirectoryError> {
-        self.groups_where("kind = ?1 AND channel_kind = 'public'", GroupKind::Channel, window)
+        self.groups_where("kind = ?1 AND channel_kind = 'public'", GroupKind::Channel, window, None)
     }
 
-    fn groups_where(
+    /// `condition` may use ?1, the kind. `parent`: only those right under it, or, with an empty text, under none.
+    pub(super) fn groups_where(
         &self,
         condition: &str,
         kind: GroupKind,
         window: &Window,
+        parent: Option<&str>,
     ) -> Result<Page<Group>, DirectoryError> {
         let pattern = window.pattern();
-        let filter = format!("{condition} AND (id LIKE ?2 ESCAPE '\\' OR name LIKE ?2 ESCAPE '\\')");
+        let filter = format!(
+            "{condition} AND (id LIKE ?2 ESCAPE '\\' OR name LIKE ?2 ESCAPE '\\')
+             AND (?5 IS NULL OR coalesce(parent, '') = ?5)"
+        );
         self.reading(|conn| {
             let total: i64 = conn
                 .prepare_cached(&format!("SELECT count(*) FROM groups WHERE {filter}"))?
-                .query_row(params![kind.as_str(), pattern], |row| row.get(0))?;
+                .query_row(params![kind.as_str(), pattern, 0, 0, parent], |row| row.get(0))?;
             let sql = format!("SELECT {COLUMNS} FROM groups WHERE {filter} ORDER BY id LIMIT ?3 OFFSET ?4");
             let mut statement = conn.prepare_cached(&sql)?;
             let rows = statement
-                .query_map(params![kind.as_str(), pattern, window.limit(), window.offset()], group)?
+                .query_map(params![kind.as_str(), pattern, window.limit(), window.offset(), parent], group)?
+                .map(|found| with_owners(conn, kind, found?))
                 .collect::<rusqlite::Result<_>>()?;
             Ok(Page { rows, total: total as u64 })
         })
@@ -128,7 +141,17 @@ fn group(row: &Row<'_>) -> rusqlite::Result<Group> {
         description: row.get(2)?,
         channel_kind,
         member_count: member_count as u64,
+        parent: row.get::<_, Option<String>>(5)?.map(SmolStr::from),
+        owners: Vec::new(),
     })
+}
+
+fn with_owners(conn: &Connection, kind: GroupKind, group: Group) -> rusqlite::Result<Group> {
+    let owners = conn
+        .prepare_cached("SELECT user FROM owner WHERE kind = ?1 AND group_id = ?2 ORDER BY user")?
+        .query_map(params![kind.as_str(), group.id.as_str()], |row| id(row, 0))?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(Group { owners, ..group })
 }
 
 impl Group {
@@ -146,6 +169,18 @@ impl Group {
             description: self.description.clone(),
             kind: self.channel_kind,
             member_count: self.member_count,
+            owners: self.owners.clone(),
+        })
+    }
+
+    /// As a department; see [`Self::to_role`].
+    pub fn to_department(&self) -> Option<Department> {
+        Some(Department {
+            id: DepartmentId::new(&self.id).ok()?,
+            name: self.name.clone(),
+            parent_id: self.parent.as_ref().and_then(|parent| DepartmentId::new(parent).ok()),
+            member_count: self.member_count,
+            admins: self.owners.clone(),
         })
     }
 }

@@ -7,6 +7,7 @@
 mod apply;
 mod audit;
 mod callbacks;
+mod departments;
 mod groups;
 mod people;
 mod presses;
@@ -19,7 +20,9 @@ mod templates;
 mod threads;
 
 pub use apply::Effect;
+pub use audit::AuditFilter;
 pub use callbacks::DueCallback;
+pub use departments::DEPTH_MAX as DEPARTMENT_DEPTH_MAX;
 pub use groups::Group;
 pub use people::{Membership, Person};
 pub use services::{KnownService, tier};

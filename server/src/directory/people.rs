@@ -24,6 +24,8 @@ pub struct Person {
     pub created_pos: Pos,
     /// Now and in the past.
     pub memberships: Vec<Membership>,
+    /// The channels and departments that the person looks after.
+    pub owns: Vec<GroupKey>,
 }
 
 /// An interval of membership.
@@ -159,7 +161,7 @@ impl Directory {
         })
     }
 
-    /// One page of the people who are in a role or channel now, by id.
+    /// One page of the people who are in a role, channel or department now, by id.
     pub fn members(&self, key: &GroupKey, window: &Window) -> Result<Page<User>, DirectoryError> {
         let pattern = window.pattern();
         let ids: Page<UserId> = self.reading(|conn| {
@@ -213,7 +215,17 @@ fn load(conn: &Connection, id: &UserId) -> rusqlite::Result<Option<Person>> {
         return Ok(None);
     };
     found.memberships = memberships(conn, id)?;
+    found.owns = owned(conn, id)?;
     Ok(Some(found))
+}
+
+fn owned(conn: &Connection, id: &UserId) -> rusqlite::Result<Vec<GroupKey>> {
+    conn.prepare_cached("SELECT kind, group_id FROM owner WHERE user = ?1")?
+        .query_map([id.as_str()], |row| {
+            let kind = GroupKind::named(row.get_ref(0)?.as_str()?);
+            Ok(GroupKey { kind, id: row.get_ref(1)?.as_str()?.into() })
+        })?
+        .collect()
 }
 
 fn memberships(conn: &Connection, id: &UserId) -> rusqlite::Result<Vec<Membership>> {
@@ -222,10 +234,7 @@ fn memberships(conn: &Connection, id: &UserId) -> rusqlite::Result<Vec<Membershi
     )?;
     statement
         .query_map([id.as_str()], |row| {
-            let kind = match row.get_ref(0)?.as_str()? {
-                "role" => GroupKind::Role,
-                _ => GroupKind::Channel,
-            };
+            let kind = GroupKind::named(row.get_ref(0)?.as_str()?);
             let key = GroupKey { kind, id: row.get_ref(1)?.as_str()?.into() };
             let (from, to): (i64, Option<i64>) = (row.get(2)?, row.get(3)?);
             Ok(Membership { key, from: from as Pos, to: to.map(|to| to as Pos) })
@@ -247,6 +256,7 @@ fn person(row: &Row<'_>) -> rusqlite::Result<Person> {
         created_at: Timestamp::from_millis(row.get(7)?),
         created_pos: created_pos as Pos,
         memberships: Vec::new(),
+        owns: Vec::new(),
     })
 }
 

@@ -15,17 +15,27 @@ CREATE TABLE user(
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE groups(
-    kind TEXT NOT NULL CHECK(kind IN ('role', 'channel')),
+    kind TEXT NOT NULL CHECK(kind IN ('role', 'channel', 'department')),
     id TEXT NOT NULL,
     name TEXT NOT NULL,
     description TEXT NOT NULL,
     channel_kind TEXT NOT NULL CHECK(channel_kind IN ('public', 'private', 'system')),
     member_count INTEGER NOT NULL DEFAULT 0,
+    -- The department above.
+    parent TEXT,
     PRIMARY KEY(kind, id)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX groups_parent ON groups(parent) WHERE parent IS NOT NULL;
+
+-- Who looks after a channel or a department.
+CREATE TABLE owner(
+    kind TEXT NOT NULL, group_id TEXT NOT NULL, user TEXT NOT NULL, PRIMARY KEY(kind, group_id, user)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX owner_user ON owner(user);
 
 -- Who was a member when, as intervals of places in the log: a message at `pos` is meant for those
--- with from_pos < pos and (to_pos is null or pos < to_pos).
+-- with from_pos < pos and (to_pos is null or pos < to_pos). Whoever is in a department is
+-- in those above it too.
 CREATE TABLE membership(
     user TEXT NOT NULL,
     kind TEXT NOT NULL,

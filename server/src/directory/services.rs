@@ -27,12 +27,15 @@ const COLUMNS: &str = "s.id, s.name, s.service_type, s.owner, s.status, s.create
 
 /// What a service of a tier may do, unless an administrator has said otherwise.
 pub fn tier(service_type: ServiceType) -> Permissions {
-    use Permission::{Category, Everything, OnBehalfOf, SeeRecipients, ToAll, ToChannel, ToRole, ToUsers};
+    use Permission::{
+        Category, Everything, OnBehalfOf, SeeRecipients, ToAll, ToChannel, ToDepartment, ToRole, ToUsers,
+    };
     let content = [Category(TemplateCategory::Business), Category(TemplateCategory::Notification)];
     let audience = match service_type {
         ServiceType::System => return Permissions(vec![Everything]),
         ServiceType::Internal => {
-            vec![ToUsers, ToChannel(None), ToRole(None), ToAll, OnBehalfOf, SeeRecipients]
+            let groups = [ToChannel(None), ToRole(None), ToDepartment(None), ToAll];
+            [ToUsers, OnBehalfOf, SeeRecipients].into_iter().chain(groups).collect()
         }
         ServiceType::External => vec![ToUsers],
     };

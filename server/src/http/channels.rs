@@ -11,7 +11,9 @@ use crate::log::record::{GroupKey, GroupKind};
 use axum::extract::{Path, State};
 use hongyan_wire::ChannelId;
 use hongyan_wire::api::{Done, MessageList, Meta, Success};
-use hongyan_wire::channel::{Channel, ChannelKind, ChannelList, PublicChannel, PublicChannelList};
+use hongyan_wire::channel::{
+    Channel, ChannelKind, ChannelList, Member, MemberList, PublicChannel, PublicChannelList,
+};
 use hongyan_wire::error::Failure;
 
 /// List the channels that the caller is a member of.
@@ -36,6 +38,7 @@ pub async fn list(State(gateway): State<UserGateway>, caller: UserCaller) -> Res
             description: channel.description,
             kind: channel.kind,
             unread_count,
+            is_owner: caller.person.owns.contains(key),
         });
     }
     Ok(Answer::new(ChannelList { channels }))
@@ -119,6 +122,79 @@ async fn set_member(
     let user = caller.id();
     gateway.administration.set_member(user.as_str(), key, user.clone(), joined).await?;
     Ok(Answer::new(Done {}))
+}
+
+/// List who is in a channel, by id. For those who look after it.
+#[utoipa::path(
+    get, path = "/api/v3/channels/{id}/members", tag = "reading", params(("id" = String, Path), PageQuery),
+    security(("bearer" = [])),
+    responses(
+        (status = 200, description = "A page", body = Success<MemberList>),
+        (status = 401, description = "No or bad credentials", body = Failure),
+        (status = 404, description = "No channel that the caller looks after", body = Failure),
+        (status = 422, description = "A parameter is not valid", body = Failure),
+    ),
+)]
+pub async fn members(
+    State(gateway): State<UserGateway>,
+    caller: UserCaller,
+    Path(path): Path<String>,
+    Query(query): Query<PageQuery>,
+) -> Result<Answer<MemberList>> {
+    let key = owned(&caller, &path)?;
+    let window = query.window()?;
+    let page = tokio::task::block_in_place(|| gateway.directory.members(&key, &window))?;
+    let members =
+        page.rows.into_iter().map(|user| Member { id: user.id, username: user.username, name: user.name });
+    let data = MemberList { members: members.collect(), total: page.total };
+    Ok(Answer { data, meta: Meta::page(window.page, window.size, page.total) })
+}
+
+/// Take someone into a channel that one looks after. Doing it twice is doing it once.
+#[utoipa::path(
+    put, path = "/api/v3/channels/{id}/members/{user_id}", tag = "reading",
+    params(("id" = String, Path), ("user_id" = String, Path)), security(("bearer" = [])),
+    responses(
+        (status = 200, description = "A member from now on", body = Success<Done>),
+        (status = 401, description = "No or bad credentials", body = Failure),
+        (status = 404, description = "No channel that the caller looks after, or no such user", body = Failure),
+    ),
+)]
+pub async fn add_member(
+    State(gateway): State<UserGateway>,
+    caller: UserCaller,
+    Path((path, user)): Path<(String, String)>,
+) -> Result<Answer<Done>> {
+    let (key, user) = (owned(&caller, &path)?, id(&user, "user")?);
+    gateway.administration.set_member(caller.id().as_str(), key, user, true).await?;
+    Ok(Answer::new(Done {}))
+}
+
+/// Take someone out of a channel that one looks after; what came through it stays theirs.
+#[utoipa::path(
+    delete, path = "/api/v3/channels/{id}/members/{user_id}", tag = "reading",
+    params(("id" = String, Path), ("user_id" = String, Path)), security(("bearer" = [])),
+    responses(
+        (status = 200, description = "No member any more", body = Success<Done>),
+        (status = 401, description = "No or bad credentials", body = Failure),
+        (status = 404, description = "No channel that the caller looks after, or no such user", body = Failure),
+    ),
+)]
+pub async fn remove_member(
+    State(gateway): State<UserGateway>,
+    caller: UserCaller,
+    Path((path, user)): Path<(String, String)>,
+) -> Result<Answer<Done>> {
+    let (key, user) = (owned(&caller, &path)?, id(&user, "user")?);
+    gateway.administration.set_member(caller.id().as_str(), key, user, false).await?;
+    Ok(Answer::new(Done {}))
+}
+
+/// The channel, if the caller looks after it.
+fn owned(caller: &UserCaller, path: &str) -> Result<GroupKey> {
+    let key = GroupKey::channel(&id::<ChannelId>(path, "channel")?);
+    let owns = caller.person.owns.contains(&key);
+    owns.then_some(key).ok_or_else(|| Error::not_found("channel that you look after"))
 }
 
 /// List the messages of one channel, newest first.

@@ -23,7 +23,7 @@ pub fn user_document() -> OpenApi {
 pub fn admin_document() -> OpenApi {
     document(
         "Hongyan admin gateway",
-        "Users, roles, channels, services, what was sent, and who changed what.",
+        "Users, departments, roles, channels, services, what was sent, and who changed what.",
     )
 }
 

@@ -242,6 +242,7 @@ mod tests {
             created_at: Timestamp::default(),
             created_pos,
             memberships,
+            owns: Vec::new(),
         }
     }
 

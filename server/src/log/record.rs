@@ -33,6 +33,7 @@ pub enum Record {
     GroupPut(Box<Change<GroupPut>>),
     GroupDeleted(Change<GroupKey>),
     MembersChanged(Change<MembersChange>),
+    OwnersChanged(Change<MembersChange>),
     ServicePut(Box<Change<ServicePut>>),
     ServiceStatus(Change<ServiceStatusChange>),
     ServiceChanged(Box<Change<ServiceChange>>),
@@ -97,7 +98,7 @@ impl Record {
             Self::Marked(marked) => erased(marked.user == *user),
             Self::Pressed(made) => erased(made.pressed.by == *user),
             Self::UserStatus(change) => erased(change.what.user == *user),
-            Self::MembersChanged(change) => erased(change.what.user == *user),
+            Self::MembersChanged(change) | Self::OwnersChanged(change) => erased(change.what.user == *user),
             Self::SessionOpened(opened) => erased(opened.user == *user),
             Self::SessionsEnded(ended) => erased(ended.user == *user),
             _ => None,
@@ -222,18 +223,29 @@ pub struct Audience {
 pub enum GroupKind {
     Role,
     Channel,
+    Department,
 }
 
 impl GroupKind {
+    /// The kind that [`Self::as_str`] calls so.
+    pub fn named(name: &str) -> Self {
+        match name {
+            "role" => Self::Role,
+            "department" => Self::Department,
+            _ => Self::Channel,
+        }
+    }
+
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Role => "role",
             Self::Channel => "channel",
+            Self::Department => "department",
         }
     }
 }
 
-/// A role or a channel. The same id may name one of each.
+/// A role, a channel or a department. The same id may name one of each.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct GroupKey {
     pub kind: GroupKind,
@@ -247,6 +259,10 @@ impl GroupKey {
 
     pub fn channel(id: &ChannelId) -> Self {
         Self { kind: GroupKind::Channel, id: id.as_str().into() }
+    }
+
+    pub fn department(id: &DepartmentId) -> Self {
+        Self { kind: GroupKind::Department, id: id.as_str().into() }
     }
 }
 
@@ -308,7 +324,7 @@ pub struct UserStatusChange {
     pub status: UserStatus,
 }
 
-/// A role or channel made or changed, with those who join it.
+/// A role, channel or department made or changed, with those who join it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupPut {
     pub key: GroupKey,
@@ -319,13 +335,16 @@ pub struct GroupPut {
     pub channel_kind: ChannelKind,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub members: Vec<UserId>,
+    /// The department above.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<SmolStr>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MembersChange {
     pub key: GroupKey,
     pub user: UserId,
-    /// Joined or left.
+    /// Joined or left; of owners: one from now on, or none any more.
     pub joined: bool,
 }
 

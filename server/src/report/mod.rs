@@ -19,7 +19,7 @@ use hongyan_wire::receipt::{
     Delivery, DeliveryList, DeliveryState, Receipt, ReceiptList, Receipts, SentTo, Stats, StatsNow,
     StatsPoint, StatsStep,
 };
-use hongyan_wire::{ChannelId, MessageId, RoleId, Timestamp, UserId};
+use hongyan_wire::{ChannelId, DepartmentId, MessageId, RoleId, Timestamp, UserId};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -318,6 +318,7 @@ fn sent_to(audience: &Audience) -> SentTo {
         users: audience.users.iter().take(USERS_SHOWN).cloned().collect(),
         users_total: audience.users.len() as u64,
         roles: ids(GroupKind::Role).filter_map(|id| RoleId::new(id).ok()).collect(),
+        departments: ids(GroupKind::Department).filter_map(|id| DepartmentId::new(id).ok()).collect(),
         channels: ids(GroupKind::Channel).filter_map(|id| ChannelId::new(id).ok()).collect(),
     }
 }

@@ -99,6 +99,7 @@ fn look_up(directory: &Directory, kind: Option<RecipientType>, entry: &SmolStr) 
         Some(RecipientType::User) => as_user(),
         Some(RecipientType::Role) => as_group(GroupKind::Role),
         Some(RecipientType::Channel) => as_group(GroupKind::Channel),
+        Some(RecipientType::Department) => as_group(GroupKind::Department),
         Some(RecipientType::All) => Ok(None),
         None => {
             if let Some(user) = as_user()? {

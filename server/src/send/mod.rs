@@ -254,7 +254,7 @@ impl Gate {
         if count == 0 && !unknown.is_empty() && audience.is_nobody() {
             return Err(Error::field("recipients", "none of them is a user, role or channel here"));
         }
-        permit::audience(caller, &audience)?;
+        permit::audience(caller, &audience, &self.directory)?;
         let request = *request;
         let sent_by = caller.name();
         let earlier = self.earlier(&sent_by, request.replaces.as_ref(), request.thread_key.as_deref())?;

@@ -2,17 +2,19 @@
 //!
 //! | who | to whom | what |
 //! | --- | --- | --- |
-//! | a user | listed people, in their own name | anything |
+//! | a user | listed people, the channels and departments they look after, in their own name | anything |
 //! | an administrator | anyone, in their own name | anything |
 //! | a service | as its permissions say; see [`hongyan_wire::permission`] | as they say |
 
 use crate::auth::Caller;
+use crate::directory::Directory;
 use crate::error::{Error, Result};
 use crate::log::record::{Audience, GroupKind};
 use hongyan_wire::ChannelId;
 use hongyan_wire::message::SendMessageRequest;
 use hongyan_wire::permission::{Content, Permission};
 use hongyan_wire::template::TemplateCategory;
+use smol_str::SmolStr;
 
 /// Message types that begin so are system messages.
 const SYSTEM_TYPE: &str = "system";
@@ -46,7 +48,7 @@ pub fn content(caller: &Caller, request: &SendMessageRequest, category: Template
 }
 
 /// Whether the caller may send to these.
-pub fn audience(caller: &Caller, audience: &Audience) -> Result<()> {
+pub fn audience(caller: &Caller, audience: &Audience, directory: &Directory) -> Result<()> {
     if audience.everyone {
         require(caller, &Permission::ToAll)?;
     }
@@ -55,13 +57,17 @@ pub fn audience(caller: &Caller, audience: &Audience) -> Result<()> {
     }
     for key in &audience.groups {
         let id = Some(key.id.clone());
-        require(
-            caller,
-            &match key.kind {
-                GroupKind::Channel => Permission::ToChannel(id),
-                GroupKind::Role => Permission::ToRole(id),
-            },
-        )?;
+        match key.kind {
+            GroupKind::Channel => require(caller, &Permission::ToChannel(id))?,
+            GroupKind::Role => require(caller, &Permission::ToRole(id))?,
+            GroupKind::Department => {
+                // To one is to those below it too.
+                let chain = directory.department_chain(&key.id)?;
+                if !chain.into_iter().any(|key| may(caller, &Permission::ToDepartment(Some(key.id)))) {
+                    return Err(missing(&Permission::ToDepartment(id)));
+                }
+            }
+        }
     }
     Ok(())
 }
@@ -77,11 +83,23 @@ pub fn channel(caller: &Caller, channel: &ChannelId) -> Result<()> {
 }
 
 fn require(caller: &Caller, wanted: &Permission) -> Result<()> {
-    let allowed = match caller {
-        Caller::User(user) => user.is_admin() || *wanted == Permission::ToUsers,
-        Caller::Service(known) => known.service.permissions.allows(wanted),
+    if may(caller, wanted) { Ok(()) } else { Err(missing(wanted)) }
+}
+
+fn may(caller: &Caller, wanted: &Permission) -> bool {
+    let user = match caller {
+        Caller::Service(known) => return known.service.permissions.allows(wanted),
+        Caller::User(user) => user,
     };
-    if allowed { Ok(()) } else { Err(missing(wanted)) }
+    let looks_after =
+        |kind, id: &SmolStr| user.person.owns.iter().any(|key| key.kind == kind && key.id == *id);
+    user.is_admin()
+        || match wanted {
+            Permission::ToUsers => true,
+            Permission::ToChannel(Some(id)) => looks_after(GroupKind::Channel, id),
+            Permission::ToDepartment(Some(id)) => looks_after(GroupKind::Department, id),
+            _ => false,
+        }
 }
 
 fn missing(permission: &Permission) -> Error {

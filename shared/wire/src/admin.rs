@@ -38,6 +38,7 @@ pub struct UserRequest {
     pub password: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub roles: Option<Vec<RoleId>>,
+    /// One that is not there yet is made, under none, with its id as its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub department_id: Option<DepartmentId>,
 }
@@ -231,11 +232,63 @@ pub struct AdminChannel {
     pub description: String,
     pub kind: ChannelKind,
     pub member_count: u64,
+    /// Who may send to it and say who is in it, at most 100.
+    pub owners: Vec<UserId>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AdminChannelList {
     pub channels: Vec<AdminChannel>,
+    pub total: u64,
+}
+
+/// `POST departments`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DepartmentRequest {
+    /// Made by the server when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<DepartmentId>,
+    pub name: String,
+    /// The department above; none when left out. The tree has at most 10 levels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_id: Option<DepartmentId>,
+}
+
+/// `PUT departments/{id}`: what is left out stays as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DepartmentUpdate {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Hangs it, with everyone in it, under another; `null` under none.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    pub parent_id: Option<Option<DepartmentId>>,
+}
+
+/// Tells `null` from what is left out.
+fn given<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    Option::<T>::deserialize(deserializer).map(Some)
+}
+
+/// A department. Whoever is in one below it is in it too.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Department {
+    pub id: DepartmentId,
+    pub name: String,
+    pub parent_id: Option<DepartmentId>,
+    /// Those in departments below it included.
+    pub member_count: u64,
+    /// Who may send to it and to those below it, at most 100.
+    pub admins: Vec<UserId>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DepartmentList {
+    pub departments: Vec<Department>,
     pub total: u64,
 }
 

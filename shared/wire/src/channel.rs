@@ -1,6 +1,6 @@
 //! A channel as one of its members sees it.
 
-use crate::ChannelId;
+use crate::{ChannelId, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -23,6 +23,24 @@ pub struct Channel {
     pub kind: ChannelKind,
     /// The reader's unread messages in it.
     pub unread_count: u64,
+    /// Whether the reader looks after it: may send to it, and say who is in it.
+    #[serde(default)]
+    pub is_owner: bool,
+}
+
+/// Someone who is in a channel, as its owners see them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Member {
+    pub id: UserId,
+    pub username: String,
+    pub name: String,
+}
+
+/// `GET /api/v3/channels/{id}/members`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MemberList {
+    pub members: Vec<Member>,
+    pub total: u64,
 }
 
 /// `GET /api/v3/channels`.

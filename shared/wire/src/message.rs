@@ -17,6 +17,8 @@ pub enum RecipientType {
     Channel,
     /// Role ids.
     Role,
+    /// Department ids; whoever is in a department below one is meant too.
+    Department,
     /// Everyone; `recipients` stays empty.
     All,
 }

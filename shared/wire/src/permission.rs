@@ -6,6 +6,7 @@
 //! | `send:user` | to listed people |
 //! | `send:channel`, `send:channel:<id>` | to any channel, to one |
 //! | `send:role`, `send:role:<id>` | to any role, to one |
+//! | `send:department`, `send:department:<id>` | to any department, to one and those below it |
 //! | `send:all` | to everyone |
 //! | `send:on_behalf_of` | in a person's name |
 //! | `category:system`, `category:business`, `category:notification` | messages of this category |
@@ -31,6 +32,8 @@ pub enum Permission {
     ToChannel(Option<SmolStr>),
     /// Any role, or one.
     ToRole(Option<SmolStr>),
+    /// Any department, or one.
+    ToDepartment(Option<SmolStr>),
     ToAll,
     OnBehalfOf,
     Category(TemplateCategory),
@@ -42,8 +45,8 @@ pub enum Permission {
 /// Why a text is no permission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "must be *, send:user, send:channel, send:channel:<id>, send:role, send:role:<id>, send:all, send:on_behalf_of, \
-     category:<system|business|notification>, type:<message_type>, receipts:recipients or templates:write"
+    "must be *, send:user, send:channel, send:channel:<id>, send:role, send:role:<id>, \
+     send:department, send:department:<id>, send:all, send:on_behalf_of, category:<system|business|notification>, type:<message_type>, receipts:recipients or templates:write"
 )]
 pub struct InvalidPermission;
 
@@ -66,6 +69,7 @@ impl FromStr for Permission {
             "send:user" => Self::ToUsers,
             "send:channel" => Self::ToChannel(None),
             "send:role" => Self::ToRole(None),
+            "send:department" => Self::ToDepartment(None),
             "send:all" => Self::ToAll,
             "send:on_behalf_of" => Self::OnBehalfOf,
             "category:system" => Self::Category(TemplateCategory::System),
@@ -78,6 +82,8 @@ impl FromStr for Permission {
                     Self::ToChannel(id(channel)?)
                 } else if let Some(role) = text.strip_prefix("send:role:") {
                     Self::ToRole(id(role)?)
+                } else if let Some(department) = text.strip_prefix("send:department:") {
+                    Self::ToDepartment(id(department)?)
                 } else {
                     let message_type = text.strip_prefix("type:").ok_or(InvalidPermission)?;
                     if !ids::is_message_type(message_type) {
@@ -99,6 +105,8 @@ impl fmt::Display for Permission {
             Self::ToChannel(Some(id)) => write!(f, "send:channel:{id}"),
             Self::ToRole(None) => f.write_str("send:role"),
             Self::ToRole(Some(id)) => write!(f, "send:role:{id}"),
+            Self::ToDepartment(None) => f.write_str("send:department"),
+            Self::ToDepartment(Some(id)) => write!(f, "send:department:{id}"),
             Self::ToAll => f.write_str("send:all"),
             Self::OnBehalfOf => f.write_str("send:on_behalf_of"),
             Self::Category(category) => write!(f, "category:{}", category.as_str()),
@@ -140,6 +148,7 @@ impl Permissions {
             (Permission::Everything, _) => true,
             (Permission::ToChannel(None), Permission::ToChannel(_)) => true,
             (Permission::ToRole(None), Permission::ToRole(_)) => true,
+            (Permission::ToDepartment(None), Permission::ToDepartment(_)) => true,
             (held, wanted) => held == wanted,
         })
     }
@@ -177,6 +186,8 @@ mod tests {
             "send:channel:ops",
             "send:role",
             "send:role:admin_team",
+            "send:department",
+            "send:department:sales",
             "send:all",
             "send:on_behalf_of",
             "category:system",

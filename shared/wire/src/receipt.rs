@@ -1,7 +1,7 @@
 //! What became of what was sent: for senders and administrators.
 
 use crate::message::{Pressed, SenderInfo};
-use crate::{ChannelId, MessageId, RoleId, Timestamp, UserId};
+use crate::{ChannelId, DepartmentId, MessageId, RoleId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 use utoipa::ToSchema;
@@ -75,6 +75,7 @@ pub struct SentTo {
     pub users_total: u64,
     pub roles: Vec<RoleId>,
     pub channels: Vec<ChannelId>,
+    pub departments: Vec<DepartmentId>,
 }
 
 /// A message that was sent, as administrators see it.

@@ -163,6 +163,43 @@ pub async fn delete(
     Ok(Answer::new(Done {}))
 }
 
+/// Let a user look after a channel: send to it, say who is in it. Doing it twice is doing it once.
+#[utoipa::path(
+    put, path = "/admin/api/v3/channels/{id}/owners/{user_id}", tag = "channels",
+    params(("id" = String, Path), ("user_id" = String, Path)), security(("bearer" = [])),
+    responses(
+        (status = 200, description = "So from now on", body = Success<Done>),
+        (status = 401, description = "No or bad credentials", body = Failure),
+        (status = 404, description = "No such channel or user", body = Failure),
+        (status = 422, description = "There are 100 already", body = Failure),
+    ),
+)]
+pub async fn add_owner(
+    State(gateway): State<AdminGateway>,
+    caller: AdminCaller,
+    Path(path): Path<(String, String)>,
+) -> Result<Answer<Done>> {
+    members::set_owner(&gateway, &caller, key(&path.0)?, &path.1, true).await
+}
+
+/// Let a user no longer look after a channel.
+#[utoipa::path(
+    delete, path = "/admin/api/v3/channels/{id}/owners/{user_id}", tag = "channels",
+    params(("id" = String, Path), ("user_id" = String, Path)), security(("bearer" = [])),
+    responses(
+        (status = 200, description = "No more", body = Success<Done>),
+        (status = 401, description = "No or bad credentials", body = Failure),
+        (status = 404, description = "No such channel or user", body = Failure),
+    ),
+)]
+pub async fn remove_owner(
+    State(gateway): State<AdminGateway>,
+    caller: AdminCaller,
+    Path(path): Path<(String, String)>,
+) -> Result<Answer<Done>> {
+    members::set_owner(&gateway, &caller, key(&path.0)?, &path.1, false).await
+}
+
 fn key(path: &str) -> Result<GroupKey> {
     Ok(GroupKey::channel(&id::<ChannelId>(path, "channel")?))
 }

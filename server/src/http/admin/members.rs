@@ -1,4 +1,4 @@
-//! What roles and channels share: who is in them.
+//! What roles, channels and departments share: who is in them, who looks after them.
 
 use super::{PageQuery, meta};
 use crate::directory::Window;
@@ -21,6 +21,19 @@ pub async fn set(
 ) -> Result<Answer<Done>> {
     let user: UserId = id(user, "user")?;
     gateway.administration.set_member(caller.name(), key, user, joined).await?;
+    Ok(Answer::new(Done {}))
+}
+
+/// Lets a user look after it, or no more.
+pub async fn set_owner(
+    gateway: &AdminGateway,
+    caller: &AdminCaller,
+    key: GroupKey,
+    user: &str,
+    owns: bool,
+) -> Result<Answer<Done>> {
+    let user: UserId = id(user, "user")?;
+    gateway.administration.set_owner(caller.name(), key, user, owns).await?;
     Ok(Answer::new(Done {}))
 }
 

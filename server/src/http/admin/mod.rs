@@ -6,6 +6,7 @@ pub mod auth;
 pub mod callbacks;
 pub mod channels;
 pub mod deliveries;
+pub mod departments;
 pub mod health;
 pub mod import;
 mod members;

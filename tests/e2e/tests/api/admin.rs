@@ -155,6 +155,20 @@ async fn every_change_is_in_the_audit_log() {
     assert_eq!(by_admin, wanted);
     assert!(!audit.text.contains("password\":\""));
     assert_eq!(admin.get("audit?q=service").await.data()["total"], 2);
+    let at = entries[2]["at"].as_str().unwrap();
+    for (filter, total) in [
+        ("action=role".to_owned(), 4),
+        ("action=role.create".into(), 2),
+        ("action=rol".into(), 0),
+        ("target=ann".into(), 2),
+        ("actor=admin".into(), 8),
+        ("actor=admin&target=ops&action=role.member".into(), 2),
+        (format!("actor=admin&since={at}&until={at}"), 0),
+        ("since=2100-01-01T00:00:00Z".into(), 0),
+    ] {
+        assert_eq!(admin.get(&format!("audit?{filter}")).await.data()["total"], total, "{filter}");
+    }
+    assert_eq!(admin.get("audit?since=soon").await.failure(422, "validation_failed"), ["since"]);
     let first: &Value = entries.last().unwrap();
     assert_eq!((&first["actor"], &first["action"]), (&json!("system"), &json!("role.create")));
 }

@@ -5,6 +5,7 @@
 mod actions;
 mod admin;
 mod batches;
+mod departments;
 mod documents;
 mod doors;
 mod envelope;

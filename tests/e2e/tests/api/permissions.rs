@@ -33,6 +33,7 @@ fn to(audience: &str) -> Value {
         "all" => json!({ "title": "t", "recipient_type": "all" }),
         "channel" => json!({ "title": "t", "recipients": ["news"], "recipient_type": "channel" }),
         "role" => json!({ "title": "t", "recipients": ["ops"] }),
+        "department" => json!({ "title": "t", "recipients": ["north"], "recipient_type": "department" }),
         "user" => json!({ "title": "t", "recipients": ["ann"] }),
         "for another" => json!({ "title": "t", "recipients": ["ann"], "on_behalf_of": "bob" }),
         "system" => json!({ "recipients": ["ann"], "template_id": "system_alert", "variables": {
@@ -53,24 +54,38 @@ async fn every_cell_of_the_table_of_tiers() {
     admin.user("bob").await;
     admin.role("ops", &["bob"]).await;
     admin.channel("news", &["bob"]).await;
-    let columns = ["user", "channel", "role", "all", "for another", "system", "system type"];
+    admin.post("departments", json!({ "id": "sales", "name": "Sales" })).await.data();
+    let north = json!({ "id": "north", "name": "Sales, north", "parent_id": "sales" });
+    admin.post("departments", north).await.data();
+    let columns = ["user", "channel", "role", "department", "all", "for another", "system", "system type"];
     let (channel, role, all) = ("send:channel:news", "send:role:ops", "send:all");
+    let dep = "send:department:north";
     let (behalf, system) = ("send:on_behalf_of", "category:system");
     let scoped = json!(["send:role:ops", "type:system_notice", "send:user"]);
     for (kind, permissions, row) in [
-        ("system", None, ["ok", "ok", "ok", "ok", "ok", "ok", "ok"]),
-        ("internal", None, ["ok", "ok", "ok", "ok", "ok", system, system]),
-        ("external", None, ["ok", channel, role, all, behalf, system, system]),
-        ("internal", Some(json!([])), ["send:user", channel, role, all, behalf, "send:user", "send:user"]),
+        ("system", None, ["ok", "ok", "ok", "ok", "ok", "ok", "ok", "ok"]),
+        ("internal", None, ["ok", "ok", "ok", "ok", "ok", "ok", system, system]),
+        ("external", None, ["ok", channel, role, dep, all, behalf, system, system]),
+        (
+            "internal",
+            Some(json!([])),
+            ["send:user", channel, role, dep, all, behalf, "send:user", "send:user"],
+        ),
+        (
+            "internal",
+            Some(json!(["send:department:sales"])),
+            ["send:user", channel, role, "ok", all, behalf, "send:user", "send:user"],
+        ),
         (
             "external",
             Some(json!(["send:channel"])),
-            ["send:user", "ok", role, all, behalf, "send:user", "send:user"],
+            ["send:user", "ok", role, dep, all, behalf, "send:user", "send:user"],
         ),
         (
             "external",
             Some(scoped),
             [
+                "category:business",
                 "category:business",
                 "category:business",
                 "category:business",
@@ -96,11 +111,22 @@ async fn every_cell_of_the_table_of_tiers() {
     };
     let sender = json!({ "title": "t", "recipients": ["bob"], "sender": { "name": "someone else" } });
     assert_eq!(outcome(&own(sender).await), behalf);
-    for (column, wanted) in columns.iter().zip(["ok", channel, role, all, behalf, "ok", "ok"]) {
+    for (column, wanted) in columns.iter().zip(["ok", channel, role, dep, all, behalf, "ok", "ok"]) {
         assert_eq!(outcome(&own(to(column)).await), wanted, "a user to {column}");
     }
+    // Who looks after a channel, or a department above.
+    admin.api.put("/admin/api/v3/channels/news/owners/ann").await.data();
+    admin.api.put("/admin/api/v3/departments/sales/admins/ann").await.data();
+    for (column, wanted) in columns.iter().zip(["ok", "ok", role, "ok", all, behalf, "ok", "ok"]) {
+        assert_eq!(outcome(&own(to(column)).await), wanted, "one who looks after things to {column}");
+    }
+    admin.api.delete("/admin/api/v3/channels/news/owners/ann").await.data();
+    admin.api.delete("/admin/api/v3/departments/sales/admins/ann").await.data();
+    for (column, wanted) in [("channel", channel), ("department", dep)] {
+        assert_eq!(outcome(&own(to(column)).await), wanted, "one who does so no more to {column}");
+    }
     admin.api.put("/admin/api/v3/roles/admin/members/ann").await.data();
-    for (column, wanted) in columns.iter().zip(["ok", "ok", "ok", "ok", behalf, "ok", "ok"]) {
+    for (column, wanted) in columns.iter().zip(["ok", "ok", "ok", "ok", "ok", behalf, "ok", "ok"]) {
         assert_eq!(outcome(&own(to(column)).await), wanted, "an administrator to {column}");
     }
 }
