@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use hongyan_wire::error::{ErrorType, FieldError};
 use hongyan_wire::message::Pressed;
 use serde_json::Value;
+use std::fmt;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -122,6 +123,14 @@ impl Error {
         Self { retry_after: Some(5), ..Self::new(ErrorType::StorageUnavailable, message) }
     }
 }
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {}
 
 impl From<LogError> for Error {
     fn from(error: LogError) -> Self {

@@ -1,6 +1,9 @@
 //! The program `hongyan-server`.
 
-use clap::{Parser, Subcommand, ValueEnum};
+mod commands;
+
+use clap::{Parser, ValueEnum};
+use commands::Command;
 use hongyan_server::app::{Gateways, Running, start};
 use hongyan_server::config::{Config, SETTINGS};
 use std::path::PathBuf;
@@ -29,14 +32,6 @@ struct Arguments {
     command: Option<Command>,
 }
 
-#[derive(Subcommand)]
-enum Command {
-    /// Serves; the default.
-    Serve,
-    /// Prints the table of settings.
-    Settings,
-}
-
 #[derive(Clone, Copy, ValueEnum)]
 enum Only {
     User,
@@ -45,10 +40,18 @@ enum Only {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    if let Some(Command::Settings) = arguments.command {
-        print_settings();
-        return ExitCode::SUCCESS;
-    }
+    let offline = match arguments.command {
+        Some(Command::Settings) => {
+            print_settings();
+            return ExitCode::SUCCESS;
+        }
+        Some(Command::Completion { shell }) => {
+            commands::complete::<Arguments>(shell);
+            return ExitCode::SUCCESS;
+        }
+        Some(Command::Offline(command)) => Some(command),
+        Some(Command::Serve) | None => None,
+    };
     let gateways = match arguments.only {
         Some(Only::User) => Gateways::User,
         Some(Only::Admin) => Gateways::Admin,
@@ -62,7 +65,15 @@ fn main() -> ExitCode {
         return refuse(&error);
     }
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(serve(config, gateways)),
+        Ok(runtime) => match offline {
+            Some(command) => runtime
+                .block_on(async {
+                    // On a thread of the runtime's own, which may block.
+                    tokio::spawn(async move { commands::perform(&config, command).await }).await
+                })
+                .unwrap_or_else(|error| refuse(&error.to_string())),
+            None => runtime.block_on(serve(config, gateways)),
+        },
         Err(error) => refuse(&error.to_string()),
     }
 }

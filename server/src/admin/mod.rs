@@ -15,10 +15,10 @@ use crate::inbox::Inboxes;
 use crate::log::Journal;
 use crate::log::record::{Change, GroupKey, Record};
 use crate::report::Ledger;
-use hongyan_wire::UserId;
 use hongyan_wire::admin::{RoleRequest, UserRequest};
 use hongyan_wire::error::FieldError;
 use hongyan_wire::limits::{NAME_MAX, is_unshowable};
+use hongyan_wire::{RoleId, UserId};
 use std::sync::Arc;
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -65,15 +65,21 @@ impl Administration {
         Ok(())
     }
 
-    /// Makes the administrators' role and the first administrator when there is none. Gives the
-    /// password when it was made here.
-    pub async fn bootstrap(&self, username: &str, password: Option<&str>) -> Result<Option<Bootstrapped>> {
+    /// Makes the administrators' role when there is none.
+    pub async fn make_admin_role(&self) -> Result<RoleId> {
         let role = crate::auth::admin_role_id().ok_or_else(|| Error::internal("the role's id"))?;
         if self.directory.group(&GroupKey::role(&role))?.is_none() {
             let request =
                 RoleRequest { id: role.clone(), name: "Administrators".into(), members: Vec::new() };
             self.create_role(SYSTEM, request).await?;
         }
+        Ok(role)
+    }
+
+    /// Makes the administrators' role and the first administrator when there is none. Gives the
+    /// password when it was made here.
+    pub async fn bootstrap(&self, username: &str, password: Option<&str>) -> Result<Option<Bootstrapped>> {
+        let role = self.make_admin_role().await?;
         if self.directory.anyone_has(&role)? {
             return Ok(None);
         }

@@ -136,10 +136,16 @@ pub(super) fn change(conn: &Connection, change: &ServiceChange) -> rusqlite::Res
     Ok(())
 }
 
-pub(super) fn set_status(conn: &Connection, id: &ServiceId, status: ServiceStatus) -> rusqlite::Result<()> {
+/// Gives whether it had waited to be approved.
+pub(super) fn set_status(conn: &Connection, id: &ServiceId, status: ServiceStatus) -> rusqlite::Result<bool> {
+    let was_pending = super::store::exists(
+        conn,
+        "SELECT 1 FROM service WHERE id = ?1 AND status = 'pending'",
+        [id.as_str()],
+    )?;
     conn.prepare_cached("UPDATE service SET status = ?2 WHERE id = ?1")?
         .execute(params![id.as_str(), status_word(status)])?;
-    Ok(())
+    Ok(was_pending)
 }
 
 pub(super) fn add_key(conn: &Connection, added: &ServiceKeyAdded, at: Timestamp) -> rusqlite::Result<()> {

@@ -193,7 +193,7 @@ pub async fn scheduled(
     Query(query): Query<PageQuery>,
 ) -> Result<Answer<ScheduledList>> {
     let window = query.window()?;
-    let page = tokio::task::block_in_place(|| gateway.gate.scheduled(&caller, &window))?;
+    let page = gateway.gate.scheduled(&caller, &window).await?;
     let meta = Meta::page(window.page, window.size, page.total);
     Ok(Answer { meta, data: ScheduledList { messages: page.rows, total: page.total } })
 }
@@ -214,7 +214,7 @@ pub async fn scheduled_one(
     Path(path): Path<String>,
 ) -> Result<Answer<ScheduledMessage>> {
     let id: MessageId = id(&path, "scheduled message")?;
-    Ok(Answer::new(tokio::task::block_in_place(|| gateway.gate.scheduled_one(&caller, &id))?))
+    Ok(Answer::new(gateway.gate.scheduled_one(&caller, &id).await?))
 }
 
 /// Put another message, or another time, in the place of a scheduled one; it keeps its id.

@@ -21,14 +21,17 @@ const LISTED_AT_ONCE: usize = 200_000;
 
 impl Gate {
     /// The caller's own scheduled messages, the next due first.
-    pub fn scheduled(&self, caller: &Caller, window: &Window) -> Result<Page<ScheduledMessage>> {
-        let page = self.directory.scheduled_by(&caller.name(), window)?;
+    pub async fn scheduled(&self, caller: &Caller, window: &Window) -> Result<Page<ScheduledMessage>> {
+        // Who has just scheduled one sees it.
+        self.journal.caught_up().await?;
+        let page = tokio::task::block_in_place(|| self.directory.scheduled_by(&caller.name(), window))?;
         Ok(Page { rows: page.rows.into_iter().map(shown).collect(), total: page.total })
     }
 
     /// One of them.
-    pub fn scheduled_one(&self, caller: &Caller, id: &MessageId) -> Result<ScheduledMessage> {
-        Ok(shown(self.own(caller, id)?))
+    pub async fn scheduled_one(&self, caller: &Caller, id: &MessageId) -> Result<ScheduledMessage> {
+        self.journal.caught_up().await?;
+        Ok(shown(tokio::task::block_in_place(|| self.own(caller, id))?))
     }
 
     /// Puts another message, or another time, in the place of one. It keeps its id.

@@ -479,7 +479,7 @@ pub struct AuditEntry {
     /// Its place in the log, which orders all entries.
     pub pos: u64,
     pub at: Timestamp,
-    /// The administrator's user id, or `system`.
+    /// The administrator's user id, `system` for the server itself, or `command-line`.
     pub actor: String,
     /// As `user.create`, `role.member.add`.
     pub action: String,

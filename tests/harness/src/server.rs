@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
 pub(crate) const ADMIN_PASSWORD: &str = "first-password";
@@ -25,6 +25,7 @@ pub struct Setup {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Exit {
     pub code: Option<i32>,
+    pub stdout: String,
     pub stderr: String,
 }
 
@@ -86,12 +87,39 @@ impl Setup {
     pub async fn ends(self, arguments: &[&str]) -> Exit {
         let storage = tempfile::tempdir().unwrap();
         let mut command = self.command(self.storage.as_deref().unwrap_or(storage.path()));
-        let output = within("the end of the server", command.args(arguments).output()).await.unwrap();
-        Exit { code: output.status.code(), stderr: String::from_utf8(output.stderr).unwrap() }
+        Exit::of(command.args(arguments), "").await
+    }
+}
+
+impl Exit {
+    /// Runs a program to its end with this piped in.
+    pub async fn of(command: &mut Command, piped: &str) -> Self {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        // Who does not read it closes the pipe.
+        let _ = stdin.write_all(piped.as_bytes()).await;
+        drop(stdin);
+        let output = within("the end of the program", child.wait_with_output()).await.unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Self { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
     }
 }
 
 impl Server {
+    /// Runs a command of the server's program on this server's storage, with this piped in.
+    pub async fn command(&self, arguments: &[&str], piped: &str) -> Exit {
+        let mut command = self.setup.command(self.setup.storage.as_deref().unwrap_or(self.storage.path()));
+        Exit::of(command.args(arguments), piped).await
+    }
+
+    /// Runs `hongyan` towards this server with a key and this piped in.
+    pub async fn hongyan(&self, key: &str, arguments: &[&str], piped: &str) -> Exit {
+        let mut command = Command::new(program().with_file_name("hongyan"));
+        command.env_clear().env("HONGYAN_URL", &self.user).env("HONGYAN_KEY", key).args(arguments);
+        Exit::of(&mut command, piped).await
+    }
+
     async fn start(setup: Setup, storage: Arc<TempDir>) -> Self {
         let folder = setup.storage.clone().unwrap_or_else(|| storage.path().to_owned());
         let mut child = setup.command(&folder).spawn().unwrap();

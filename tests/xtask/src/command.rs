@@ -6,7 +6,7 @@ pub const USAGE: &str = "\
 Usage: cargo xtask <command>
 
   run [-- ARGUMENTS]   build the web UI and the server, then start the server; ARGUMENTS go to it
-  build                the web UI and the server to install, as target/dist/hongyan-server: takes minutes,
+  build                the web UI, the server and hongyan to install, below target/dist: takes minutes,
                        for a program that is faster by a tenth
   web                  only the web UI, into target/web-ui
   test [--only NAME]   everything CI checks; NAME is one step (setup, fmt, lint, licences, web,

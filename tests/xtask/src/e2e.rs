@@ -22,7 +22,11 @@ pub fn run(places: &Places, only: Option<&str>) -> Result<()> {
         part => part,
     };
     let mut build = call::cargo(&places.root);
-    build.arg("build").args(TESTED).args(["--bin", "hongyan-server"]).args(selected(&programs));
+    build
+        .arg("build")
+        .args(TESTED)
+        .args(["--bin", "hongyan-server", "--bin", "hongyan"])
+        .args(selected(&programs));
     call::run(&mut build)?;
 
     let mut tests = tests(places, &programs)?;

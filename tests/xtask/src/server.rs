@@ -28,7 +28,7 @@ impl Build {
     }
 }
 
-/// Builds the web UI and the server; the answer is the program.
+/// Builds the web UI, the server and the program that sends from a shell; the answer is the server.
 pub fn build(places: &Places, build: Build) -> Result<PathBuf> {
     eprintln!("==> web: the web UI, into the program");
     web::build(places)?;
@@ -41,9 +41,11 @@ pub fn build(places: &Places, build: Build) -> Result<PathBuf> {
         profile,
         "--package",
         "hongyan-server",
+        "--package",
+        "hongyan-cli",
     ]))?;
-    let program = places.target.join(profile).join("hongyan-server");
-    eprintln!("    built {}", program.display());
+    let [program, client] = ["hongyan-server", "hongyan"].map(|name| places.target.join(profile).join(name));
+    eprintln!("    built {} and {}", program.display(), client.display());
     Ok(program)
 }
 

@@ -35,9 +35,10 @@ impl Outcome {
             }
             Record::ServiceStatus(change) => {
                 let ServiceStatusChange { service, status } = &change.what;
-                services::set_status(conn, service, *status)?;
+                let was_pending = services::set_status(conn, service, *status)?;
                 touch(conn, service)?;
                 let action = match status {
+                    ServiceStatus::Active if was_pending => "service.approve",
                     ServiceStatus::Active => "service.resume",
                     ServiceStatus::Pending => "service.await_approval",
                     ServiceStatus::Disabled => "service.disable",

@@ -1,28 +1,22 @@
 //! The composition root: the only place that picks implementations and the only one that sees all parts.
 
-use crate::admin::{Administration, Bootstrapped};
-use crate::auth::Auth;
-use crate::callback::{Callbacks, Guard};
+mod core;
+
+pub use self::core::{Core, InUse};
+
+use crate::admin::Bootstrapped;
+use crate::callback::Callbacks;
 use crate::config::{Config, Secret};
-use crate::directory::Directory;
-use crate::faults::Faults;
-use crate::follow::Follower;
 use crate::http::serve::{CONNECTIONS_BESIDE, Room};
 use crate::http::{AdminGateway, UserGateway, UserParts, serve};
 use crate::hub::{Hub, Limits};
-use crate::inbox::{Folders, Inboxes, Pending, Walker};
-use crate::log::Journal;
-use crate::log::local::Local;
-use crate::report::{Ledger, Reports};
+use crate::inbox::Walker;
+use crate::report::Reports;
 use crate::send::{Gate, Meters, Scheduler};
 use crate::socket::Sockets;
 use anyhow::{Context, Result, bail};
-use std::fs;
-use std::io::Write;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -52,66 +46,23 @@ pub struct Running {
     pub admin: Option<SocketAddr>,
     /// The administrator that was made by this start.
     pub bootstrapped: Option<Bootstrapped>,
-    stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
-    hub: Arc<Hub>,
     limits: Arc<Limits>,
-    inboxes: Arc<Inboxes>,
-    log: Arc<Local>,
-    directory: Arc<Directory>,
-    ledger: Arc<Ledger>,
-    follower: JoinHandle<()>,
-    _storage: fs::File,
+    core: Core,
 }
 
 /// Starts the server; when this answers, it serves.
 pub async fn start(config: Config, gateways: Gateways) -> Result<Running> {
     let handles = raise_file_limit(&config)?;
-    let storage = lock(&config.system_storage)?;
     let user_listener =
         listen(&config, gateways != Gateways::Admin, "USER_SERVER_PORT", config.user_port).await?;
     let admin_listener =
         listen(&config, gateways != Gateways::User, "ADMIN_SERVER_PORT", config.admin_port).await?;
-    let (log, tail) =
-        Local::open(&config.system_storage.join("log.db")).context("SYSTEM_STORAGE_PATH: log.db")?;
-    let log = Arc::new(log);
-    let directory = Directory::open(&config.system_storage.join("directory.db"));
-    let directory = Arc::new(directory.context("SYSTEM_STORAGE_PATH: directory.db")?);
-    let pending = Arc::new(Pending::default());
-    let hub = Arc::new(Hub::default());
-    let ledger = Ledger::open(&config.system_storage.join("reports.db"), &*log);
-    let ledger = Arc::new(ledger.context("SYSTEM_STORAGE_PATH: reports.db")?);
-    let (applied, applied_through) = watch::channel(0);
-    let (stop, stopping) = watch::channel(false);
-    let follower = Follower {
-        directory: directory.clone(),
-        pending: pending.clone(),
-        hub: hub.clone(),
-        ledger: ledger.clone(),
-        applied,
-        stop: stopping.clone(),
-        faults: Faults::default(),
-    };
-    tokio::task::block_in_place(|| follower.replay(&*log)).context("the log cannot be replayed")?;
-    let follower = follower.spawn(tail)?;
-
-    let journal = Journal::new(log.clone(), applied_through);
-    let folders = Folders::open(&config.user_storage, Faults::default()).context("USER_STORAGE_PATH")?;
-    let inboxes =
-        Arc::new(Inboxes::new(folders, journal.clone(), directory.clone(), pending.clone(), handles));
-    let secret = secret(&config)?;
-    let auth = Arc::new(Auth::new(&config, &secret, directory.clone(), journal.clone())?);
-    let guard = Arc::new(Guard::new(config.callback_hosts.iter().cloned()));
+    let core = Core::open(&config, handles)?;
+    let Core { directory, pending, hub, ledger, journal, inboxes, auth, guard, administration, .. } = &core;
+    let stopping = core.stop.subscribe();
     let callbacks = Callbacks::new(directory.clone(), journal.clone(), guard.clone());
     let callbacks = Arc::new(callbacks.context("the client for callback_url")?);
-    let administration = Arc::new(Administration::new(
-        directory.clone(),
-        journal.clone(),
-        auth.clone(),
-        inboxes.clone(),
-        ledger.clone(),
-        guard.clone(),
-    ));
     let password = config.admin_password.as_ref().map(Secret::expose);
     let bootstrapped = administration.bootstrap(&config.admin_username, password).await;
     let bootstrapped =
@@ -175,8 +126,8 @@ pub async fn start(config: Config, gateways: Gateways) -> Result<Running> {
     let admin = admin_listener.as_ref().map(TcpListener::local_addr).transpose()?;
     if let Some(listener) = admin_listener {
         let gateway = AdminGateway {
-            auth,
-            administration,
+            auth: auth.clone(),
+            administration: administration.clone(),
             gate: gate.clone(),
             directory: directory.clone(),
             reports: reports.clone(),
@@ -191,58 +142,25 @@ pub async fn start(config: Config, gateways: Gateways) -> Result<Running> {
     tasks.spawn(callbacks.run(stopping.clone()));
     tasks.spawn(reports.run(stopping.clone()));
     tasks.spawn(beat(hub.clone(), config.ping_interval, stopping));
-    Ok(Running {
-        user,
-        admin,
-        bootstrapped,
-        stop,
-        tasks,
-        hub,
-        limits,
-        inboxes,
-        log,
-        directory,
-        ledger,
-        follower,
-        _storage: storage,
-    })
+    Ok(Running { user, admin, bootstrapped, tasks, limits, core })
 }
 
 impl Running {
     /// Stops: sockets are asked to come back, what is being served is finished, everything is written.
     pub async fn stop(mut self) {
-        self.stop.send_replace(true);
-        self.hub.restart();
+        self.core.stop.send_replace(true);
+        self.core.hub.restart();
         let finished = async { while self.tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(STOP_PATIENCE, finished).await.is_err() {
             tracing::warn!("some requests were cut off");
             self.tasks.shutdown().await;
         }
         // Those who came in while the others were being asked.
-        self.hub.restart();
+        self.core.hub.restart();
         if tokio::time::timeout(STOP_PATIENCE, self.limits.emptied()).await.is_err() {
             tracing::warn!("some sockets were cut off");
         }
-        let Self { log, directory, ledger, follower, inboxes, .. } = self;
-        let closed = tokio::task::spawn_blocking(move || {
-            inboxes.write_devices();
-            log.close();
-            // Its end of the log is closed: it follows to the end and ends.
-            if follower.join().is_err() {
-                tracing::error!("the follower ended by a panic");
-            }
-            if let Err(error) = ledger.settle(&*log) {
-                tracing::warn!(%error, "the counts will be brought up to date by the next start");
-            }
-            directory.flush()
-        });
-        match closed.await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "the directory will be brought up to date by the next start")
-            }
-            Err(error) => tracing::error!(%error, "the end of the server failed"),
-        }
+        self.core.close().await;
     }
 }
 
@@ -266,38 +184,6 @@ async fn listen(config: &Config, wanted: bool, setting: &str, port: u16) -> Resu
     let address = SocketAddr::new(config.bind, port);
     let listener = TcpListener::bind(address).await;
     Ok(Some(listener.with_context(|| format!("{setting}: cannot listen on {address}"))?))
-}
-
-/// One server a storage: two would write over each other.
-fn lock(storage: &Path) -> Result<fs::File> {
-    let path = storage.join(".lock");
-    let file = fs::File::create(&path).with_context(|| format!("SYSTEM_STORAGE_PATH: {}", path.display()))?;
-    if rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_err() {
-        bail!("SYSTEM_STORAGE_PATH: another server uses {}", storage.display());
-    }
-    Ok(file)
-}
-
-/// The secret that signs tokens: the one that is set, or one that is made once and kept.
-fn secret(config: &Config) -> Result<Secret> {
-    use std::os::unix::fs::OpenOptionsExt;
-    if let Some(secret) = &config.jwt_secret {
-        return Ok(secret.clone());
-    }
-    let path = config.system_storage.join("jwt_secret");
-    match fs::read_to_string(&path) {
-        Ok(text) if text.trim().len() >= 32 => return Ok(Secret::new(text.trim())),
-        Ok(_) => bail!("JWT_SECRET: {} holds fewer than 32 bytes", path.display()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error).with_context(|| format!("JWT_SECRET: {}", path.display())),
-    }
-    let secret = crate::auth::secrets::random::<48>()?;
-    let half = path.with_extension("new");
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&half)?;
-    file.write_all(secret.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&half, &path)?;
-    Ok(Secret::new(secret))
 }
 
 /// Raises the limit of open files as far as it goes, and gives how many inboxes may stay open.
