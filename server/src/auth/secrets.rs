@@ -50,8 +50,10 @@ pub fn service_key() -> Result<(String, SmolStr), NoRandomness> {
 
 /// The public prefix of a service's key.
 pub fn key_prefix(key: &str) -> Option<SmolStr> {
-    let (prefix, secret) = key.strip_prefix("hy")?.split_at_checked(PREFIX_LEN)?;
-    (!secret.is_empty() && secret.len() <= 128).then(|| prefix.into())
+    let digits = key.strip_prefix("hy")?;
+    let (prefix, secret) = digits.split_at_checked(PREFIX_LEN)?;
+    let is_key = (1..=128).contains(&secret.len()) && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_key.then(|| prefix.into())
 }
 
 /// Whether two hashes are the same, in a time that does not tell where they differ.

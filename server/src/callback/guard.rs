@@ -82,6 +82,7 @@ fn is_private_v4(address: Ipv4Addr) -> bool {
         // Carrier-grade NAT (RFC 6598), protocol assignments, benchmarking (RFC 2544).
         || (a == 100 && (64..128).contains(&b))
         || (a, b, c) == (192, 0, 0)
+        || (a, b, c) == (192, 88, 99)
         || (a == 198 && (b == 18 || b == 19))
 }
 
@@ -92,16 +93,15 @@ fn is_private_v6(address: Ipv6Addr) -> bool {
         is_private_v4(Ipv4Addr::new(a, b, c, d))
     };
     match parts {
-        // Unspecified, loopback, IPv4 in IPv6.
-        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => true,
-        [0, 0, 0, 0, 0, 0 | 0xffff, high, low] => embedded(high, low),
-        // NAT64 (RFC 6052) and 6to4 (RFC 3056).
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => embedded(high, low),
-        [0x64, 0xff9b, 1, ..] | [0x2001, 0xdb8, ..] | [0x100, 0, 0, 0, ..] => true,
-        // Unique local, link local, multicast.
-        [first, ..] => {
-            matches!(first & 0xfe00, 0xfc00) || matches!(first & 0xffc0, 0xfe80) || first >= 0xff00
-        }
+        // IPv4 in IPv6 (RFC 4291), NAT64 (RFC 6052) and 6to4 (RFC 3056).
+        [0, 0, 0, 0, 0, 0xffff, high, low]
+        | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
+        | [0x2002, high, low, ..] => embedded(high, low),
+        // Protocol assignments with Teredo (RFC 2928), documentation (RFC 3849, RFC 9637).
+        [0x2001, second, ..] => second < 0x200 || second == 0xdb8,
+        [0x3fff, second, ..] => second < 0x1000,
+        // All else that is public begins with the bits 001 (RFC 4291, section 2.4).
+        [first, ..] => first & 0xe000 != 0x2000,
     }
 }
 
@@ -140,6 +140,14 @@ mod tests {
             "x",
             "http://100.64.0.1/",
             "http://[2002:7f00:1::]/",
+            "http://[::ffff:0:127.0.0.1]/",
+            "http://[::127.0.0.1]/",
+            "http://[fec0::1]/",
+            "http://[2001:0:53aa::1]/",
+            "http://[3fff::1]/",
+            "http://[5f00::1]/",
+            "http://[ff02::1]/",
+            "http://192.88.99.1/",
         ] {
             assert!(guard.refuses(bad).is_some(), "{bad}");
         }

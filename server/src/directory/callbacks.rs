@@ -41,7 +41,10 @@ impl Directory {
     pub fn due_callbacks(&self, now: Timestamp, each: usize) -> Result<Vec<DueCallback>, DirectoryError> {
         self.reading(|conn| {
             let services: Vec<String> = conn
-                .prepare_cached("SELECT DISTINCT service FROM callback WHERE state = 'due' AND next_at <= ?1")?
+                .prepare_cached(
+                    "SELECT DISTINCT c.service FROM callback c JOIN service s ON s.id = c.service
+                     WHERE c.state = 'due' AND c.next_at <= ?1 AND s.status = 'active'",
+                )?
                 .query_map([now.millis()], |row| row.get(0))?
                 .collect::<rusqlite::Result<_>>()?;
             let mut due = Vec::new();
@@ -94,7 +97,9 @@ const COLUMNS: &str = "id, service, message_id, state, tries, created_at, next_a
 
 /// When the next one is to be tried, in milliseconds since 1970; [`NEVER`] when there is none.
 pub(super) fn next(conn: &Connection) -> rusqlite::Result<i64> {
-    let sql = "SELECT coalesce(min(next_at), ?1) FROM callback WHERE state = 'due'";
+    // One that is suspended is told nothing until it may go on.
+    let sql = "SELECT coalesce(min(c.next_at), ?1) FROM callback c JOIN service s ON s.id = c.service
+         WHERE c.state = 'due' AND s.status = 'active'";
     conn.prepare_cached(sql)?.query_row([NEVER], |row| row.get(0))
 }
 

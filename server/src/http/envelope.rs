@@ -87,9 +87,8 @@ impl IntoResponse for Encoded {
 pub async fn answer(router: Router, request: Request) -> Response {
     let id = request_id(&request);
     // Only the path: queries may hold tokens.
-    let access = tracing::enabled!(target: "hongyan::access", tracing::Level::DEBUG).then(|| {
-        (Instant::now(), request.method().clone(), doors::without_key(request.uri().path()).to_owned())
-    });
+    let access = tracing::enabled!(target: "hongyan::access", tracing::Level::DEBUG)
+        .then(|| (Instant::now(), request.method().clone(), doors::without_key(request.uri().path())));
     let result = AssertUnwindSafe(router.oneshot(request)).catch_unwind().await;
     let mut response = match result {
         Ok(Ok(response)) => response,

@@ -101,17 +101,12 @@ pub async fn send_batch(
     body: BatchJson,
 ) -> Result<WithRate<Answer<SendBatchAnswer>>> {
     let Sending { caller, mut metered } = sending;
-    // The first is taken already.
-    let taken = 1 + metered.take(body.items.len() as u32 - 1) as usize;
     let requests = body.items.into_iter().enumerate().map(|(n, item)| {
-        if n >= taken {
-            return Err(Error::rate_limited("you send too often"));
-        }
         let request = parse::<Box<SendMessageRequest>>(item.get().as_bytes())?;
         let key = IdempotencyKey(key.0.as_ref().map(|key| format!("{key} {n}")));
         Ok((request, key.of(item.get().as_bytes())))
     });
-    let results = gateway.gate.send_batch(&caller, requests.collect()).await?;
+    let results = gateway.gate.send_batch(&caller, requests.collect(), &mut metered).await?;
     let results: Vec<BatchResult> =
         results.into_iter().enumerate().map(|(n, result)| batch_result(n, result)).collect();
     let sent = results.iter().filter(|result| matches!(result, BatchResult::Sent(_))).count() as u64;

@@ -89,6 +89,11 @@ impl Meters {
 }
 
 impl Metered {
+    /// Whether the caller has a limit at all.
+    pub fn is_limited(&self) -> bool {
+        self.per_minute.is_some()
+    }
+
     /// Takes so many messages, or as many as there are; gives how many.
     pub fn take(&mut self, wanted: u32) -> u32 {
         let Some(per_minute) = self.per_minute.map(|rate| rate.max(1)) else { return wanted };

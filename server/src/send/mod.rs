@@ -121,8 +121,10 @@ impl Gate {
     pub async fn send_batch(
         self: &Arc<Self>,
         caller: &Caller,
-        requests: Vec<Result<(Box<SendMessageRequest>, Option<RepeatKey>)>>,
+        mut requests: Vec<Result<(Box<SendMessageRequest>, Option<RepeatKey>)>>,
+        metered: &mut Metered,
     ) -> Result<Vec<Result<SendAnswer>>> {
+        self.meter(caller, &mut requests, metered)?;
         let _place = self.batches.acquire().await.map_err(Error::internal)?;
         let mut entries = Vec::with_capacity(requests.len());
         let mut prepared = Vec::with_capacity(requests.len());
@@ -154,6 +156,39 @@ impl Gate {
         Ok(answers.collect())
     }
 
+    /// Takes from the caller's limit for what is new among these, in order, and refuses the rest. What was sent before
+    /// costs nothing, so that a batch beyond the limit gets further each time that it is repeated.
+    fn meter(
+        &self,
+        caller: &Caller,
+        requests: &mut [Result<(Box<SendMessageRequest>, Option<RepeatKey>)>],
+        metered: &mut Metered,
+    ) -> Result<()> {
+        if !metered.is_limited() {
+            return Ok(());
+        }
+        let now = crate::clock::now();
+        let mut new = Vec::with_capacity(requests.len());
+        for request in requests.iter_mut() {
+            let known = match request {
+                Ok((_, Some(repeat))) => {
+                    let key = own_key(caller, &repeat.key);
+                    tokio::task::block_in_place(|| self.journal.log().recall(&key, now))?.is_some()
+                }
+                _ => false,
+            };
+            if !known {
+                new.push(request);
+            }
+        }
+        // One is taken already.
+        let taken = 1 + metered.take((new.len() as u32).saturating_sub(1)) as usize;
+        for refused in new.into_iter().skip(taken) {
+            *refused = Err(Error::rate_limited("you send too often"));
+        }
+        Ok(())
+    }
+
     /// What a send would send, and to how many; nothing is sent.
     pub async fn preview(&self, caller: &Caller, request: Box<SendMessageRequest>) -> Result<PreviewAnswer> {
         let composed = self.compose(caller, request, new_id()?, crate::clock::now()).await?;
@@ -172,8 +207,7 @@ impl Gate {
         repeat: Option<RepeatKey>,
     ) -> Result<Prepared> {
         let now = crate::clock::now();
-        let repeat =
-            repeat.map(|repeat| RepeatKey { key: format!("{} {}", caller.name(), repeat.key), ..repeat });
+        let repeat = repeat.map(|repeat| RepeatKey { key: own_key(caller, &repeat.key), ..repeat });
         if let Some(first) = self.first_answer(repeat.as_ref(), now)? {
             return Ok(Prepared::Known(first));
         }
@@ -407,6 +441,11 @@ fn user_sender(person: &crate::directory::Person) -> SenderInfo {
 }
 
 /// Whose credentials they are, for the log.
+/// A key of one caller's, among everyone's.
+fn own_key(caller: &Caller, key: &str) -> String {
+    format!("{} {key}", caller.name())
+}
+
 fn new_id() -> Result<MessageId> {
     MessageId::new(&format!("msg-{}", uuid::Uuid::now_v7())).map_err(Error::internal)
 }

@@ -35,6 +35,7 @@ impl Outcome {
             }
             Record::ServiceStatus(change) => {
                 let ServiceStatusChange { service, status } = &change.what;
+                self.callbacks = true;
                 let was_pending = services::set_status(conn, service, *status)?;
                 touch(conn, service)?;
                 let action = match status {

@@ -9,9 +9,11 @@ use crate::http::envelope::Answer;
 use axum::extract::State;
 use hongyan_wire::api::Success;
 use hongyan_wire::error::Failure;
+use hongyan_wire::limits::BATCH_MAX;
 use hongyan_wire::message::AttachmentType;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use smol_str::SmolStr;
 use std::fmt::Write;
 
 /// Annotations that are shown first, in this order.
@@ -62,11 +64,12 @@ pub async fn grafana(State(gateway): State<UserGateway>, taken: Taken) -> Result
 async fn take(gateway: &UserGateway, taken: Taken, from: &'static str) -> Result<Answer<AlertsTaken>> {
     let incoming = taken?;
     let body = incoming.json()?;
-    let group = Loose(&body);
-    let notes: Vec<Note> = group.get("alerts").items().map(|alert| note(from, group, alert)).collect();
-    if notes.is_empty() {
-        return Err(Error::field("alerts", "must hold at least one alert"));
+    let alerts = Loose(&body).get("alerts");
+    if !(1..=BATCH_MAX).contains(&alerts.items().count()) {
+        return Err(Error::field("alerts", "must hold 1 to 1000 alerts"));
     }
+    let group = Group::of(from, &incoming.to, Loose(&body));
+    let notes: Vec<Note> = alerts.items().map(|alert| group.note(alert)).collect();
     let mut taken = 0;
     // One that failed fails the whole: it comes again, and those that were sent are known.
     for sent in gateway.notes(incoming, notes).await? {
@@ -76,51 +79,82 @@ async fn take(gateway: &UserGateway, taken: Taken, from: &'static str) -> Result
     Ok(Answer::new(AlertsTaken { taken }))
 }
 
-fn note(from: &'static str, group: Loose<'_>, alert: Loose<'_>) -> Note {
-    let status = alert.get("status").some().or_else(|| group.get("status").some()).unwrap_or_default();
-    let is_resolved = status.eq_ignore_ascii_case("resolved");
-    let (labels, annotations) = (alert.get("labels"), alert.get("annotations"));
-    let name = labels.get("alertname").some().or_else(|| group.get("title").some());
-    let name = name.unwrap_or_else(|| "Alert".into());
-    let place = labels.get("instance").some().map(|instance| format!(" ({instance})")).unwrap_or_default();
-    let state = if is_resolved { "RESOLVED" } else { "FIRING" };
-    let id = alert.get("fingerprint").some().unwrap_or_else(|| fingerprint(labels));
-    let started = alert.get("startsAt").text();
-    let mut note = Note {
-        title: format!("[{state}] {name}{place}"),
-        text: told(labels, annotations, alert),
-        priority: Some(if is_resolved { 3 } else { priority(&labels.get("severity").text()) }),
-        message_type: Some("alert"),
-        thread_key: Some(format!("{from} {id}")),
-        repeat: Some(format!("{from} {id} {state} {started}")),
-        ..Note::default()
-    };
-    for (text, url) in [
-        ("Dashboard", alert.get("dashboardURL").text()),
-        ("Panel", alert.get("panelURL").text()),
-        ("Runbook", annotations.get("runbook_url").text()),
-        ("Source", alert.get("generatorURL").text()),
-        ("Silence", alert.get("silenceURL").text()),
-        (if from == "grafana" { "Grafana" } else { "Alertmanager" }, group.get("externalURL").text()),
-    ] {
-        note.link(text, &url);
-    }
-    note.picture(AttachmentType::Image, "panel", &alert.get("imageURL").text());
-    let ended = alert.get("endsAt").some().filter(|at| !at.starts_with(NEVER));
-    for (key, value) in [
-        ("status", Some(status.to_ascii_lowercase())),
-        ("fingerprint", Some(id)),
-        ("group_key", group.get("groupKey").some()),
-        ("receiver", group.get("receiver").some()),
-        ("starts_at", Some(started)),
-        ("ends_at", ended),
-    ] {
-        if let Some(value) = value.filter(|value| !value.is_empty()) {
-            note.metadata.insert(key.into(), value.into());
+/// What the alerts of one webhook share.
+struct Group {
+    from: &'static str,
+    /// Whom the address names: the same alert may be sent to several, each in a thread of its own.
+    to: String,
+    status: Option<String>,
+    title: Option<String>,
+    key: Option<String>,
+    receiver: Option<String>,
+    external_url: String,
+}
+
+impl Group {
+    fn of(from: &'static str, to: &[SmolStr], group: Loose<'_>) -> Self {
+        let mut to: Vec<&str> = to.iter().map(SmolStr::as_str).collect();
+        to.sort_unstable();
+        Self {
+            from,
+            to: to.join(","),
+            status: group.get("status").some(),
+            title: group.get("title").some(),
+            key: group.get("groupKey").some(),
+            receiver: group.get("receiver").some(),
+            external_url: group.get("externalURL").text(),
         }
     }
-    note.metadata.insert("labels".into(), labels.0.clone());
-    note
+
+    fn note(&self, alert: Loose<'_>) -> Note {
+        let Self { from, to, .. } = self;
+        let status = alert.get("status").some().or_else(|| self.status.clone()).unwrap_or_default();
+        let is_resolved = status.eq_ignore_ascii_case("resolved");
+        let (labels, annotations) = (alert.get("labels"), alert.get("annotations"));
+        let name = labels.get("alertname").some().or_else(|| self.title.clone());
+        let name = name.unwrap_or_else(|| "Alert".into());
+        let place =
+            labels.get("instance").some().map(|instance| format!(" ({instance})")).unwrap_or_default();
+        let state = if is_resolved { "RESOLVED" } else { "FIRING" };
+        let id = alert.get("fingerprint").some().unwrap_or_else(|| fingerprint(labels));
+        let started = alert.get("startsAt").text();
+        let text = told(labels, annotations, alert);
+        let mut note = Note {
+            title: format!("[{state}] {name}{place}"),
+            priority: Some(if is_resolved { 3 } else { priority(&labels.get("severity").text()) }),
+            message_type: Some("alert"),
+            thread_key: Some(format!("{from} {id} {to}")),
+            repeat: Some(format!("{from} {id} {to}\n{state} {started}\n{text}")),
+            text,
+            ..Note::default()
+        };
+        for (text, url) in [
+            ("Dashboard", alert.get("dashboardURL").text()),
+            ("Panel", alert.get("panelURL").text()),
+            ("Runbook", annotations.get("runbook_url").text()),
+            ("Source", alert.get("generatorURL").text()),
+            ("Silence", alert.get("silenceURL").text()),
+            (if *from == "grafana" { "Grafana" } else { "Alertmanager" }, self.external_url.clone()),
+        ] {
+            note.link(text, &url);
+        }
+        note.picture(AttachmentType::Image, "panel", &alert.get("imageURL").text());
+        let ended = alert.get("endsAt").some().filter(|at| !at.starts_with(NEVER));
+        for (key, value) in [
+            ("status", Some(status.to_ascii_lowercase())),
+            ("fingerprint", Some(id)),
+            ("group_key", self.key.clone()),
+            ("receiver", self.receiver.clone()),
+            ("starts_at", Some(started)),
+            ("ends_at", ended),
+        ] {
+            if let Some(value) = value.filter(|value| !value.is_empty()) {
+                note.metadata.insert(key.into(), value.into());
+            }
+        }
+        note.metadata.insert("labels".into(), labels.0.clone());
+        note
+    }
 }
 
 /// What people read: the annotations, then the labels, one a line.
@@ -163,8 +197,5 @@ fn fingerprint(labels: Loose<'_>) -> String {
     let mut entries: Vec<_> = labels.entries().map(|(name, value)| (name, value.text())).collect();
     entries.sort();
     let digest = Sha256::digest(format!("{entries:?}").as_bytes());
-    digest[..8].iter().fold(String::new(), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    super::hex(&digest[..8])
 }

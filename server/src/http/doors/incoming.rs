@@ -2,13 +2,13 @@
 //! system's programs put such a key.
 
 use super::Loose;
-use crate::auth::Caller;
+use crate::auth::{Caller, secrets};
 use crate::error::{Error, Result};
 use crate::http::UserGateway;
 use crate::http::extract;
 use crate::send::Metered;
 use axum::body::Body;
-use axum::extract::{FromRequest, FromRequestParts, Multipart, RawPathParams, Request};
+use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Multipart, RawPathParams, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use base64::Engine;
@@ -87,6 +87,8 @@ impl Incoming {
         };
         let mut request = Request::new(Body::from(self.body.clone()));
         *request.headers_mut() = self.headers.clone();
+        // The body is here already, within its bound.
+        DefaultBodyLimit::disable().apply(&mut request);
         let mut form = Multipart::from_request(request, &()).await.map_err(|error| bad(&error))?;
         let mut fields = Map::new();
         while let Some(field) = form.next_field().await.map_err(|error| bad(&error))? {
@@ -181,23 +183,27 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(base64::engine::DecodePaddingMode::Indifferent),
 );
 
+/// The key, wherever it is: the first that looks like one of ours, else the first that is there at all. A proxy may have
+/// added credentials of its own.
 async fn key(parts: &mut Parts, query: &[(String, String)]) -> Option<String> {
+    let path = RawPathParams::from_request_parts(parts, &()).await.ok();
+    let in_path = path.iter().flatten().find(|(name, _)| *name == "key").map(|(_, value)| value.to_owned());
     let in_query = |name: &str| query.iter().find(|(given, _)| given == name).map(|(_, value)| value.clone());
-    if let Some(key) = QUERY_KEYS.iter().find_map(|name| in_query(name)) {
-        return Some(key);
-    }
-    if let Some(key) = parts.headers.get("x-gotify-key") {
-        return key.to_str().ok().map(str::to_owned);
-    }
-    if let Some(given) = parts.headers.get(header::AUTHORIZATION) {
-        return of_authorization(given.to_str().ok()?);
-    }
-    if let Some(encoded) = in_query("auth") {
+    let header = |name| parts.headers.get(name).and_then(|value| value.to_str().ok());
+    let encoded = in_query("auth").and_then(|encoded| {
         let decoded = LENIENT.decode(&encoded).or_else(|_| URL_SAFE.decode(&encoded)).ok()?;
-        return of_authorization(std::str::from_utf8(&decoded).ok()?);
-    }
-    let path = RawPathParams::from_request_parts(parts, &()).await.ok()?;
-    path.iter().find(|(name, _)| *name == "key").map(|(_, value)| value.to_owned())
+        of_authorization(std::str::from_utf8(&decoded).ok()?)
+    });
+    let mut given: Vec<String> = in_path
+        .into_iter()
+        .chain(QUERY_KEYS.iter().filter_map(|name| in_query(name)))
+        .chain(header("x-gotify-key").map(str::to_owned))
+        .chain(header("authorization").and_then(of_authorization))
+        .chain(encoded)
+        .chain(in_query("auth"))
+        .collect();
+    let ours = given.iter().position(|key| secrets::key_prefix(key).is_some()).unwrap_or(0);
+    (ours < given.len()).then(|| given.swap_remove(ours))
 }
 
 /// A key as `Bearer`, `Service`, or either half of `Basic`.

@@ -55,7 +55,7 @@ pub async fn json(State(gateway): State<UserGateway>, taken: Taken) -> Result<An
     }
     let to = body.get("to");
     note.recipients = match to.some() {
-        Some(list) => list.split(',').map(|one| one.trim().into()).collect(),
+        Some(list) => list.split(',').map(str::trim).filter(|one| !one.is_empty()).map(Into::into).collect(),
         None => to.items().filter_map(Loose::some).map(Into::into).collect(),
     };
     Ok(Answer::new(gateway.note(incoming, note).await?))

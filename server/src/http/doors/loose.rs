@@ -30,9 +30,9 @@ impl<'a> Loose<'a> {
         }
     }
 
-    /// The text, if there is any but blanks.
+    /// The text, if there is anything to be seen of it.
     pub fn some(self) -> Option<String> {
-        Some(self.text()).filter(|text| !text.trim().is_empty())
+        Some(self.text()).filter(|text| !super::is_blank(text))
     }
 
     pub fn number(self) -> Option<i64> {

@@ -13,15 +13,15 @@ pub mod slack;
 
 use super::UserGateway;
 use super::envelope::OwnWords;
-use crate::auth::Caller;
+use crate::auth::{Caller, secrets};
 use crate::error::{Error, Result};
 use crate::send::RepeatKey;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hongyan_wire::Timestamp;
 use hongyan_wire::limits::{
-    ACTIONS_MAX, BATCH_MAX, NAME_MAX, PRIORITY_MAX, PRIORITY_MIN, TITLE_MAX, is_unshowable,
-    is_unshowable_in_text, is_url,
+    ACTIONS_MAX, ATTACHMENTS_MAX, NAME_MAX, PRIORITY_MAX, PRIORITY_MIN, THREAD_KEY_MAX, TITLE_MAX,
+    is_unshowable, is_unshowable_in_text, is_url,
 };
 use hongyan_wire::message::{
     ActionInfo, ActionStyle, ActionType, AttachmentInfo, AttachmentType, SendAnswer, SendMessageRequest,
@@ -33,10 +33,12 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use smol_str::SmolStr;
+use std::fmt::Write;
 
-/// The part of a path that may be written down: the door for Slack has the key in it.
-pub fn without_key(path: &str) -> &str {
-    if path.starts_with(slack::PREFIX) { slack::PREFIX } else { path }
+/// A path as it may be written down: the door for Slack has the key in it, wherever that door is looked for.
+pub fn without_key(path: &str) -> String {
+    let hidden = |part| if secrets::key_prefix(part).is_some() { "***" } else { part };
+    path.split('/').map(hidden).collect::<Vec<_>>().join("/")
 }
 
 /// What a door has understood, in our terms.
@@ -77,7 +79,7 @@ impl Note {
 
     /// Adds a picture or file that lies elsewhere.
     pub fn picture(&mut self, attachment_type: AttachmentType, name: &str, url: &str) {
-        if is_url(url) {
+        if is_url(url) && self.pictures.len() < ATTACHMENTS_MAX {
             let name = line(name, NAME_MAX);
             self.pictures.push(AttachmentInfo {
                 attachment_type,
@@ -114,7 +116,7 @@ impl Note {
             metadata: (!self.metadata.is_empty()).then_some(self.metadata),
             attachments: self.pictures,
             actions: self.links,
-            thread_key: self.thread_key.map(|key| line(&key, 200)),
+            thread_key: self.thread_key.map(|key| short(&key)),
             ..SendMessageRequest::default()
         })
     }
@@ -133,20 +135,13 @@ impl UserGateway {
     /// Sends many notes, in order; at most as many as a batch has.
     async fn notes(&self, incoming: Incoming, notes: Vec<Note>) -> Result<Vec<Result<SendAnswer>>> {
         let Incoming { caller, mut metered, to, .. } = incoming;
-        if notes.len() > BATCH_MAX {
-            return Err(Error::field("alerts", "must be at most 1000"));
-        }
-        let taken = 1 + metered.take((notes.len() as u32).saturating_sub(1)) as usize;
-        let requests = notes.into_iter().enumerate().map(|(n, note)| {
-            if n >= taken {
-                return Err(Error::rate_limited("you send too often"));
-            }
+        let requests = notes.into_iter().map(|note| {
             let repeat = note.repeat.as_deref().map(repeat_key);
             let request = note.request(usual(&caller, &to), self.text_max());
             known_recipients(&request)?;
             Ok((request, repeat))
         });
-        self.gate.send_batch(&caller, requests.collect()).await
+        self.gate.send_batch(&caller, requests.collect(), &mut metered).await
     }
 
     /// Longest text of a note, in bytes: as JSON it may need two for one, and the message has other parts.
@@ -175,7 +170,25 @@ fn known_recipients(request: &SendMessageRequest) -> Result<()> {
 /// What is the same under the same words, whatever else is said.
 fn repeat_key(words: &str) -> RepeatKey {
     let digest: [u8; 32] = Sha256::digest(words.as_bytes()).into();
-    RepeatKey { key: words.chars().take(200).collect(), fingerprint: digest }
+    RepeatKey { key: format!("door {}", hex(&digest)), fingerprint: digest }
+}
+
+/// A name for a thread that is as long as one may be; what is longer is told apart by its digest.
+fn short(name: &str) -> String {
+    const KEPT: usize = 100;
+    let whole = line(name, THREAD_KEY_MAX);
+    if name.chars().count() <= THREAD_KEY_MAX {
+        return whole;
+    }
+    format!("{} {}", line(name, KEPT), hex(&Sha256::digest(name.as_bytes())[..16]))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut hex, byte| {
+        // Writing into a string cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }
 
 /// A text as one line of at most so many characters.
@@ -188,10 +201,16 @@ fn line(text: &str, max: usize) -> String {
     }
 }
 
+/// Whether nothing of a text can be shown.
+fn is_blank(text: &str) -> bool {
+    text.chars().all(|c| c.is_whitespace() || is_unshowable(c))
+}
+
 /// A text of several lines and at most so many bytes.
 fn text(text: &str, max: usize) -> String {
-    let mut text: String = text.trim().replace("\r\n", "\n");
+    let mut text = text.replace("\r\n", "\n");
     text.retain(|c| !is_unshowable_in_text(c));
+    let mut text = text.trim().to_owned();
     if text.len() > max {
         let end = (0..=max.saturating_sub(3)).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
         text.truncate(end);
@@ -235,6 +254,16 @@ mod tests {
         assert_eq!(line("雁雁雁雁", 3), "雁雁…");
         assert_eq!(text("a\r\nb\u{0}\u{7}c", 10), "a\nbc");
         assert_eq!(text("雁雁雁", 7), "雁…");
+        assert_eq!(text("\u{1b}\n\u{202e} hello\nworld", 99), "hello\nworld");
+        let (a, b) = (short(&format!("{}a", "x".repeat(300))), short(&format!("{}b", "x".repeat(300))));
+        assert!(a != b && a.chars().count() <= THREAD_KEY_MAX && short("k 1") == "k 1");
+    }
+
+    #[test]
+    fn a_path_is_written_down_without_its_key() {
+        let (key, _) = secrets::service_key().unwrap();
+        assert_eq!(without_key(&format!("//slack/services/T/B/{key}")), "//slack/services/T/B/***");
+        assert_eq!(without_key("/api/v3/messages/hyena"), "/api/v3/messages/hyena");
     }
 
     #[test]

@@ -2,10 +2,11 @@
 //! channel.
 
 use super::incoming::{Incoming, Taken};
-use super::{Loose, Note, own_words, with_patience};
+use super::{Loose, Note, is_blank, own_words, with_patience};
 use crate::error::{Error, Result};
 use crate::http::UserGateway;
 use axum::extract::{Path, State};
+use axum::http::Method;
 use axum::response::Response;
 use hongyan_wire::Timestamp;
 use hongyan_wire::error::ErrorType;
@@ -44,10 +45,22 @@ pub async fn publish(
 )]
 pub async fn publish_further(
     State(gateway): State<UserGateway>,
+    method: Method,
     Path((topic, further)): Path<(String, String)>,
     taken: Taken,
 ) -> Response {
-    let sequence = (!matches!(further.as_str(), "publish" | "send" | "trigger")).then_some(further);
+    let is_word = matches!(further.as_str(), "publish" | "send" | "trigger");
+    // Those who subscribe there, or ask whether they may, send nothing.
+    let is_subscriber = matches!(further.as_str(), "json" | "sse" | "raw" | "ws" | "auth");
+    let is_sent = match method {
+        Method::POST | Method::PUT => !is_subscriber,
+        Method::GET => is_word,
+        _ => false,
+    };
+    if !is_sent && taken.is_ok() {
+        return refused(&Error::not_found("path"));
+    }
+    let sequence = (!is_word).then_some(further);
     answered(send(&gateway, taken, Some(topic), sequence).await)
 }
 
@@ -89,7 +102,10 @@ async fn send(
         title: get(&["title", "t"]).unwrap_or_default(),
         text: message(&incoming, body)?,
         priority: get(&["priority", "prio", "p"]).map(|text| priority(&text)).transpose()?,
-        thread_key: sequence.or_else(|| get(&["sequence-id"])).or_else(|| body.get("sequence_id").some()),
+        thread_key: sequence
+            .or_else(|| get(&["sequence-id"]))
+            .or_else(|| body.get("sequence_id").some())
+            .map(|sequence| format!("ntfy {topic} {sequence}")),
         scheduled_at: get(&["delay", "at", "in"]).map(|text| delay(&text)).transpose()?,
         recipients: vec![topic.as_str().into()],
         ..Note::default()
@@ -147,7 +163,7 @@ fn message(incoming: &Incoming, body: Loose<'_>) -> Result<String> {
             text.to_owned()
         }
     };
-    Ok(if text.trim().is_empty() { EMPTY.into() } else { text })
+    Ok(if is_blank(&text) { EMPTY.into() } else { text })
 }
 
 /// From ntfy's five steps to ours.
@@ -233,6 +249,7 @@ fn refused(error: &Error) -> Response {
     let (status, code) = match error.error_type {
         ErrorType::Unauthenticated => (401, 40_101),
         ErrorType::PermissionDenied => (403, 40_301),
+        ErrorType::NotFound => (404, 40_401),
         ErrorType::TooLarge => (413, 41_301),
         ErrorType::RateLimited => (429, 42_901),
         ErrorType::Overloaded | ErrorType::StorageUnavailable => (503, 50_301),

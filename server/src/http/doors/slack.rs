@@ -10,9 +10,6 @@ use hongyan_wire::error::ErrorType;
 use hongyan_wire::message::AttachmentType;
 use serde_json::Value;
 
-/// What such a path begins with; what follows is secret.
-pub const PREFIX: &str = "/slack/";
-
 /// Take what a Slack incoming webhook takes: `text`, `blocks`, `attachments`, `channel`, `username`.
 ///
 /// The address is `…/slack/services/{any}/{any}/{key}`. Who gets it: `channel` (without `#` or `@`), else `?to=`, else

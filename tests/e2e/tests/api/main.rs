@@ -7,6 +7,7 @@ mod admin;
 mod batches;
 mod departments;
 mod documents;
+mod door_edges;
 mod doors;
 mod envelope;
 mod permissions;
