@@ -6,7 +6,7 @@ mod sign;
 
 pub use guard::Guard;
 
-use crate::directory::{Directory, DueCallback};
+use crate::directory::{Directory, DueCallback, Room};
 use crate::log::record::{CallbackTried, Record};
 use crate::log::{Journal, Pos};
 use guard::Resolver;
@@ -24,9 +24,12 @@ use tokio::task::JoinSet;
 const LOOK: Duration = Duration::from_millis(250);
 /// How long a service may take for its answer (Standard Webhooks: 15 to 30 seconds).
 const PATIENCE: Duration = Duration::from_secs(15);
-/// Told at one time, of one service and of all: one that is slow keeps none of the others waiting.
-const AT_ONCE_EACH: usize = 4;
-const AT_ONCE: usize = 64;
+/// How long until the connection stands.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
+/// Told at one time: one that is slow keeps none of the others waiting.
+const AT_ONCE: Room = Room { each: 4, all: 64 };
+/// After what was done could not be written, or what is due not be read.
+const RECOVERY: Duration = Duration::from_secs(5);
 /// Waits after each try, in seconds; after the last one nothing is tried any more (Standard Webhooks, "Deliverability
 /// and reliability").
 const WAITS: [i64; 9] = [5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 14 * 3600, 20 * 3600, 24 * 3600];
@@ -44,7 +47,7 @@ pub struct Callbacks {
 }
 
 impl Callbacks {
-    /// Fails when the system's certificates cannot be read.
+    /// Fails when the system allows no sockets at all.
     pub fn new(
         directory: Arc<Directory>,
         journal: Journal,
@@ -52,15 +55,25 @@ impl Callbacks {
     ) -> Result<Self, reqwest::Error> {
         // Whoever was first has set the same.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder()
-            .user_agent(concat!("Hongyan/", env!("CARGO_PKG_VERSION")))
-            .dns_resolver(Arc::new(Resolver(guard.clone())))
-            // A redirect, or a proxy, could lead past the guard.
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .timeout(PATIENCE)
-            .pool_max_idle_per_host(1)
-            .build()?;
+        let client = || {
+            reqwest::Client::builder()
+                .user_agent(concat!("Hongyan/", env!("CARGO_PKG_VERSION")))
+                .dns_resolver(Arc::new(Resolver(guard.clone())))
+                // A redirect, or a proxy, could lead past the guard.
+                .redirect(reqwest::redirect::Policy::none())
+                .no_proxy()
+                .connect_timeout(CONNECT_PATIENCE)
+                .timeout(PATIENCE)
+                .pool_max_idle_per_host(1)
+        };
+        let client = match client().build() {
+            Ok(client) => client,
+            Err(error) => {
+                // A small container may have none, and need none.
+                tracing::warn!(error = %cause(&error), "without the system's certificates no callback_url with https can be told");
+                client().tls_certs_only([]).build()?
+            }
+        };
         Ok(Self { directory, journal, guard, client, under_way: Mutex::default() })
     }
 
@@ -70,43 +83,35 @@ impl Callbacks {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut telling = JoinSet::new();
         loop {
+            // Whoever was told may have more waiting.
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => return,
-                Some(_) = telling.join_next() => continue,
+                Some(_) = telling.join_next() => {}
                 _ = ticks.tick() => {}
             }
             let now = crate::clock::now();
             if self.directory.next_callback().is_none_or(|next| next > now) {
                 continue;
             }
-            match tokio::task::block_in_place(|| self.directory.due_callbacks(now, AT_ONCE_EACH)) {
+            let under_way = self.under_way.lock().clone();
+            match tokio::task::block_in_place(|| self.directory.due_callbacks(now, &under_way, AT_ONCE)) {
                 Ok(due) => {
                     for callback in due {
-                        if self.begin(&callback) {
-                            let this = self.clone();
-                            telling.spawn(async move { this.tell(callback).await });
-                        }
+                        self.under_way.lock().insert(callback.id, callback.service.clone());
+                        let this = self.clone();
+                        telling.spawn(async move { this.tell(callback).await });
                     }
                 }
                 Err(error) => {
                     tracing::error!(target: "hongyan::error", %error, "what services are to be told cannot be read");
+                    ticks.reset_after(RECOVERY);
                 }
             }
         }
     }
 
-    /// Whether a callback may begin now.
-    fn begin(&self, callback: &DueCallback) -> bool {
-        let mut under_way = self.under_way.lock();
-        let own = under_way.values().filter(|service| **service == callback.service).count();
-        if under_way.len() >= AT_ONCE || own >= AT_ONCE_EACH || under_way.contains_key(&callback.id) {
-            return false;
-        }
-        under_way.insert(callback.id, callback.service.clone());
-        true
-    }
-
     async fn tell(&self, callback: DueCallback) {
+        let began_at = Some(crate::clock::now());
         let outcome = self.post(&callback).await;
         let (state, at) = (outcome.state(callback.tries), crate::clock::now());
         let next_at = match state {
@@ -114,10 +119,11 @@ impl Callbacks {
             CallbackState::Delivered | CallbackState::Dead => at,
         };
         let outcome = outcome.words();
-        let record = CallbackTried { callback: callback.id, state, at, next_at, outcome };
+        let record = CallbackTried { callback: callback.id, state, began_at, at, next_at, outcome };
         // Untold, it is tried once more: services know a repeat by its id.
         if let Err(error) = self.journal.append_applied(Record::CallbackTried(Box::new(record))).await {
             tracing::warn!(%error, callback = callback.id, "what came of a callback could not be written");
+            tokio::time::sleep(RECOVERY).await;
         }
         self.under_way.lock().remove(&callback.id);
     }

@@ -8,6 +8,7 @@ use hongyan_wire::admin::{Callback, CallbackState};
 use hongyan_wire::{MessageId, ServiceId, Timestamp};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
 /// Later than any time that can be asked for.
@@ -30,6 +31,14 @@ pub struct DueCallback {
     pub secrets: Vec<String>,
 }
 
+/// How many may be under way.
+#[derive(Debug, Clone, Copy)]
+pub struct Room {
+    /// Of one service.
+    pub each: usize,
+    pub all: usize,
+}
+
 impl Directory {
     /// When a service is next to be told of something; from memory.
     pub fn next_callback(&self) -> Option<Timestamp> {
@@ -37,26 +46,49 @@ impl Directory {
         (next < NEVER).then(|| Timestamp::from_millis(next))
     }
 
-    /// What is to be tried now: of each service the first few.
-    pub fn due_callbacks(&self, now: Timestamp, each: usize) -> Result<Vec<DueCallback>, DirectoryError> {
+    /// What is to be tried now beside what is under way: of each service a few, of one that fails a single one, those
+    /// first that have waited longest, and no more than there is room for.
+    pub fn due_callbacks(
+        &self,
+        now: Timestamp,
+        under_way: &HashMap<Pos, ServiceId>,
+        room: Room,
+    ) -> Result<Vec<DueCallback>, DirectoryError> {
+        let mut free = room.all.saturating_sub(under_way.len());
         self.reading(|conn| {
-            let services: Vec<String> = conn
-                .prepare_cached(
-                    "SELECT DISTINCT c.service FROM callback c JOIN service s ON s.id = c.service
-                     WHERE c.state = 'due' AND c.next_at <= ?1 AND s.status = 'active'",
-                )?
-                .query_map([now.millis()], |row| row.get(0))?
-                .collect::<rusqlite::Result<_>>()?;
+            let mut services = conn.prepare_cached(
+                "SELECT s.id, (SELECT min(next_at) FROM callback WHERE service = s.id AND state = 'due') AS oldest,
+                     EXISTS(SELECT 1 FROM callback WHERE service = s.id AND state = 'due' AND tries > 0)
+                 FROM service s WHERE s.status = 'active' AND oldest <= ?1 ORDER BY oldest",
+            )?;
+            let mut ids = conn.prepare_cached(
+                "SELECT id FROM callback WHERE service = ?1 AND state = 'due' AND next_at <= ?2 ORDER BY next_at LIMIT ?3",
+            )?;
+            let mut whole = conn.prepare_cached(
+                "SELECT c.id, c.service, c.body, c.tries, s.callback_url, s.callback_secret,
+                     CASE WHEN s.callback_secret_before_until > ?2 THEN s.callback_secret_before END
+                 FROM callback c LEFT JOIN service s ON s.id = c.service WHERE c.id = ?1",
+            )?;
             let mut due = Vec::new();
-            for service in services {
-                let mut statement = conn.prepare_cached(
-                    "SELECT c.id, c.service, c.body, c.tries, s.callback_url, s.callback_secret,
-                         CASE WHEN s.callback_secret_before_until > ?2 THEN s.callback_secret_before END
-                     FROM callback c LEFT JOIN service s ON s.id = c.service
-                     WHERE c.service = ?1 AND c.state = 'due' AND c.next_at <= ?2 ORDER BY c.next_at LIMIT ?3",
-                )?;
-                let rows = statement.query_map(params![service, now.millis(), each as i64], due_callback)?;
-                due.extend(rows.collect::<rusqlite::Result<Vec<_>>>()?);
+            let mut rows = services.query([now.millis()])?;
+            while free > 0
+                && let Some(row) = rows.next()?
+            {
+                let (service, fails): (String, bool) = (row.get(0)?, row.get(2)?);
+                let own = under_way.values().filter(|other| other.as_str() == service).count();
+                let places = (if fails { 1 } else { room.each }).saturating_sub(own).min(free);
+                if places == 0 {
+                    continue;
+                }
+                let looked_at = (own + places) as i64;
+                let waiting: Vec<i64> = ids
+                    .query_map(params![service, now.millis(), looked_at], |row| row.get(0))?
+                    .collect::<rusqlite::Result<_>>()?;
+                let new = waiting.into_iter().filter(|id| !under_way.contains_key(&(*id as Pos)));
+                for id in new.take(places) {
+                    due.push(whole.query_row([id, now.millis()], due_callback)?);
+                    free -= 1;
+                }
             }
             Ok(due)
         })
@@ -129,13 +161,16 @@ pub(super) fn put(
 
 pub(super) fn tried(conn: &Connection, tried: &CallbackTried) -> rusqlite::Result<()> {
     conn.prepare_cached(
-        "UPDATE callback SET state = ?2, tries = tries + 1, next_at = ?3, last_outcome = ?4 WHERE id = ?1",
+        // One that was replayed while it was tried is tried again.
+        "UPDATE callback SET state = ?2, tries = tries + 1, next_at = ?3, last_outcome = ?4
+         WHERE id = ?1 AND next_at <= ?5",
     )?
     .execute(params![
         tried.callback as i64,
         word(tried.state),
         tried.next_at.millis(),
-        tried.outcome.as_str()
+        tried.outcome.as_str(),
+        tried.began_at.map_or(i64::MAX, Timestamp::millis)
     ])?;
     Ok(())
 }

@@ -21,7 +21,7 @@ mod threads;
 
 pub use apply::Effect;
 pub use audit::AuditFilter;
-pub use callbacks::DueCallback;
+pub use callbacks::{DueCallback, Room};
 pub use departments::DEPTH_MAX as DEPARTMENT_DEPTH_MAX;
 pub use groups::Group;
 pub use people::{Membership, Person};

@@ -1,7 +1,7 @@
 //! Who has pressed what.
 
-use super::store::{Directory, DirectoryError};
-use crate::log::record::PressMade;
+use super::store::{Directory, DirectoryError, exists};
+use crate::log::record::{PressMade, Recalled};
 use hongyan_wire::message::{AnswerMode, Pressed};
 use hongyan_wire::receipt::PressCount;
 use hongyan_wire::{MessageId, Timestamp, UserId};
@@ -42,23 +42,47 @@ impl Directory {
             .collect()
         })
     }
+
+    /// Whether a message was taken back.
+    pub fn is_recalled(&self, id: &MessageId) -> Result<bool, DirectoryError> {
+        self.reading(|conn| exists(conn, "SELECT 1 FROM recalled WHERE message_id = ?1", [id.as_str()]))
+    }
 }
 
-/// Notes a press, unless that reader has pressed before; gives whether it was noted.
+/// Notes that a message was taken back.
+pub(super) fn recall(conn: &Connection, recalled: &Recalled) -> rusqlite::Result<()> {
+    let at = recalled.at;
+    conn.prepare_cached("DELETE FROM recalled WHERE at < ?1")?.execute([at.plus_millis(-LIFE).millis()])?;
+    conn.prepare_cached("INSERT OR IGNORE INTO recalled(message_id, at) VALUES(?1, ?2)")?
+        .execute(params![recalled.id.as_str(), at.millis()])?;
+    Ok(())
+}
+
+/// Takes a user who is deleted out of what they have pressed; what counts for others stays, without a name.
+pub(super) fn forget_user(conn: &Connection, user: &UserId) -> rusqlite::Result<()> {
+    conn.prepare_cached("DELETE FROM press WHERE user = ?1 AND NOT shared")?.execute([user.as_str()])?;
+    conn.prepare_cached("UPDATE press SET user = ?2, name = '' WHERE user = ?1")?
+        .execute([user.as_str(), UserId::nobody().as_str()])?;
+    Ok(())
+}
+
+/// Notes a press, unless that reader has pressed before or the message was taken back; gives whether it was noted.
 pub(super) fn put(conn: &Connection, made: &PressMade) -> rusqlite::Result<bool> {
     let pressed = &made.pressed;
     conn.prepare_cached("DELETE FROM press WHERE at < ?1")?
         .execute([pressed.at.plus_millis(-LIFE).millis()])?;
     let noted = conn
         .prepare_cached(
-            "INSERT OR IGNORE INTO press(message_id, user, name, action, at) VALUES(?1, ?2, ?3, ?4, ?5)",
+            "INSERT OR IGNORE INTO press(message_id, user, name, action, at, shared)
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE NOT EXISTS(SELECT 1 FROM recalled WHERE message_id = ?1)",
         )?
         .execute(params![
             made.id.as_str(),
             pressed.by.as_str(),
             pressed.name,
             pressed.action,
-            pressed.at.millis()
+            pressed.at.millis(),
+            made.is_shared()
         ])?;
     Ok(noted > 0)
 }

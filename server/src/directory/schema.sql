@@ -83,9 +83,16 @@ CREATE TABLE press(
     name TEXT NOT NULL,
     action TEXT NOT NULL,
     at INTEGER NOT NULL,
+    -- Whether it counts for all who have the message.
+    shared INTEGER NOT NULL,
     PRIMARY KEY(message_id, user)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX press_at ON press(at);
+CREATE INDEX press_user ON press(user);
+
+-- Messages that were taken back: they cannot be answered any more.
+CREATE TABLE recalled(message_id TEXT PRIMARY KEY, at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE INDEX recalled_at ON recalled(at);
 
 -- What services are to be told, by the places of the records that it is about.
 CREATE TABLE callback(
@@ -105,6 +112,8 @@ CREATE TABLE callback(
 CREATE INDEX callback_due ON callback(service, next_at) WHERE state = 'due';
 CREATE INDEX callback_next ON callback(next_at) WHERE state = 'due';
 CREATE INDEX callback_user ON callback(user);
+CREATE INDEX callback_failed ON callback(service) WHERE state = 'due' AND tries > 0;
+CREATE INDEX callback_over ON callback(next_at) WHERE state <> 'due';
 
 -- Templates as JSON: as they are now, and every version that there ever was.
 CREATE TABLE template(id TEXT PRIMARY KEY, category TEXT NOT NULL, name TEXT NOT NULL, body TEXT NOT NULL)

@@ -497,15 +497,20 @@ impl Writer {
                 }
             }
         }
-        for (pos, record) in changed {
-            let body = serde_json::to_string(&record)
+        for (pos, record) in &changed {
+            let body = serde_json::to_string(record)
                 .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
             let id = record.message_id().map(MessageId::as_str);
             transaction
                 .prepare_cached("UPDATE record SET body = ?2, message_id = ?3 WHERE pos = ?1")?
-                .execute(params![pos as i64, body, id])?;
+                .execute(params![*pos as i64, body, id])?;
         }
         transaction.commit()?;
+        let mut recent = self.shared.recent.write();
+        for (pos, record) in changed {
+            recent.replace(Logged { pos, record: Arc::new(record) });
+        }
+        drop(recent);
         if seen == TRIM_STEP {
             return Ok(Some(last));
         }

@@ -31,9 +31,20 @@ impl Recent {
     }
 
     pub fn get(&self, pos: Pos) -> Option<&Logged> {
+        self.records.get(self.index(pos)?).map(|(_, logged)| logged)
+    }
+
+    /// Puts what is left of a record in its place, if that is within the window.
+    pub fn replace(&mut self, logged: Logged) {
+        let there = self.index(logged.pos).and_then(|index| self.records.get_mut(index));
+        if let Some((_, kept)) = there {
+            *kept = logged;
+        }
+    }
+
+    fn index(&self, pos: Pos) -> Option<usize> {
         let first = self.records.front()?.1.pos;
-        let index = usize::try_from(pos.checked_sub(first)?).ok()?;
-        self.records.get(index).map(|(_, logged)| logged)
+        usize::try_from(pos.checked_sub(first)?).ok()
     }
 }
 

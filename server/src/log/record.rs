@@ -96,7 +96,16 @@ impl Record {
             Self::Scheduled(scheduled) => erased(theirs(&scheduled.posted.sent_by)),
             Self::Unscheduled(unscheduled) => erased(theirs(&unscheduled.by)),
             Self::Marked(marked) => erased(marked.user == *user),
-            Self::Pressed(made) => erased(made.pressed.by == *user),
+            Self::Pressed(made) if made.pressed.by == *user && !made.is_shared() => Some(Self::Erased),
+            Self::Pressed(made) => {
+                let mut made = made.clone();
+                made.audience.users.retain(|other| other != user);
+                if made.pressed.by == *user {
+                    made.pressed = made.pressed.without_name();
+                    made.callback = None;
+                }
+                Some(Self::Pressed(made))
+            }
             Self::UserStatus(change) => erased(change.what.user == *user),
             Self::MembersChanged(change) | Self::OwnersChanged(change) => erased(change.what.user == *user),
             Self::SessionOpened(opened) => erased(opened.user == *user),
@@ -146,6 +155,14 @@ pub struct PressMade {
     pub callback: Option<CallbackMade>,
 }
 
+impl PressMade {
+    /// Whether it counts for others than who pressed.
+    pub fn is_shared(&self) -> bool {
+        let Audience { everyone, users, groups } = &self.audience;
+        *everyone || !groups.is_empty() || users.iter().any(|user| *user != self.pressed.by)
+    }
+}
+
 /// What a service is to be told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallbackMade {
@@ -160,6 +177,9 @@ pub struct CallbackTried {
     /// The place of the record that it is about.
     pub callback: u64,
     pub state: CallbackState,
+    /// When the try began; what was replayed since is not concerned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began_at: Option<Timestamp>,
     pub at: Timestamp,
     /// When it is tried again, or was tried.
     pub next_at: Timestamp,

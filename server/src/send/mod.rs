@@ -33,6 +33,8 @@ use tokio::sync::{Mutex, Semaphore};
 const LOOKED_UP_INLINE: usize = 32;
 /// Threads that are sent to at one moment.
 const THREAD_LANES: usize = 256;
+/// Messages, or their readers, that are answered at one moment.
+const PRESS_LANES: usize = 1_024;
 /// Batches taken in at one moment: each may hold the memory of a thousand messages.
 const BATCHES_AT_ONCE: usize = 4;
 
@@ -56,6 +58,7 @@ pub struct Gate {
     /// Each thread is sent to by one at a time, so that each message sees the one before it; and each message
     /// pressed by one at a time.
     threads: Lanes,
+    presses: Lanes,
     /// Held while a scheduled message is changed, taken back or sent: it is one of these.
     schedule: Mutex<()>,
 }
@@ -92,6 +95,7 @@ impl Gate {
             recipients,
             batches: Semaphore::new(BATCHES_AT_ONCE),
             threads: Lanes::new(THREAD_LANES),
+            presses: Lanes::new(PRESS_LANES),
             schedule: Mutex::default(),
         }
     }

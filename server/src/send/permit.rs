@@ -11,7 +11,7 @@ use crate::directory::Directory;
 use crate::error::{Error, Result};
 use crate::log::record::{Audience, GroupKind};
 use hongyan_wire::ChannelId;
-use hongyan_wire::message::SendMessageRequest;
+use hongyan_wire::message::{SendMessageRequest, SenderType};
 use hongyan_wire::permission::{Content, Permission};
 use hongyan_wire::template::TemplateCategory;
 use smol_str::SmolStr;
@@ -35,9 +35,15 @@ pub fn content(caller: &Caller, request: &SendMessageRequest, category: Template
         }
         Caller::User(_) => Ok(()),
         Caller::Service(known) => {
-            if request.on_behalf_of.is_some() {
+            // Shown as a person, or as the system, whoever it says it is.
+            let shown_as = request.sender.as_ref().map(|sender| sender.sender_type);
+            if request.on_behalf_of.is_some() || shown_as == Some(SenderType::User) {
                 require(caller, &Permission::OnBehalfOf)?;
             }
+            let category = match shown_as {
+                Some(SenderType::System) => TemplateCategory::System,
+                _ => category,
+            };
             let message_type = request.message_type.as_deref().unwrap_or("text");
             match known.service.permissions.missing_for(Content { category, message_type }) {
                 Some(permission) => Err(missing(&permission)),

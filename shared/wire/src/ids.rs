@@ -130,6 +130,13 @@ pub fn is_message_type(text: &str) -> bool {
     (1..=crate::limits::MESSAGE_TYPE_MAX).contains(&text.len()) && text.bytes().all(word)
 }
 
+impl UserId {
+    /// Stands for someone who was deleted.
+    pub fn nobody() -> Self {
+        Self(SmolStr::new_static("deleted-user"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

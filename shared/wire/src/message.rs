@@ -111,6 +111,13 @@ pub struct Pressed {
     pub at: Timestamp,
 }
 
+impl Pressed {
+    /// The same by someone who is not known any more.
+    pub fn without_name(&self) -> Self {
+        Self { by: UserId::nobody(), name: String::new(), ..self.clone() }
+    }
+}
+
 /// The answer to a press.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PressAnswer {

@@ -128,7 +128,7 @@ impl Directory {
 fn concerns(record: &Record) -> bool {
     match record {
         Record::Message(posted) => posted.was_scheduled || posted.message.thread_key.is_some(),
-        Record::Marked(_) | Record::Recalled(_) | Record::Erased => false,
+        Record::Marked(_) | Record::Erased => false,
         _ => true,
     }
 }
@@ -160,7 +160,8 @@ impl Outcome {
                     None => Ok(()),
                 }
             }
-            Record::Marked(_) | Record::Recalled(_) | Record::Erased => Ok(()),
+            Record::Marked(_) | Record::Erased => Ok(()),
+            Record::Recalled(recalled) => presses::recall(conn, recalled),
             Record::Pressed(made) => {
                 if presses::put(conn, made)?
                     && let Some(callback) = &made.callback

@@ -2,8 +2,8 @@
 
 use super::groups::{count_members, open_groups};
 use super::{Outcome, audit};
-use crate::directory::Effect;
 use crate::directory::store::exists;
+use crate::directory::{Effect, presses};
 use crate::log::Pos;
 use crate::log::record::{Change, GroupKey, GroupKind, UserPut, UserStatusChange};
 use hongyan_wire::UserId;
@@ -105,7 +105,6 @@ impl Outcome {
             "DELETE FROM membership WHERE user = ?1",
             "DELETE FROM owner WHERE user = ?1",
             "DELETE FROM session WHERE user = ?1",
-            "DELETE FROM press WHERE user = ?1",
             "DELETE FROM callback WHERE user = ?1",
         ] {
             conn.prepare_cached(sql)?.execute([user.as_str()])?;
@@ -114,6 +113,7 @@ impl Outcome {
         conn.prepare_cached("DELETE FROM thread WHERE owner = ?1")?.execute([format!("user:{user}")])?;
         conn.prepare_cached("UPDATE audit SET details = 'null' WHERE target = ?1 AND action LIKE 'user.%'")?
             .execute([user.as_str()])?;
+        presses::forget_user(conn, user)?;
         self.lost_users += gone as u64;
         self.people.push(user.clone());
         self.renamed = true;

@@ -149,7 +149,8 @@ fn unencoded(value: &[u8]) -> String {
 fn encoded_word(text: &str) -> Option<(String, &str)> {
     let (charset, rest) = text.strip_prefix("=?")?.split_once('?')?;
     let (encoding, rest) = rest.split_once('?')?;
-    let (content, after) = rest.split_once("?=")?;
+    let (content, rest) = rest.split_once('?')?;
+    let after = rest.strip_prefix('=')?;
     if !charset.eq_ignore_ascii_case("utf-8") {
         return None;
     }

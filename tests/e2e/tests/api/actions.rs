@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, Mac};
-use hongyan_harness::{Admin, Person, Receiver, Reply, Setup, Told, eventually};
+use hongyan_harness::{Admin, Person, Receiver, Reply, Setup, Told, eventually, within};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -257,4 +257,109 @@ async fn nobody_is_told_within_the_servers_own_network() {
     });
     assert_eq!(tried.await["state"], "due");
     assert!(receiver.is_silent());
+}
+
+#[tokio::test]
+async fn what_is_taken_back_is_not_answered_by_those_who_come_after() {
+    let server = Setup::default().start().await;
+    let admin = server.admin().await;
+    let mut people = Vec::new();
+    for n in 0..40 {
+        people.push(admin.user(&format!("p{n}")).await);
+    }
+    let sender = admin.sender("ci").await;
+    let everyone: Vec<&str> = people.iter().map(|person| person.id.as_str()).collect();
+    let sent = sender.send(question(&everyone, None)).await.data();
+    let id = sent["message_id"].as_str().unwrap();
+    let presses = people.iter().map(|person| press(person, id, "go"));
+    let recall = async { sender.api.post(&format!("/api/v3/messages/{id}/recall"), &json!({})).await.data() };
+    let (replies, _) = tokio::join!(futures_util::future::join_all(presses), recall);
+    // Those who were answered 200 came before, and the sender's receipts have exactly them.
+    let counted = replies.iter().filter(|reply| reply.status == 200).count() as u64;
+    for reply in replies.iter().filter(|reply| reply.status != 200) {
+        reply.failure(404, "not_found");
+    }
+    let receipts = sender.api.get(&format!("/api/v3/messages/{id}/receipts")).await.data();
+    assert_eq!(
+        (&receipts["state"], receipts["pressed"][0]["count"].as_u64().unwrap_or(0)),
+        (&json!("recalled"), counted)
+    );
+    press(&people[0], id, "go").await.failure(404, "not_found");
+}
+
+#[tokio::test]
+async fn the_first_answer_counts_also_when_who_gave_it_is_deleted() {
+    let server = Setup::default().start().await;
+    let admin = server.admin().await;
+    let (dan, eve) = (admin.user("dan").await, admin.user("eve").await);
+    let late = admin.user("late").await;
+    let sender = admin.sender("ci").await;
+    let sent = sender.send(question(&["dan", "eve", "late"], Some("first"))).await.data();
+    let id = sent["message_id"].as_str().unwrap();
+    press(&dan, id, "go").await.data();
+    assert_eq!(shown(&eve, id).await["by"], "dan");
+    admin.api.delete("/admin/api/v3/users/dan").await.data();
+    let refused = press(&eve, id, "wait").await;
+    refused.failure(409, "already_answered");
+    assert_eq!(refused.json()["error"]["current"]["action"], "go");
+    // An inbox that takes it in only now sees the answer too, without the name.
+    let pressed = shown(&late, id).await;
+    assert_eq!(
+        (&pressed["action"], &pressed["by"], &pressed["name"]),
+        (&json!("go"), &json!("deleted-user"), &json!(""))
+    );
+}
+
+#[tokio::test]
+async fn many_answers_are_told_fast_and_one_who_does_not_listen_keeps_nobody_waiting() {
+    let mut receiver = Receiver::start().await;
+    // Takes connections and never answers.
+    let deaf = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let deaf_url = format!("http://{}", deaf.local_addr().unwrap());
+    let server = Setup::default().set("CALLBACK_ALLOWED_HOSTS", "127.0.0.1").start().await;
+    let admin = server.admin().await;
+    let mut people = Vec::new();
+    for n in 0..60 {
+        people.push(admin.user(&format!("p{n}")).await);
+    }
+    let everyone: Vec<&str> = people.iter().map(|person| person.id.as_str()).collect();
+    for _ in 0..15 {
+        let made = service(&admin, json!({ "callback_url": deaf_url })).await;
+        let sent = admin.sender_with(&made).send(question(&everyone[..10], None)).await.data();
+        let id = sent["message_id"].as_str().unwrap().to_owned();
+        futures_util::future::join_all(people[..10].iter().map(|person| press(person, &id, "go"))).await;
+    }
+    let made = service(&admin, json!({ "callback_url": receiver.url })).await;
+    let sent = admin.sender_with(&made).send(question(&everyone, None)).await.data();
+    let id = sent["message_id"].as_str().unwrap().to_owned();
+    futures_util::future::join_all(people.iter().map(|person| press(person, &id, "go"))).await;
+    for _ in &people {
+        receiver.next().await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_replayed_while_it_is_told_is_told_again() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let server = Setup::default().set("CALLBACK_ALLOWED_HOSTS", "127.0.0.1").start().await;
+    let admin = server.admin().await;
+    let ann = admin.user("ann").await;
+    let made = service(&admin, json!({ "callback_url": url })).await;
+    let sent = admin.sender_with(&made).send(question(&["ann"], None)).await.data();
+    press(&ann, sent["message_id"].as_str().unwrap(), "go").await.data();
+    let (mut first, _) = within("the first try", listener.accept()).await.unwrap();
+    let callback = admin.get("callbacks").await.data()["callbacks"][0]["id"].clone();
+    admin.post(&format!("callbacks/{callback}/replay"), json!({})).await.data();
+    // Only now the first one is refused for good.
+    tokio::io::AsyncWriteExt::write_all(&mut first, b"HTTP/1.1 410 Gone\r\ncontent-length: 0\r\n\r\n")
+        .await
+        .unwrap();
+    drop(first);
+    let (mut second, _) = within("the second try", listener.accept()).await.unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut second, b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+    eventually("it is delivered", || async {
+        (admin.get("callbacks").await.data()["callbacks"][0]["state"] == "delivered").then_some(())
+    })
+    .await;
 }

@@ -102,6 +102,12 @@ async fn every_cell_of_the_table_of_tiers() {
             assert_eq!(outcome(&reply), wanted, "{kind} {permissions:?} to {column}");
         }
     }
+    // Shown as a person or as the system, by a name in the request.
+    let external = service(&admin, "external", None).await;
+    for (shown_as, wanted) in [("user", behalf), ("system", system), ("service", "ok")] {
+        let body = json!({ "title": "t", "recipients": ["ann"], "sender": { "type": shown_as, "id": "bob", "name": "Bob" } });
+        assert_eq!(outcome(&external.send(body).await), wanted, "shown as {shown_as}");
+    }
     let internal = service(&admin, "internal", None).await;
     assert_eq!(outcome(&internal.send(to("system by another template")).await), system);
     // People: in their own name, to listed people; administrators to anyone.

@@ -54,3 +54,10 @@ async fn one_gateway_can_run_alone() {
     let exit = Setup::default().ends(&["--only", "both"]).await;
     assert_eq!(exit.code, Some(2), "{}", exit.stderr);
 }
+
+#[tokio::test]
+async fn a_machine_without_certificates_runs_a_server() {
+    let setup = Setup::default().set("SSL_CERT_FILE", "/nonexistent").set("SSL_CERT_DIR", "/nonexistent");
+    let server = setup.start().await;
+    assert_eq!(server.admin_gateway().get("/readyz").await.text, "ready\n");
+}
