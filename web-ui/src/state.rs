@@ -7,7 +7,7 @@ use hongyan_client::engine::{Engine, Older, Shown, State as Connection};
 use hongyan_wire::account::Profile;
 use hongyan_wire::api::UnreadCount;
 use hongyan_wire::channel::Channel;
-use hongyan_wire::{ChannelId, MessageId};
+use hongyan_wire::{ChannelId, MessageId, Timestamp};
 use leptos::prelude::*;
 use std::collections::BTreeMap;
 
@@ -18,6 +18,45 @@ pub enum Filter {
     All,
     Unread,
     Channel(ChannelId),
+}
+
+/// Whether there is more of something on the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum More {
+    /// Nobody has asked yet.
+    #[default]
+    Unasked,
+    Loading,
+    Some,
+    None,
+    /// There is, but no more is shown here.
+    Full,
+    /// It was asked for and did not come.
+    Failed,
+}
+
+/// Messages older than those that are held live, fetched for what is looked at: as they were when they came.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Beyond {
+    pub filter: Filter,
+    /// Newest first.
+    pub messages: Vec<Shown>,
+    pub more: More,
+    /// Where it begins: after this message's moment and place everything is fetched.
+    pub from: Option<(Timestamp, u64)>,
+    /// How many were fetched and left out, as they stand before that.
+    pub passed: usize,
+}
+
+/// A message that is open and not among those that are held live.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum Single {
+    #[default]
+    None,
+    Loading(MessageId),
+    Found(Shown),
+    /// It is not in the inbox, or could not be had.
+    Missing(MessageId),
 }
 
 /// Everything that the page shows. Copied freely: it is only handles.
@@ -31,6 +70,8 @@ pub struct PageState {
     pub messages: RwSignal<Vec<Shown>>,
     pub loaded: RwSignal<bool>,
     pub older: RwSignal<Older>,
+    pub beyond: RwSignal<Beyond>,
+    pub single: RwSignal<Single>,
     pub unread: RwSignal<UnreadCount>,
     pub unconfirmed: RwSignal<usize>,
     pub channels: RwSignal<Vec<Channel>>,
@@ -52,6 +93,8 @@ impl PageState {
             messages: RwSignal::default(),
             loaded: RwSignal::new(false),
             older: RwSignal::new(Older::None),
+            beyond: RwSignal::default(),
+            single: RwSignal::default(),
             unread: RwSignal::default(),
             unconfirmed: RwSignal::new(0),
             channels: RwSignal::default(),
@@ -72,15 +115,31 @@ impl PageState {
         if changed.connection {
             set_if_new(self.connection, engine.state());
             set_if_new(self.loaded, engine.is_loaded());
-            let now = hongyan_wire::Timestamp::from_millis(self.clock.get_untracked());
+            let now = Timestamp::from_millis(self.clock.get_untracked());
             set_if_new(self.clock_offset, engine.server_time(now).millis() - now.millis());
         }
         if changed.inbox {
+            self.keep_evicted(&engine.messages());
             set_if_new(self.messages, engine.messages());
             set_if_new(self.older, engine.older());
             set_if_new(self.unread, engine.unread());
             set_if_new(self.unconfirmed, engine.unconfirmed());
             set_if_new(self.loaded, engine.is_loaded());
+        }
+    }
+
+    /// What falls out of what is held live stays in view, if what is older is in view.
+    fn keep_evicted(self, now: &[Shown]) {
+        let is_in_view = self.beyond.with_untracked(|beyond| beyond.from.is_some());
+        let Some(last) = now.last().filter(|_| is_in_view).map(|last| last.message.pos) else { return };
+        let evicted: Vec<Shown> = self.messages.with_untracked(|before| {
+            let is_evicted = |shown: &&Shown| before.len() <= now.len() && shown.message.pos < last;
+            before.iter().filter(is_evicted).cloned().collect()
+        });
+        if !evicted.is_empty() {
+            self.beyond.update(|beyond| {
+                beyond.messages.splice(0..0, evicted);
+            });
         }
     }
 
@@ -92,6 +151,8 @@ impl PageState {
         self.messages.set(Vec::new());
         self.loaded.set(false);
         self.older.set(Older::None);
+        self.beyond.set(Beyond::default());
+        self.single.set(Single::None);
         self.unread.set(UnreadCount::default());
         self.unconfirmed.set(0);
         self.channels.set(Vec::new());
@@ -107,8 +168,23 @@ impl PageState {
             Filter::Channel(channel) => shown.message.channel_id.as_ref() == Some(channel),
         };
         let filter = self.filter.get();
-        self.messages
-            .with(|messages| messages.iter().filter(|shown| passes(&filter, shown)).cloned().collect())
+        let mut listed: Vec<Shown> = self
+            .messages
+            .with(|messages| messages.iter().filter(|shown| passes(&filter, shown)).cloned().collect());
+        let last = self.messages.with(|messages| messages.last().map_or(u64::MAX, |last| last.message.pos));
+        self.beyond.with(|beyond| {
+            if beyond.filter == filter {
+                let older = beyond.messages.iter().filter(|shown| shown.message.pos < last);
+                listed.extend(older.filter(|shown| passes(&filter, shown)).cloned());
+            }
+        });
+        listed
+    }
+
+    /// What is known of messages older than those that are held live, for what is looked at.
+    pub fn more_beyond(self) -> More {
+        let filter = self.filter.get();
+        self.beyond.with(|beyond| if beyond.filter == filter { beyond.more } else { More::Unasked })
     }
 
     /// Whether what the person looks at may be among the older messages that are not here yet.
@@ -118,9 +194,38 @@ impl PageState {
             Filter::Unread => self.unread.with(|unread| unread.total > 0) && self.listed().is_empty(),
             Filter::Channel(_) => self.listed().is_empty(),
         };
-        let may_come = matches!(self.older.get(), Older::Some | Older::Loading);
-        let is_open_missing = self.open.with(Option::is_some) && self.opened().is_none();
-        self.loaded.get() && may_come && (is_missing || is_open_missing)
+        let may_come = match self.older.get() {
+            Older::Some | Older::Loading => true,
+            Older::Full => matches!(self.more_beyond(), More::Unasked | More::Loading | More::Some),
+            Older::None => false,
+        };
+        self.loaded.get() && may_come && is_missing
+    }
+
+    /// Notes what the person did to messages that are not held live.
+    pub fn mark_beyond(self, id: &MessageId, is_read: bool) {
+        let is_it = |shown: &Shown| shown.message.id == *id && shown.is_read != is_read;
+        if self.beyond.with_untracked(|beyond| beyond.messages.iter().any(is_it)) {
+            self.beyond.update(|beyond| {
+                beyond
+                    .messages
+                    .iter_mut()
+                    .filter(|shown| is_it(shown))
+                    .for_each(|shown| shown.is_read = is_read);
+            });
+        }
+        if self.single.with_untracked(|single| matches!(single, Single::Found(shown) if is_it(shown))) {
+            self.single.update(|single| {
+                if let Single::Found(shown) = single {
+                    shown.is_read = is_read;
+                }
+            });
+        }
+    }
+
+    /// Whether a message is held live.
+    pub fn is_held(self, id: &MessageId) -> bool {
+        self.messages.with_untracked(|messages| messages.iter().any(|shown| shown.message.id == *id))
     }
 
     /// The channels to choose from, by name: one's own, and those that messages name besides.
@@ -156,7 +261,16 @@ impl PageState {
     /// The message that is open, if it is here.
     pub fn opened(self) -> Option<Shown> {
         let open = self.open.get()?;
-        self.messages.with(|messages| messages.iter().find(|shown| shown.message.id == open).cloned())
+        let among = |messages: &[Shown]| messages.iter().find(|shown| shown.message.id == open).cloned();
+        self.messages
+            .with(|messages| among(messages))
+            .or_else(|| self.beyond.with(|beyond| among(&beyond.messages)))
+            .or_else(|| {
+                self.single.with(|single| match single {
+                    Single::Found(shown) if shown.message.id == open => Some(shown.clone()),
+                    _ => None,
+                })
+            })
     }
 }
 

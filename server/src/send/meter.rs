@@ -97,7 +97,7 @@ impl Metered {
     /// Takes so many messages, or as many as there are; gives how many.
     pub fn take(&mut self, wanted: u32) -> u32 {
         let Some(per_minute) = self.per_minute.map(|rate| rate.max(1)) else { return wanted };
-        let each = MINUTE / u64::from(per_minute);
+        let each = (MINUTE / u64::from(per_minute)).max(1);
         let now = self.meters.now();
         let mut shard = self.meters.shard(self.key).lock();
         let meter = shard.entry(self.key).or_default();

@@ -6,11 +6,11 @@
 use crate::engine::request::{Answer, Failed, Request};
 use crate::platform::{Call, Method, NoReply, Platform, Reply};
 use hongyan_wire::account::{DeviceInfo, LoginRequest, Profile, RefreshRequest, TicketAnswer, TokenAnswer};
-use hongyan_wire::api::{Meta, ReadRequest, Success};
+use hongyan_wire::api::{MessageList, Meta, ReadRequest, Success};
 use hongyan_wire::channel::ChannelList;
 use hongyan_wire::error::{ErrorType, Failure};
 use hongyan_wire::limits::SYNC_LIMIT_MAX;
-use hongyan_wire::message::PressAnswer;
+use hongyan_wire::message::{Message, PressAnswer};
 use hongyan_wire::{MessageId, UserId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -101,6 +101,26 @@ impl<P: Platform> Api<P> {
 
     pub async fn channels(&self) -> Result<ChannelList, ApiError> {
         Ok(self.get("/api/v3/channels").await?.0)
+    }
+
+    /// One page of the list, by its query; with a newer token where the one at hand is too old.
+    pub async fn list(&self, query: &str) -> Result<MessageList, ApiError> {
+        self.get_refreshed(&format!("/api/v3/messages?{query}")).await
+    }
+
+    /// One message, likewise.
+    pub async fn message(&self, id: &MessageId) -> Result<Message, ApiError> {
+        self.get_refreshed(&format!("/api/v3/messages/{id}")).await
+    }
+
+    async fn get_refreshed<T: DeserializeOwned>(&self, path: &str) -> Result<T, ApiError> {
+        match self.get(path).await {
+            Err(ApiError::Refused(ErrorType::Unauthenticated)) => {
+                let _ = self.refresh().await;
+                Ok(self.get(path).await?.0)
+            }
+            got => Ok(got?.0),
+        }
     }
 
     /// Presses an action of a message; gives what counts now, which may be another answer.

@@ -107,16 +107,62 @@ impl Server {
     }
 
     fn send(&self, to: &Value) -> Vec<u8> {
-        let mut message = json!({
-            "title": "The backup has finished",
-            "content": "All 12 databases were copied in 41 seconds. The oldest copy was removed.",
-            "message_type": "text",
-            "priority": 5,
-        });
+        let mut message = message();
         if let (Some(message), Some(to)) = (message.as_object_mut(), to.as_object()) {
             message.extend(to.clone());
         }
         http::post("/api/v3/messages/send", &self.key, "application/json", message.to_string().as_bytes())
+    }
+
+    /// The request that sends what is given to one user.
+    pub fn send_as(&self, number: usize, what: &Value) -> Vec<u8> {
+        let mut message = json!({"recipients": [name(number)], "recipient_type": "user"});
+        if let (Some(message), Some(what)) = (message.as_object_mut(), what.as_object()) {
+            message.extend(what.clone());
+        }
+        http::post("/api/v3/messages/send", &self.key, "application/json", message.to_string().as_bytes())
+    }
+
+    /// What a send would send.
+    pub async fn ask_to_preview(&self, what: &Value) -> Result<Value> {
+        let mut request = what.clone();
+        request["recipients"] = json!([name(0)]);
+        let request = http::post(
+            "/api/v3/messages/preview",
+            &self.key,
+            "application/json",
+            request.to_string().as_bytes(),
+        );
+        let mut client = Client::connect(self.user).await?;
+        let mut answer: Value = serde_json::from_slice(client.ask(&request).await?)?;
+        Ok(answer["data"].take())
+    }
+
+    /// The request that sends as many messages at once, to one user each.
+    pub fn send_batch(&self, count: usize) -> Vec<u8> {
+        self.batch(count, &json!({}))
+    }
+
+    /// The same, a day from now.
+    pub fn schedule_batch(&self, count: usize) -> Result<Vec<u8>> {
+        let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?;
+        let at = hongyan_wire::Timestamp::from_millis(now + 24 * 3_600_000);
+        Ok(self.batch(count, &json!({"scheduled_at": at})))
+    }
+
+    fn batch(&self, count: usize, more: &Value) -> Vec<u8> {
+        let messages: Vec<Value> = (0..count)
+            .map(|number| {
+                let mut message = message();
+                message["recipients"] = json!([name(number)]);
+                if let (Some(message), Some(more)) = (message.as_object_mut(), more.as_object()) {
+                    message.extend(more.clone());
+                }
+                message
+            })
+            .collect();
+        let body = json!({"messages": messages}).to_string();
+        http::post("/api/v3/messages/send-batch", &self.key, "application/json", body.as_bytes())
     }
 
     /// A request in a user's name.
@@ -179,6 +225,16 @@ fn launch(
     };
     let (user, admin) = (address("user gateway")?, address("admin gateway")?);
     Ok((process, user, admin))
+}
+
+/// What is sent, but for whom it is.
+fn message() -> Value {
+    json!({
+        "title": "The backup has finished",
+        "content": "All 12 databases were copied in 41 seconds. The oldest copy was removed.",
+        "message_type": "text",
+        "priority": 5,
+    })
 }
 
 /// A user's id.

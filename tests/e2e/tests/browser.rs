@@ -167,3 +167,59 @@ async fn a_question_is_confirmed_in_one_window_and_answered_in_the_other() {
     second.click("message-item").await;
     second.text("answered", "ZHANG answered: Go").await;
 }
+
+#[tokio::test]
+async fn what_is_older_than_a_page_holds_is_found_all_the_same() {
+    let server = Setup::default().start().await;
+    let admin = server.admin().await;
+    let zhang = admin.person("zhang").await;
+    for channel in ["old", "new"] {
+        admin.channel(channel, &["zhang"]).await;
+    }
+    let sender = admin.sender("drive").await;
+    let old = json!({ "title": "long ago", "content": "still here", "recipients": ["old"] });
+    let old = sender.send(old).await.data()["message_id"].as_str().unwrap().to_owned();
+    sender.send_to("zhang", "long ago, alone").await;
+    for part in 0..2 {
+        let message = |n| json!({ "title": format!("{part} {n}"), "recipients": ["new"] });
+        let batch = json!({ "messages": (0..600).map(message).collect::<Vec<_>>() });
+        let sent = sender.api.post("/api/v3/messages/send-batch", &batch).await.data();
+        let ids: Vec<&str> = sent["results"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["message_id"].as_str().unwrap())
+            .collect();
+        zhang.read_batch(json!({ "message_ids": ids })).await.data();
+    }
+    let window = Browser::start().await;
+    window.open(server.url()).await;
+    window.sign_in("zhang").await;
+    window.text("unread-total", "2").await;
+    // By the filter, by the channel, by a link.
+    window.click("filter-unread").await;
+    window.listed(&[("long ago, alone", true), ("long ago", true)]).await;
+    window
+        .script_until("document.querySelector('[data-channel-id=\"old\"]').click(); return true", json!(true))
+        .await;
+    window.listed(&[("long ago", true)]).await;
+    window.click("message-item").await;
+    window.text("message-content", "still here").await;
+    window.text("unread-total", "1").await;
+    window.listed(&[("long ago", false)]).await;
+    zhang.mark(&old, json!({ "is_read": false })).await.data();
+    window.text("unread-total", "2").await;
+    let fresh = Browser::start().await;
+    fresh.open(&format!("{}/#/message/{old}", server.url())).await;
+    fresh.sign_in("zhang").await;
+    fresh.text("message-content", "still here").await;
+    fresh.text("unread-total", "1").await;
+    fresh.script_until("location.hash = '#/message/msg-none'; return true", json!(true)).await;
+    let gone = "return document.querySelector('.detail').innerText.includes('no longer here') || document.querySelector('.detail').innerText.includes('不在')";
+    fresh.script_until(gone, json!(true)).await;
+    // All of it, down to the first.
+    fresh.script_until("location.hash = '#/'; return true", json!(true)).await;
+    let down = "const more = document.querySelector('[data-testid=\"load-older\"]:not([disabled])'); if (more) more.click(); \
+                return document.querySelectorAll('[data-testid=\"message-item\"]').length";
+    fresh.script_until(down, json!(1202)).await;
+}

@@ -4,11 +4,11 @@
 pub mod browser;
 pub mod notify;
 
-use crate::state::PageState;
+use crate::state::{Beyond, Filter, More, PageState, Single};
 use futures_channel::mpsc;
 use hongyan_client::api::{Api, ApiError};
 use hongyan_client::engine::request::{Input, Request};
-use hongyan_client::engine::{Engine, Setup, State as Connection};
+use hongyan_client::engine::{Engine, Setup, Shown, State as Connection};
 use hongyan_client::mirror::Memory;
 use hongyan_client::platform::{Browser, Platform};
 use hongyan_client::run::{News, run};
@@ -18,6 +18,7 @@ use hongyan_wire::{ChannelId, DeviceId, MessageId};
 use leptos::prelude::*;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
 use wasm_bindgen_futures::spawn_local;
 
 /// What the person has done and the loop has not taken in yet.
@@ -25,6 +26,8 @@ const INPUTS: usize = 256;
 /// Messages held by the page.
 const WINDOW: usize = 1_000;
 const PAGE: u32 = 50;
+/// Messages fetched beyond those.
+const BEYOND_MAX: usize = 2_000;
 /// Not more often than this, when messages name channels that are not known here.
 const CHANNELS_PAUSE_MS: i64 = 10_000;
 
@@ -99,7 +102,39 @@ impl Link {
             }
             pressed => pressed,
         };
+        if pressed.is_ok() && !inner.state.is_held(id) {
+            // Nothing live tells of it.
+            inner.look_up(id.clone()).await;
+        }
         pressed.map(drop)
+    }
+
+    /// Marks a message read, or takes it back, wherever it is.
+    pub fn mark(self, id: MessageId, is_read: bool) {
+        let inner = self.inner();
+        inner.state.mark_beyond(&id, is_read);
+        inner.tell(if is_read { Input::Read(vec![id]) } else { Input::Unread(id) });
+    }
+
+    /// Fetches a message that is open and not held here.
+    pub fn look_up(self, id: MessageId) {
+        let inner = self.inner();
+        let single = inner.state.single;
+        let is_known = single.with_untracked(|single| match single {
+            Single::None => false,
+            Single::Loading(known) | Single::Missing(known) => *known == id,
+            Single::Found(shown) => shown.message.id == id,
+        });
+        if !is_known {
+            single.set(Single::Loading(id.clone()));
+            spawn_local(async move { inner.look_up(id).await });
+        }
+    }
+
+    /// Fetches the next older messages of what is looked at, beyond those that are held here.
+    pub fn load_beyond(self) {
+        let inner = self.inner();
+        spawn_local(async move { inner.load_beyond().await });
     }
 
     /// Passes on what the person or the browser does. Where nobody is signed in, nobody needs to know.
@@ -170,6 +205,74 @@ impl Inner {
             News::Notify(message) => notify::show(&message),
             News::NotKept(reason) => leptos::logging::warn!("not kept: {reason}"),
         }
+    }
+
+    async fn look_up(&self, id: MessageId) {
+        let found = self.api.message(&id).await;
+        if self.inputs.borrow().is_none() {
+            return;
+        }
+        let Ok(message) = found else { return self.state.single.set(Single::Missing(id)) };
+        let shown = Shown { is_read: message.is_read, message: Arc::new(message) };
+        self.state.beyond.update(|beyond| {
+            if let Some(known) = beyond.messages.iter_mut().find(|known| known.message.id == id) {
+                *known = shown.clone();
+            }
+        });
+        self.state.single.set(Single::Found(shown));
+    }
+
+    async fn load_beyond(&self) {
+        let state = self.state;
+        let filter = state.filter.get_untracked();
+        let mut beyond = state.beyond.get_untracked();
+        if beyond.filter != filter {
+            beyond = Beyond { filter: filter.clone(), ..Beyond::default() };
+        }
+        if beyond.more == More::Loading {
+            return;
+        }
+        if beyond.from.is_none() {
+            let last = |messages: &Vec<Shown>| messages.last().map(|last| last.message.clone());
+            let Some(last) = state.messages.with_untracked(last) else { return };
+            beyond.from = Some((last.created_at.plus_millis(1), last.pos));
+        }
+        let Some((until, before)) = beyond.from else { return };
+        // What has gone or been read since moves the pages: so the next one begins where what is here ends.
+        let still = |shown: &&Shown| filter != Filter::Unread || !shown.is_read;
+        let known = beyond.messages.iter().filter(still).count() + beyond.passed;
+        let page = known / PAGE as usize + 1;
+        let wanted = match &filter {
+            Filter::All => String::new(),
+            Filter::Unread => "&is_read=false".to_owned(),
+            Filter::Channel(channel) => format!("&channel_id={channel}"),
+        };
+        let query = format!("page={page}&size={PAGE}&until={until}{wanted}");
+        beyond.more = More::Loading;
+        state.beyond.set(beyond.clone());
+        let list = self.api.list(&query).await;
+        if self.inputs.borrow().is_none() || state.beyond.with_untracked(|now| now.filter != filter) {
+            return;
+        }
+        state.beyond.update(|beyond| match list {
+            Err(_) => beyond.more = More::Failed,
+            Ok(list) => {
+                let is_last = u64::from(PAGE) * page as u64 >= list.total;
+                for message in list.messages {
+                    if message.pos >= before {
+                        beyond.passed += 1;
+                    } else if !beyond.messages.iter().any(|known| known.message.id == message.id) {
+                        beyond.messages.push(Shown { is_read: message.is_read, message: Arc::new(message) });
+                    }
+                }
+                let is_full = beyond.messages.len() >= BEYOND_MAX;
+                beyond.more = match (is_last, is_full) {
+                    (true, _) => More::None,
+                    (false, true) => More::Full,
+                    (false, false) => More::Some,
+                };
+            }
+        });
     }
 
     fn names_unknown_channel(&self) -> bool {

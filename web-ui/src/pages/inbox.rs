@@ -7,7 +7,6 @@ use crate::parts::filters::Filters;
 use crate::parts::header::Header;
 use crate::parts::list::List;
 use crate::state::page;
-use hongyan_client::engine::request::Input;
 use leptos::ev;
 use leptos::prelude::*;
 
@@ -19,7 +18,14 @@ pub fn Inbox() -> impl IntoView {
     let opened = Memo::new(move |_| state.opened().map(|shown| shown.message.id.clone()));
     Effect::new(move || {
         if let Some(id) = opened.get() {
-            link.tell(Input::Read(vec![id]));
+            link.mark(id, true);
+        }
+    });
+    // What is open and not here is asked for by itself, however old it is.
+    Effect::new(move || {
+        let is_missing = state.loaded.get() && state.opened().is_none();
+        if let Some(id) = state.open.get().filter(|_| is_missing) {
+            link.look_up(id);
         }
     });
     let escape = window_event_listener(ev::keydown, move |event| {

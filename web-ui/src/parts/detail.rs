@@ -4,10 +4,8 @@ use crate::link::{browser, link};
 use crate::moment::{Ago, Whole};
 use crate::parts::actions::{Actions, Attachments};
 use crate::parts::item::HIGH_PRIORITY;
-use crate::state::page;
+use crate::state::{Single, page};
 use crate::words::Words;
-use hongyan_client::engine::Older;
-use hongyan_client::engine::request::Input;
 use hongyan_client::links::{Piece, pieces};
 use hongyan_wire::message::Message;
 use leptos::prelude::*;
@@ -75,9 +73,10 @@ fn Nothing() -> impl IntoView {
         <p class="empty lead">
             {move || match is_gone() {
                 false => state.words().choose,
-                true if state.is_looking_for_older() => state.words().loading,
-                true if state.older.get() == Older::Full => state.words().window_full,
-                true => state.words().gone,
+                true => match state.single.get() {
+                    Single::Missing(_) => state.words().gone,
+                    Single::None | Single::Loading(_) | Single::Found(_) => state.words().loading,
+                },
             }}
         </p>
     }
@@ -101,7 +100,7 @@ fn Opened(message: Arc<Message>) -> impl IntoView {
     let is_read = Memo::new(move |_| state.opened().is_some_and(|shown| shown.is_read));
     let turn = move |_| {
         let id = id.get_value();
-        link.tell(if is_read.get_untracked() { Input::Unread(id) } else { Input::Read(vec![id]) });
+        link.mark(id, !is_read.get_untracked());
     };
     let sender = message.clone();
     view! {

@@ -1,8 +1,8 @@
 //! The list of messages, newest first; what to see when there are none, and how to get older ones.
 
-use crate::link::link;
+use crate::link::{Link, link};
 use crate::parts::item::Item;
-use crate::state::{Filter, page};
+use crate::state::{Filter, More, PageState, page};
 use hongyan_client::engine::Older;
 use hongyan_client::engine::request::Input;
 use leptos::prelude::*;
@@ -14,7 +14,7 @@ pub fn List() -> impl IntoView {
     let listed = Memo::new(move |_| state.listed());
     let is_empty = Memo::new(move |_| listed.with(Vec::is_empty));
     let unread = Memo::new(move |_| {
-        state.messages.with(|messages| {
+        listed.with(|messages| {
             let unread = messages.iter().filter(|shown| !shown.is_read);
             unread.map(|shown| shown.message.id.clone()).collect::<HashSet<_>>()
         })
@@ -22,8 +22,8 @@ pub fn List() -> impl IntoView {
     // What is looked for and not here is fetched, page after page, until it is found or there is no more.
     let link = link();
     Effect::new(move |_| {
-        if state.is_looking_for_older() && state.older.get() == Older::Some {
-            link.tell(Input::LoadOlder);
+        if state.is_looking_for_older() {
+            load_older(state, link);
         }
     });
     view! {
@@ -61,16 +61,34 @@ fn Empty() -> impl IntoView {
     }
 }
 
+/// Has older messages come: into what is held live as long as there is room, then for what is looked at.
+fn load_older(state: PageState, link: Link) {
+    match (state.older.get_untracked(), untrack(|| state.more_beyond())) {
+        (Older::Some, _) => link.tell(Input::LoadOlder),
+        (Older::Full, More::Unasked | More::Some | More::Failed) => link.load_beyond(),
+        _ => {}
+    }
+}
+
 #[component]
 fn OlderMessages(is_empty: Memo<bool>) -> impl IntoView {
     let (state, link) = (page(), link());
-    let can_load = move || matches!(state.older.get(), Older::Some | Older::Loading);
-    let told = move || match state.older.get() {
-        Older::None if is_empty.get() => "",
-        Older::None => state.words().no_older,
-        Older::Full => state.words().window_full,
-        Older::Some => state.words().load_older,
-        Older::Loading => state.words().loading,
+    let can_load = move || match state.older.get() {
+        Older::Some | Older::Loading => true,
+        Older::Full => !matches!(state.more_beyond(), More::None | More::Full),
+        Older::None => false,
+    };
+    let is_loading = move || {
+        state.older.get() == Older::Loading
+            || state.older.get() == Older::Full && state.more_beyond() == More::Loading
+    };
+    let told = move || match (state.older.get(), state.more_beyond()) {
+        (Older::None, _) | (Older::Full, More::None) if is_empty.get() => "",
+        (Older::None, _) | (Older::Full, More::None) => state.words().no_older,
+        (Older::Loading, _) | (Older::Full, More::Loading) => state.words().loading,
+        (Older::Full, More::Full) => state.words().window_full,
+        (Older::Full, More::Failed) => state.words().unreachable,
+        (Older::Some | Older::Full, _) => state.words().load_older,
     };
     view! {
         <div class="older" data-testid="older">
@@ -79,8 +97,8 @@ fn OlderMessages(is_empty: Memo<bool>) -> impl IntoView {
                     class="quiet"
                     type="button"
                     data-testid="load-older"
-                    disabled=move || state.older.get() == Older::Loading
-                    on:click=move |_| link.tell(Input::LoadOlder)
+                    disabled=is_loading
+                    on:click=move |_| load_older(state, link)
                 >
                     {told}
                 </button>

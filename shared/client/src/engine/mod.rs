@@ -262,9 +262,13 @@ impl Engine {
     }
 
     fn mark(&mut self, id: MessageId, is_read: bool) {
-        let Some(message) = self.inbox.get(&id) else { return };
+        let is_so = match self.inbox.get(&id) {
+            Some(message) => self.pending.overlay().is_read(message) == is_read,
+            // Older than what is held here: the server knows how it stands.
+            None => self.pending.last_wish(&id) == Some(is_read),
+        };
         // Shown so already: the same wish again would only undo the order of the others.
-        if self.pending.overlay().is_read(message) != is_read {
+        if !is_so {
             self.wish(Wish::Mark { id, is_read });
         }
     }

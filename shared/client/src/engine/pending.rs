@@ -51,6 +51,14 @@ impl Pending {
         self.done.iter().map(|(_, wish)| wish).chain(sent).chain(&self.waiting)
     }
 
+    /// What was last wanted for a message by itself.
+    pub fn last_wish(&self, wanted: &MessageId) -> Option<bool> {
+        self.wishes().rev().find_map(|wish| match wish {
+            Wish::Mark { id, is_read } if id == wanted => Some(*is_read),
+            _ => None,
+        })
+    }
+
     pub fn push(&mut self, wish: Wish) {
         // What was wanted before for the same messages, and is not under way, has been thought better of.
         self.waiting.retain(|older| !wish.covers(older));

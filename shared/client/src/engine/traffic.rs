@@ -267,6 +267,10 @@ impl Engine {
         let at = state.read_at.unwrap_or_else(|| self.server_time(self.now));
         let device = Some(self.setup.device_id.clone());
         let update = StatusUpdate::own(state.message_id, state.is_read, device, state.version, at);
+        if self.inbox.get(&update.message_id).is_none() {
+            // It is counted, but not held here.
+            self.inbox.counts.doubt();
+        }
         self.inbox.take_status(&update);
         let order = self.place.own_version(state.version);
         self.in_order(order);

@@ -2,6 +2,7 @@
 
 mod announce;
 mod catch_up;
+mod compose;
 mod fanout;
 mod memory;
 mod read;
@@ -17,6 +18,14 @@ use clap::ValueEnum;
 pub enum Workload {
     /// Durable sends over HTTP.
     Send,
+    /// Sends by a template.
+    Template,
+    /// A thousand sends in one request.
+    Batch,
+    /// Permissions and limits.
+    Checks,
+    /// Messages that wait for their time.
+    Scheduled,
     /// A send to everyone.
     Announce,
     /// An inbox that takes in what it missed.
@@ -40,6 +49,10 @@ impl Workload {
     pub async fn measure(self, setting: &Setting, report: &mut Report) -> Result<()> {
         let measured = match self {
             Self::Send => send::measure(setting, report).await,
+            Self::Template => compose::template(setting, report).await,
+            Self::Batch => compose::batch(setting, report).await,
+            Self::Checks => compose::checks(setting, report).await,
+            Self::Scheduled => compose::scheduled(setting, report).await,
             Self::Announce => announce::measure(setting, report).await,
             Self::CatchUp => catch_up::measure(setting, report).await,
             Self::Read => read::measure(setting, report).await,
