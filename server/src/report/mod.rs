@@ -45,6 +45,8 @@ pub struct DeliveryFilter {
     /// `service:<id>` or `user:<id>`.
     pub sent_by: Option<String>,
     pub message_type: Option<String>,
+    /// Only what people sent to everyone.
+    pub announcements: bool,
     pub since: Option<Timestamp>,
     pub until: Option<Timestamp>,
     /// Text in the title, in small letters.
@@ -54,7 +56,9 @@ pub struct DeliveryFilter {
 impl DeliveryFilter {
     fn takes(&self, posted: &Posted) -> bool {
         let message = &posted.message;
-        self.sent_by.as_ref().is_none_or(|by| *by == posted.sent_by)
+        let is_announcement = || posted.audience.everyone && posted.sent_by.starts_with("user:");
+        (!self.announcements || is_announcement())
+            && self.sent_by.as_ref().is_none_or(|by| *by == posted.sent_by)
             && self.message_type.as_ref().is_none_or(|wanted| *wanted == message.message_type)
             && self.since.is_none_or(|since| message.created_at >= since)
             && self.until.is_none_or(|until| message.created_at < until)

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
-use hongyan_harness::{Person, Server, Setup, http_client, program_of_others, within};
+use hongyan_harness::{Browser, Person, Server, Setup, http_client, program_of_others, within};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
@@ -33,7 +33,7 @@ for name, url in [
 
 async fn reader(server: &Server) -> (Person, String) {
     let admin = server.admin().await;
-    let ann = admin.user("ann").await;
+    let ann = admin.person("ann").await;
     let service = json!({ "name": "others", "type": "internal", "default_recipients": ["ann"] });
     let made = admin.post("services", service).await.data();
     (ann, made["api_key"].as_str().unwrap().to_owned())
@@ -43,6 +43,10 @@ async fn reader(server: &Server) -> (Person, String) {
 async fn apprise_sends_as_to_those_it_was_written_for() {
     let server = Setup::default().set("SEND_RATE_EXTERNAL", "1000").start().await;
     let (ann, key) = reader(&server).await;
+    let window = Browser::start().await;
+    window.open(server.url()).await;
+    window.sign_in("ann").await;
+    window.state("connection", "online").await;
     let host = server.url().trim_start_matches("http://").trim_end_matches('/');
     let run = program_of_others("APPRISE_PYTHON").args(["-c", APPRISE, host, &key]).output();
     let output = within("Apprise", run).await.unwrap();
@@ -67,6 +71,10 @@ async fn apprise_sends_as_to_those_it_was_written_for() {
     assert_eq!(priorities, [8, 10, 7]);
     assert_eq!(messages[1]["metadata"]["tags"], json!(["one", "two"]));
     assert_eq!(messages[1]["actions"][0]["url"], "https://a.example/c");
+    // All of it in an open window, by itself.
+    let shown: Vec<(&str, bool)> =
+        messages.iter().rev().map(|message| (message["title"].as_str().unwrap(), true)).collect();
+    window.listed(&shown).await;
 }
 
 #[tokio::test]
@@ -74,6 +82,9 @@ async fn alertmanager_fires_and_resolves() {
     let server = Setup::default().start().await;
     let (ann, key) = reader(&server).await;
     let mut socket = ann.connect().await;
+    let window = Browser::start().await;
+    window.open(server.url()).await;
+    window.sign_in("ann").await;
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("alertmanager.yml");
     // JSON is YAML.
@@ -120,6 +131,7 @@ async fn alertmanager_fires_and_resolves() {
     let fired = socket.frame("message").await;
     assert_eq!((&fired["title"], &fired["priority"]), (&json!("[FIRING] DiskFull (db1)"), &json!(7)));
     assert!(fired["content"].as_str().unwrap().starts_with("90 % of /var is used"));
+    window.listed(&[("[FIRING] DiskFull (db1)", true)]).await;
     assert_eq!(post(Some("2026-01-02T00:00:00Z")).await.unwrap().status(), 200);
     // It fires again and again until then; a repeat is no message.
     let recalled = socket.frame("status_update").await;
@@ -130,4 +142,5 @@ async fn alertmanager_fires_and_resolves() {
         (&json!("[RESOLVED] DiskFull (db1)"), &fired["id"])
     );
     assert_eq!(ann.titles("").await, ["[RESOLVED] DiskFull (db1)"]);
+    window.listed(&[("[RESOLVED] DiskFull (db1)", true)]).await;
 }

@@ -61,6 +61,7 @@ pub async fn list(
     let filter = DeliveryFilter {
         sent_by: query.sent_by,
         message_type: query.message_type,
+        announcements: false,
         since: query.since,
         until: query.until,
         q: search(query.q)?.map(|q| q.to_lowercase()),

@@ -31,7 +31,7 @@ pub async fn template(setting: &Setting, report: &mut Report) -> Result<()> {
     server.import(USERS).await?;
     let variables = json!({
         "sender_name": "Li Lei", "file_name": "quarterly report.pdf", "file_size": "2.5 MB",
-        "share_time": "2026-01-15 10:30:00", "permission": "read", "share_note": "For Friday.",
+        "share_time": "2026-01-15 10:30:00",
     });
     let by_template = json!({ "template_id": "file_share", "variables": variables });
     let shown = server.ask_to_preview(&by_template).await?;

@@ -230,3 +230,35 @@ async fn administrators_see_what_was_sent_and_how_much_of_it() {
         assert_eq!(refused.failure(422, "validation_failed"), ["from"], "{query}");
     }
 }
+
+#[tokio::test]
+async fn announcements_are_listed_changed_and_taken_back() {
+    let server = Setup::default().start().await;
+    let admin = server.admin().await;
+    let ann = admin.user("ann").await;
+    admin.sender("ci").await.send(json!({ "title": "by a service", "recipient_type": "all" })).await.data();
+    let announce = async |body: Value| {
+        admin.post("announcements", body).await.data()["message_id"].as_str().unwrap().to_owned()
+    };
+    let first = announce(json!({ "title": "Down on Friday" })).await;
+    let second = announce(json!({ "title": "Down on Saturday", "replaces": first })).await;
+    let later =
+        announce(json!({ "title": "Later", "scheduled_at": in_a_second().replace("Z", "+00:00") })).await;
+    admin.api.delete(&format!("/admin/api/v3/announcements/{later}")).await.data();
+    ann.read(&second).await;
+    let list = admin.get("announcements").await.data();
+    let shown: Vec<(&str, &str, u64)> = list["deliveries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| {
+            (one["title"].as_str().unwrap(), one["state"].as_str().unwrap(), one["read"].as_u64().unwrap())
+        })
+        .collect();
+    assert_eq!(shown, [("Down on Saturday", "sent", 1), ("Down on Friday", "replaced", 0)]);
+    assert_eq!(admin.get("announcements?q=friday").await.data()["deliveries"].as_array().unwrap().len(), 1);
+    admin.api.delete(&format!("/admin/api/v3/announcements/{second}")).await.data();
+    assert_eq!(ann.titles("").await, ["by a service"]);
+    admin.api.delete("/admin/api/v3/announcements/none").await.failure(404, "not_found");
+    assert_eq!(admin.get("announcements?size=0").await.failure(422, "validation_failed"), ["size"]);
+}
