@@ -26,6 +26,8 @@ const SHARDS: usize = 16;
 
 #[derive(Default)]
 struct Shard {
+    /// Everyone's, side by side: what goes to all looks nobody up.
+    outlets: Vec<Arc<Outlet>>,
     users: HashMap<UserId, Online>,
     groups: HashMap<GroupKey, HashSet<UserId>>,
 }
@@ -72,7 +74,7 @@ impl Hub {
         let user = &outlet.identity.user;
         let (replaced, others) = {
             let mut shard = self.shard(user).lock();
-            let Shard { users, groups } = &mut *shard;
+            let Shard { outlets, users, groups } = &mut *shard;
             let person = person()?;
             let online = users.entry(user.clone()).or_default();
             if online.outlets.is_empty() {
@@ -87,7 +89,11 @@ impl Hub {
                 .device()
                 .and_then(|device| online.outlets.iter().position(|other| other.is_device(&device.id)));
             let replaced = same.map(|at| online.outlets.swap_remove(at));
+            if let Some(replaced) = &replaced {
+                forget(outlets, replaced);
+            }
             online.outlets.push(outlet.clone());
+            outlets.push(outlet.clone());
             (replaced, online.outlets.len() > 1)
         };
         if let Some(older) = replaced {
@@ -105,10 +111,11 @@ impl Hub {
         let user = &outlet.identity.user;
         {
             let mut shard = self.shard(user).lock();
-            let Shard { users, groups } = &mut *shard;
+            let Shard { outlets, users, groups } = &mut *shard;
             let Some(online) = users.get_mut(user) else { return };
             let Some(at) = online.outlets.iter().position(|other| Arc::ptr_eq(other, outlet)) else { return };
             online.outlets.swap_remove(at);
+            forget(outlets, outlet);
             if online.outlets.is_empty() {
                 for key in std::mem::take(&mut online.groups) {
                     leave(groups, &key, user);
@@ -170,8 +177,10 @@ impl Hub {
         let mut meant = Vec::new();
         if *everyone {
             for shard in &self.shards {
-                meant.extend(shard.lock().users.values().flat_map(|online| &online.outlets).cloned());
+                meant.extend_from_slice(&shard.lock().outlets);
             }
+            // In the order in which they came: so they lie in the system's memory too.
+            meant.sort_by_cached_key(|outlet| outlet.number());
             return meant;
         }
         for user in users {
@@ -206,7 +215,7 @@ impl Hub {
         match effect {
             Effect::Joined(user, key) => {
                 let mut shard = self.shard(&user).lock();
-                let Shard { users, groups } = &mut *shard;
+                let Shard { users, groups, .. } = &mut *shard;
                 if let Some(online) = users.get_mut(&user)
                     && !online.groups.contains(&key)
                 {
@@ -216,7 +225,7 @@ impl Hub {
             }
             Effect::Left(user, key) => {
                 let mut shard = self.shard(&user).lock();
-                let Shard { users, groups } = &mut *shard;
+                let Shard { users, groups, .. } = &mut *shard;
                 if let Some(online) = users.get_mut(&user) {
                     online.groups.retain(|held| *held != key);
                     leave(groups, &key, &user);
@@ -227,7 +236,7 @@ impl Hub {
             Effect::GroupDeleted(key) => {
                 for shard in &self.shards {
                     let mut shard = shard.lock();
-                    let Shard { users, groups } = &mut *shard;
+                    let Shard { users, groups, .. } = &mut *shard;
                     for user in groups.remove(&key).into_iter().flatten() {
                         if let Some(online) = users.get_mut(&user) {
                             online.groups.retain(|held| *held != key);
@@ -308,8 +317,7 @@ impl Hub {
     /// not pinged at one instant, and closes those that were silent for two intervals or whose token has ended.
     pub fn beat(&self, beat: usize, interval_millis: i64, now: Timestamp) {
         for (index, shard) in self.shards.iter().enumerate() {
-            let outlets: Vec<Arc<Outlet>> =
-                shard.lock().users.values().flat_map(|online| &online.outlets).cloned().collect();
+            let outlets = shard.lock().outlets.clone();
             for outlet in outlets {
                 outlet.kill_if_stuck(now);
                 if outlet.identity.expires_at <= now {
@@ -326,8 +334,7 @@ impl Hub {
     /// Asks every client to come back later: the server is stopping.
     pub fn restart(&self) {
         for shard in &self.shards {
-            let outlets: Vec<Arc<Outlet>> =
-                shard.lock().users.values().flat_map(|online| &online.outlets).cloned().collect();
+            let outlets = shard.lock().outlets.clone();
             for outlet in outlets {
                 outlet.close(None, close::RESTART, "the server is restarting");
             }
@@ -361,7 +368,7 @@ impl Hub {
         for shard in &self.shards {
             let shard = shard.lock();
             online.0 += shard.users.len() as u64;
-            online.1 += shard.users.values().map(|user| user.outlets.len() as u64).sum::<u64>();
+            online.1 += shard.outlets.len() as u64;
         }
         online
     }
@@ -391,6 +398,12 @@ fn live_frame(logged: &Logged) -> Option<Bytes> {
         _ => return None,
     };
     frame::encode(&frame)
+}
+
+fn forget(outlets: &mut Vec<Arc<Outlet>>, outlet: &Arc<Outlet>) {
+    if let Some(at) = outlets.iter().position(|other| Arc::ptr_eq(other, outlet)) {
+        outlets.swap_remove(at);
+    }
 }
 
 fn leave(groups: &mut HashMap<GroupKey, HashSet<UserId>>, key: &GroupKey, user: &UserId) {
