@@ -156,6 +156,7 @@ impl From<LedgerError> for Error {
     fn from(error: LedgerError) -> Self {
         match error {
             LedgerError::Log(error) => error.into(),
+            LedgerError::Directory(error) => error.into(),
             LedgerError::Storage(_) | LedgerError::Newer(_) => Self::storage(error),
         }
     }

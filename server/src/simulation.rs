@@ -247,7 +247,7 @@ impl World {
         let (log, tail) = Local::open(&system.join("log.db")).unwrap();
         let log = Arc::new(log);
         let directory = Arc::new(Directory::open(&system.join("directory.db")).unwrap());
-        let ledger = Arc::new(Ledger::open(&system.join("reports.db"), &*log).unwrap());
+        let ledger = Arc::new(Ledger::open(&system.join("reports.db"), &*log, &directory).unwrap());
         let pending = Arc::new(Pending::default());
         let (applied, applied_through) = watch::channel(0);
         let follower = Follower {

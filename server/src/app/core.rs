@@ -56,7 +56,7 @@ impl Core {
         let directory = Arc::new(directory.context("SYSTEM_STORAGE_PATH: directory.db")?);
         let pending = Arc::new(Pending::default());
         let hub = Arc::new(Hub::default());
-        let ledger = Ledger::open(&config.system_storage.join("reports.db"), &*log);
+        let ledger = Ledger::open(&config.system_storage.join("reports.db"), &*log, &directory);
         let ledger = Arc::new(ledger.context("SYSTEM_STORAGE_PATH: reports.db")?);
         let (applied, applied_through) = watch::channel(0);
         let (stop, stopping) = watch::channel(false);

@@ -161,6 +161,15 @@ impl Directory {
         })
     }
 
+    /// Everyone, with the places in the log at which they came.
+    pub fn since(&self) -> Result<Vec<(UserId, Pos)>, DirectoryError> {
+        self.reading(|conn| {
+            let mut statement = conn.prepare_cached("SELECT id, created_pos FROM user")?;
+            let rows = statement.query_map([], |row| Ok((id(row, 0)?, row.get::<_, i64>(1)? as Pos)))?;
+            rows.collect()
+        })
+    }
+
     /// One page of the people who are in a role, channel or department now, by id.
     pub fn members(&self, key: &GroupKey, window: &Window) -> Result<Page<User>, DirectoryError> {
         let pattern = window.pattern();

@@ -3,6 +3,7 @@
 //! A message is encoded once and the same bytes are handed to every socket of its audience. What it costs
 //! grows with those who are online and meant, not with the audience.
 
+mod couriers;
 pub mod frame;
 mod limits;
 mod outlet;
@@ -14,6 +15,7 @@ use crate::directory::{Effect, Person};
 use crate::log::record::{Audience, GroupKey, Record};
 use crate::log::{Logged, Pos};
 use bytes::Bytes;
+use couriers::{Couriers, Work};
 use hongyan_wire::frame::{Presence, PresentDevice, ServerFrame, SessionRevoked, StatusUpdate, close};
 use hongyan_wire::{DeviceId, SessionId, Timestamp, UserId};
 use parking_lot::Mutex;
@@ -45,12 +47,13 @@ struct Online {
 pub struct Hub {
     shards: Box<[Mutex<Shard>]>,
     hasher: RandomState,
+    couriers: Couriers,
 }
 
 impl Default for Hub {
     fn default() -> Self {
         let shards = std::iter::repeat_with(Mutex::default).take(SHARDS).collect();
-        Self { shards, hasher: RandomState::new() }
+        Self { shards, hasher: RandomState::new(), couriers: Couriers::default() }
     }
 }
 
@@ -143,16 +146,15 @@ impl Hub {
             let (order, Some(frame)) = (Order::Message(logged.pos), live_frame(logged)) else { continue };
             if batch.len() == 1 {
                 // Nothing follows that could go along: straight onto the streams.
-                meant.iter().for_each(|outlet| outlet.post(order, &frame));
+                self.couriers.each(meant, &Work::Post(order, frame));
             } else {
                 touched.extend(meant.into_iter().filter(|outlet| outlet.offer(order, &frame)));
             }
         }
         // One write a socket for the whole batch.
-        for outlet in touched {
-            outlet.flush();
-        }
+        self.couriers.each(touched, &Work::Flush);
     }
+
     /// The sockets of those whom a record says something; nobody's for most.
     fn meant(&self, record: &Record, now: Timestamp) -> Vec<Arc<Outlet>> {
         match record {

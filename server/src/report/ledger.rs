@@ -3,6 +3,7 @@
 //! the log again. So nobody who sends or reads waits for a count, and none is counted twice.
 
 use super::counts::{Change, Counts, Hour};
+use crate::directory::{Directory, DirectoryError};
 use crate::log::{Log, LogError, Logged, Pos};
 use hongyan_wire::{MessageId, UserId};
 use parking_lot::Mutex;
@@ -13,6 +14,7 @@ use std::time::Duration;
 /// Records read from the log at once.
 const STEP: usize = 1_000;
 const SCHEMA_VERSION: i64 = 1;
+const CAME: &str = "INSERT OR IGNORE INTO reach(user, pos, since) VALUES(?1, 0, ?2)";
 
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
@@ -20,6 +22,8 @@ pub enum LedgerError {
     Storage(#[from] rusqlite::Error),
     #[error(transparent)]
     Log(#[from] LogError),
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
     #[error("reports.db has version {0}, this server knows {SCHEMA_VERSION}")]
     Newer(i64),
 }
@@ -45,8 +49,9 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Opens the counts or makes them. Those of another log, or of more than the log has, begin anew.
-    pub fn open(path: &Path, log: &dyn Log) -> Result<Self, LedgerError> {
+    /// Opens the counts or makes them. Those of another log, or of more than the log has, begin anew, with the people
+    /// whom the directory has: the log may not tell of them any more.
+    pub fn open(path: &Path, log: &dyn Log, directory: &Directory) -> Result<Self, LedgerError> {
         let mut conn = Connection::open(path)?;
         conn.busy_timeout(Duration::from_secs(5))?;
         conn.pragma_update(None, "journal_mode", "WAL")?;
@@ -75,6 +80,9 @@ impl Ledger {
             )?;
             transaction.execute("UPDATE meta SET value = ?1 WHERE key = 'epoch'", [epoch])?;
             through = 0;
+            for (user, since) in directory.since()? {
+                transaction.prepare_cached(CAME)?.execute(params![user.as_str(), since as i64])?;
+            }
         }
         transaction.commit()?;
         Ok(Self {
@@ -211,8 +219,7 @@ impl Written {
         }
         let transaction = self.conn.transaction()?;
         {
-            let mut came = transaction
-                .prepare_cached("INSERT OR IGNORE INTO reach(user, pos, since) VALUES(?1, 0, ?2)")?;
+            let mut came = transaction.prepare_cached(CAME)?;
             let mut gone = transaction.prepare_cached("DELETE FROM reach WHERE user = ?1")?;
             for change in &counts.people {
                 match change {

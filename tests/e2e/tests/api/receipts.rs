@@ -262,3 +262,24 @@ async fn announcements_are_listed_changed_and_taken_back() {
     admin.api.delete("/admin/api/v3/announcements/none").await.failure(404, "not_found");
     assert_eq!(admin.get("announcements?size=0").await.failure(422, "validation_failed"), ["size"]);
 }
+
+#[tokio::test]
+async fn counts_that_were_lost_are_counted_again() {
+    let mut server = Setup::default().start().await;
+    let admin = server.admin().await;
+    let (ann, bob) = (admin.user("ann").await, admin.user("bob").await);
+    let sender = admin.sender("ci").await;
+    let all = json!({ "title": "t", "recipient_type": "all" });
+    let id = sender.send(all).await.data()["message_id"].as_str().unwrap().to_owned();
+    ann.read(&id).await;
+    bob.read(&id).await;
+    assert_eq!(totals(&sender, &id).await, (3, 2, 2));
+    server.stop().await;
+    for ending in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(server.users().with_file_name(format!("system/reports.db{ending}")));
+    }
+    let server = server.start_again().await;
+    let sender = Sender { api: server.user().with(sender.api.authorization().unwrap()), id: sender.id };
+    assert_eq!(totals(&sender, &id).await, (3, 2, 2));
+    assert_eq!(server.admin().await.get("stats").await.data()["now"]["users"], 3);
+}
