@@ -69,6 +69,12 @@ pub fn complete<P: CommandFactory>(shell: Shell) {
 
 /// Opens the storage, does what is asked, closes it.
 pub async fn perform(config: &Config, command: Offline) -> ExitCode {
+    // A wrong folder is not to become a new server.
+    if !config.system_storage.join("log.db").exists() {
+        let folder = config.system_storage.display();
+        eprintln!("hongyan-server: SYSTEM_STORAGE_PATH: no server has run in {folder} yet");
+        return ExitCode::from(super::BAD_SETTING);
+    }
     let core = match Core::open(config, HANDLES) {
         Ok(core) => core,
         Err(error) if error.is::<InUse>() => {

@@ -142,6 +142,15 @@ async fn what_a_script_needs_to_know_is_in_the_exit_status() {
 }
 
 #[tokio::test]
+async fn a_wrong_folder_does_not_become_a_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let exit = Setup::default().storage(folder.path()).ends(&["user", "list"]).await;
+    failed(&exit, 2, "no server has run");
+    let exit = Setup::default().storage(folder.path()).ends(&["service", "add", "x"]).await;
+    failed(&exit, 2, "no server has run");
+}
+
+#[tokio::test]
 async fn operators_work_on_the_storage_of_a_server_that_does_not_run() {
     let mut server = Setup::default().start().await;
     // While it runs nothing is touched.
