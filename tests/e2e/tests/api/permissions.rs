@@ -1,6 +1,6 @@
 //! Who may send what to whom: one cell of the table after the other; and what becomes of services and keys.
 
-use hongyan_harness::{Admin, Reply, Sender, Setup};
+use hongyan_harness::{Admin, Reply, Sender, Setup, within};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -237,4 +237,41 @@ async fn a_limit_is_told_and_kept_and_others_do_not_feel_it() {
         (&answer["sent"], &answer["results"][3]["error"]["type"]),
         (&json!(3), &json!("rate_limited"))
     );
+}
+
+#[tokio::test]
+async fn a_flood_by_one_slows_no_other() {
+    let server = Setup::default().start().await;
+    let admin = server.admin().await;
+    admin.user("ann").await;
+    admin.user("bob").await;
+    let limited = json!({ "name": "limited", "type": "internal", "rate_limit": { "per_minute": 60 } });
+    let limited = admin.sender_with(&admin.post("services", limited).await.data());
+    let (unlimited, quiet) = (admin.sender("unlimited").await, admin.sender("quiet").await);
+    let message = |to: &str| json!({ "title": "t", "recipients": [to] });
+    // Two floods, one of which is held back, for as long as a third service sends what it has to say.
+    let flood = |sender: &Sender| {
+        let (sender, body) = (sender.clone(), message("ann"));
+        tokio::spawn(async move {
+            loop {
+                let sends = (0..50).map(|_| sender.send(body.clone()));
+                for reply in futures_util::future::join_all(sends).await {
+                    assert!(matches!(reply.status, 200 | 429 | 503), "{reply:?}");
+                }
+            }
+        })
+    };
+    let floods = [flood(&limited), flood(&unlimited)];
+    for _ in 0..40 {
+        let sent = within("a send beside two floods", quiet.send(message("bob"))).await;
+        sent.data();
+    }
+    for flood in floods {
+        assert!(!flood.is_finished(), "a flood was answered otherwise than it should");
+        flood.abort();
+    }
+    let bob = admin.known("bob", "d");
+    assert_eq!(bob.list("").await["total"], 40);
+    let ann = admin.known("ann", "d");
+    assert!(ann.list("").await["total"].as_u64().unwrap() > 60, "the other flood went on");
 }
