@@ -56,6 +56,7 @@ settings! {
     "JWT_SECRET_PREVIOUS", "none", "Still verifies access tokens, for a change of JWT_SECRET.";
     "JWT_EXPIRE_TIME", "2h", "Life of an access token.";
     "REFRESH_TOKEN_EXPIRE_TIME", "720h", "Life of a refresh token.";
+    "SESSION_MAX_TIME", "2160h", "Life of a session, however often its tokens are renewed.";
     "BOOTSTRAP_ADMIN_USERNAME", "admin", "The first administrator, made when there is none.";
     "BOOTSTRAP_ADMIN_PASSWORD", "random, printed once", "The first administrator's password.";
     "LOCAL_LOGIN", "true", "Whether people can sign in with a password.";
@@ -91,6 +92,7 @@ pub struct Config {
     pub jwt_secret_previous: Option<Secret>,
     pub access_life: Duration,
     pub refresh_life: Duration,
+    pub session_life: Duration,
     pub admin_username: String,
     pub admin_password: Option<Secret>,
     pub local_login: bool,
@@ -191,6 +193,7 @@ impl Config {
             jwt_secret_previous: values.secret("JWT_SECRET_PREVIOUS")?,
             access_life: values.duration("JWT_EXPIRE_TIME", Duration::from_secs(2 * 3600))?,
             refresh_life: values.duration("REFRESH_TOKEN_EXPIRE_TIME", Duration::from_secs(720 * 3600))?,
+            session_life: values.duration("SESSION_MAX_TIME", Duration::from_secs(2160 * 3600))?,
             admin_username: values.text("BOOTSTRAP_ADMIN_USERNAME").unwrap_or("admin").to_owned(),
             admin_password: values.text("BOOTSTRAP_ADMIN_PASSWORD").map(Secret::new),
             local_login: values.parsed("LOCAL_LOGIN", true, "true or false")?,

@@ -91,6 +91,18 @@ impl Error {
         Self::new(ErrorType::PermissionDenied, format!("the permission {permission} is missing"))
     }
 
+    /// The password is right, and does not suffice.
+    pub fn second_factor(message: &str) -> Self {
+        Self::new(ErrorType::SecondFactorRequired, message)
+    }
+
+    /// It takes someone who has just signed in.
+    pub fn not_recent() -> Self {
+        let message =
+            "this takes someone who has signed in within the last ten minutes; confirm it, or sign in again";
+        Self::new(ErrorType::RecentSignInRequired, message)
+    }
+
     pub fn exists(what: &str, field: &str) -> Self {
         let details = vec![FieldError { field: field.into(), reason: "is taken".into() }];
         Self { details, ..Self::new(ErrorType::AlreadyExists, format!("the {what} exists already")) }
@@ -195,7 +207,7 @@ impl IntoResponse for Error {
             StatusCode::from_u16(self.error_type.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = status.into_response();
         let headers = response.headers_mut();
-        if self.error_type == ErrorType::Unauthenticated {
+        if self.error_type.status() == 401 {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer, Service"));
         }
         let retry_after = match self.rate {

@@ -1,6 +1,7 @@
 //! Hongyan's server. Everything that changes is a record in one log; the directory, the inboxes and the
 //! hub follow it. `app` puts the rooms together.
 
+pub mod account;
 pub mod admin;
 pub mod app;
 pub mod auth;

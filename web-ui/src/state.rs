@@ -4,9 +4,9 @@
 use crate::words::{Language, Words};
 use hongyan_client::engine::request::Changed;
 use hongyan_client::engine::{Engine, Older, Shown, State as Connection};
-use hongyan_wire::account::Profile;
 use hongyan_wire::api::UnreadCount;
 use hongyan_wire::channel::Channel;
+use hongyan_wire::profile::Profile;
 use hongyan_wire::{ChannelId, MessageId, Timestamp};
 use leptos::prelude::*;
 use std::collections::BTreeMap;

@@ -83,7 +83,7 @@ impl Administration {
                     *(if is_new { &mut answer.created } else { &mut answer.updated }) += 1;
                     if !planned.is_new && planned.put.password_hash.is_some() {
                         // Whoever signed in with the old password signs in anew.
-                        entries.extend(self.auth.ending(&planned.put.id)?.map(Entry::from));
+                        entries.push(self.auth.ending(&planned.put.id, None)?.into());
                     }
                     puts.push(planned.put);
                 }
@@ -186,7 +186,7 @@ impl Administration {
         let planned = self.plan(request, hash, &HashMap::new())?;
         let mut entries = Vec::new();
         if planned.put.password_hash.is_some() {
-            entries.extend(self.auth.ending(id)?.map(Entry::from));
+            entries.push(self.auth.ending(id, None)?.into());
         }
         let change = Change { actor: actor.into(), at: crate::clock::now(), what: vec![planned.put] };
         entries.insert(0, Record::UsersPut(change).into());
@@ -202,7 +202,7 @@ impl Administration {
         if actor == id.as_str() {
             return Err(Error::field("id", "you cannot delete yourself"));
         }
-        let mut entries: Vec<Entry> = self.auth.ending(id)?.map(Entry::from).into_iter().collect();
+        let mut entries: Vec<Entry> = vec![self.auth.ending(id, None)?.into()];
         let change = Change { actor: actor.into(), at: crate::clock::now(), what: id.clone() };
         entries.push(Record::UserDeleted(change).into());
         self.journal.append_all_applied(entries).await?;

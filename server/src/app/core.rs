@@ -1,6 +1,7 @@
 //! The storage, opened: log, directory, inboxes and counts, and what follows the log. What the server stands on, and
 //! what an operator's command works with while no server runs.
 
+use crate::account::Accounts;
 use crate::admin::Administration;
 use crate::auth::Auth;
 use crate::callback::Guard;
@@ -33,6 +34,7 @@ pub struct Core {
     pub inboxes: Arc<Inboxes>,
     pub auth: Arc<Auth>,
     pub administration: Arc<Administration>,
+    pub(super) accounts: Arc<Accounts>,
     pub(super) pending: Arc<Pending>,
     pub(super) hub: Arc<Hub>,
     pub(super) ledger: Arc<Ledger>,
@@ -77,6 +79,7 @@ impl Core {
         let inboxes =
             Arc::new(Inboxes::new(folders, journal.clone(), directory.clone(), pending.clone(), handles));
         let auth = Arc::new(Auth::new(config, &secret(config)?, directory.clone(), journal.clone())?);
+        let accounts = Arc::new(Accounts::new(directory.clone(), journal.clone(), auth.clone()));
         let guard = Arc::new(Guard::new(config.callback_hosts.iter().cloned()));
         let administration = Arc::new(Administration::new(
             directory.clone(),
@@ -92,6 +95,7 @@ impl Core {
             inboxes,
             auth,
             administration,
+            accounts,
             pending,
             hub,
             ledger,

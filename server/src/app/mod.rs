@@ -8,7 +8,7 @@ use crate::admin::Bootstrapped;
 use crate::callback::Callbacks;
 use crate::config::{Config, Secret};
 use crate::http::serve::{CONNECTIONS_BESIDE, Room};
-use crate::http::{AdminGateway, UserGateway, UserParts, serve};
+use crate::http::{AdminGateway, Cookies, Origins, UserGateway, UserParts, serve};
 use crate::hub::{Hub, Limits};
 use crate::inbox::Walker;
 use crate::report::Reports;
@@ -59,7 +59,9 @@ pub async fn start(config: Config, gateways: Gateways) -> Result<Running> {
     let admin_listener =
         listen(&config, gateways != Gateways::User, "ADMIN_SERVER_PORT", config.admin_port).await?;
     let core = Core::open(&config, handles)?;
-    let Core { directory, pending, hub, ledger, journal, inboxes, auth, guard, administration, .. } = &core;
+    let Core {
+        directory, pending, hub, ledger, journal, inboxes, auth, accounts, guard, administration, ..
+    } = &core;
     let stopping = core.stop.subscribe();
     let callbacks = Callbacks::new(directory.clone(), journal.clone(), guard.clone());
     let callbacks = Arc::new(callbacks.context("the client for callback_url")?);
@@ -108,6 +110,7 @@ pub async fn start(config: Config, gateways: Gateways) -> Result<Running> {
     if let Some(listener) = user_listener {
         let gateway = UserGateway::new(UserParts {
             auth: auth.clone(),
+            accounts: accounts.clone(),
             gate: gate.clone(),
             meters: Arc::new(Meters::new(config.rates)),
             administration: administration.clone(),
@@ -118,7 +121,8 @@ pub async fn start(config: Config, gateways: Gateways) -> Result<Running> {
             journal: journal.clone(),
             sockets,
             limits: limits.clone(),
-            origins: crate::http::Origins::new(&config),
+            origins: Origins::new(&config),
+            cookies: Cookies::new(&config),
             body_max: body_max(&config),
         });
         tasks.spawn(serve::run(listener, gateway.router(), stopping.clone(), Room::beside_sockets(&config)));
@@ -132,6 +136,7 @@ pub async fn start(config: Config, gateways: Gateways) -> Result<Running> {
             directory: directory.clone(),
             reports: reports.clone(),
             journal: journal.clone(),
+            origins: Origins::new(&config),
         };
         tasks.spawn(serve::run(listener, gateway.router(), stopping.clone(), Room::without_sockets(&config)));
     }

@@ -41,16 +41,36 @@ pub fn callback_secret() -> Result<String, NoRandomness> {
 /// A service's key: `hy`, the prefix, the secret, the last two in hex. The prefix is public and finds the service.
 /// Letters and digits only, so that the key fits wherever another system's token is asked for.
 pub fn service_key() -> Result<(String, SmolStr), NoRandomness> {
+    key("hy")
+}
+
+/// A person's token for a script, likewise: `hyp`, the prefix, the secret.
+pub fn personal_token() -> Result<(String, SmolStr), NoRandomness> {
+    key(PERSONAL)
+}
+
+/// How personal tokens begin; a service's key goes on with a hexadecimal digit.
+const PERSONAL: &str = "hyp";
+
+fn key(start: &str) -> Result<(String, SmolStr), NoRandomness> {
     let mut bytes = [0u8; PREFIX_LEN / 2 + 32];
     getrandom::fill(&mut bytes).map_err(NoRandomness)?;
     let digits = hex(&bytes);
     let prefix = digits[..PREFIX_LEN].into();
-    Ok((format!("hy{digits}"), prefix))
+    Ok((format!("{start}{digits}"), prefix))
 }
 
 /// The public prefix of a service's key.
 pub fn key_prefix(key: &str) -> Option<SmolStr> {
-    let digits = key.strip_prefix("hy")?;
+    prefix(key.strip_prefix("hy")?)
+}
+
+/// The public prefix of a personal token; what is none is another kind of token.
+pub fn personal_prefix(token: &str) -> Option<SmolStr> {
+    prefix(token.strip_prefix(PERSONAL)?)
+}
+
+fn prefix(digits: &str) -> Option<SmolStr> {
     let (prefix, secret) = digits.split_at_checked(PREFIX_LEN)?;
     let is_key = (1..=128).contains(&secret.len()) && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
     is_key.then(|| prefix.into())

@@ -4,6 +4,7 @@
 //! own watermark in the same transactions; what requests need is cached, so that the hot path reads no
 //! database. A cached value is never older than what has been applied.
 
+mod accounts;
 mod apply;
 mod audit;
 mod callbacks;
@@ -18,7 +19,9 @@ mod sessions;
 mod store;
 mod templates;
 mod threads;
+mod tokens;
 
+pub use accounts::{StoredIdentity, StoredPasskey};
 pub use apply::Effect;
 pub use audit::AuditFilter;
 pub use callbacks::{DueCallback, Room};
@@ -28,6 +31,7 @@ pub use people::{Membership, Person};
 pub use services::{KnownService, tier};
 pub use sessions::StoredSession;
 pub use store::{Directory, DirectoryError};
+pub use tokens::KnownToken;
 
 /// One page of a list: the rows, and how many there are in all.
 #[derive(Debug, Clone, PartialEq)]

@@ -20,6 +20,10 @@ pub struct Person {
     pub department: Option<DepartmentId>,
     pub disabled: bool,
     pub has_password: bool,
+    /// The name of the picture.
+    pub avatar: Option<SmolStr>,
+    /// Tokens that were signed before are refused.
+    pub tokens_since: Timestamp,
     pub created_at: Timestamp,
     pub created_pos: Pos,
     /// Now and in the past.
@@ -81,8 +85,7 @@ impl Person {
     }
 }
 
-const COLUMNS: &str =
-    "id, username, name, email, department, disabled, password_hash IS NOT NULL, created_at, created_pos";
+const COLUMNS: &str = "id, username, name, email, department, disabled, password_hash IS NOT NULL, created_at, created_pos, avatar, tokens_since";
 
 impl Directory {
     /// The user with this id.
@@ -262,6 +265,8 @@ fn person(row: &Row<'_>) -> rusqlite::Result<Person> {
         department: department.and_then(|d| DepartmentId::new(&d).ok()),
         disabled: row.get(5)?,
         has_password: row.get(6)?,
+        avatar: row.get::<_, Option<String>>(9)?.map(SmolStr::from),
+        tokens_since: Timestamp::from_millis(row.get(10)?),
         created_at: Timestamp::from_millis(row.get(7)?),
         created_pos: created_pos as Pos,
         memberships: Vec::new(),

@@ -9,6 +9,10 @@ CREATE TABLE user(
     department TEXT,
     password_hash TEXT,
     disabled INTEGER NOT NULL DEFAULT 0,
+    -- The name of the picture, if there is one.
+    avatar TEXT,
+    -- Tokens that were signed before this moment are refused, whatever session they name.
+    tokens_since INTEGER NOT NULL DEFAULT 0,
     created_at INTEGER NOT NULL,
     -- Messages to everyone are meant for this user when they stand after this place.
     created_pos INTEGER NOT NULL
@@ -146,6 +150,11 @@ CREATE TABLE session(
     device_type TEXT NOT NULL,
     device_name TEXT NOT NULL,
     provider TEXT NOT NULL,
+    -- Where its refresh token is kept, and from where it was last used.
+    kept TEXT NOT NULL CHECK(kept IN ('client', 'cookie', 'nowhere')),
+    address TEXT,
+    -- Of what its refresh tokens have in common, and of the one that is good.
+    family_hash TEXT NOT NULL,
     refresh_hash TEXT NOT NULL,
     -- The one before it, and until when that is still taken.
     replaced_hash TEXT,
@@ -155,9 +164,57 @@ CREATE TABLE session(
     expires_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX session_user ON session(user, created_at);
-CREATE INDEX session_refresh ON session(refresh_hash);
-CREATE INDEX session_replaced ON session(replaced_hash) WHERE replaced_hash IS NOT NULL;
 CREATE INDEX session_expires ON session(expires_at);
+
+-- Tokens that people made for scripts; the id is in the name space of sessions.
+CREATE TABLE token(
+    prefix TEXT PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    user TEXT NOT NULL,
+    name TEXT NOT NULL,
+    -- Words, one a line.
+    scopes TEXT NOT NULL,
+    hash TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX token_user ON token(user, created_at);
+
+-- Who users are at providers.
+CREATE TABLE identity(
+    id TEXT PRIMARY KEY,
+    user TEXT NOT NULL,
+    provider TEXT NOT NULL,
+    tenant TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    -- For people to see.
+    name TEXT NOT NULL,
+    email TEXT,
+    linked_at INTEGER NOT NULL,
+    UNIQUE(provider, tenant, subject)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX identity_user ON identity(user, linked_at);
+
+-- One-time links, one a user.
+CREATE TABLE link(user TEXT PRIMARY KEY, hash TEXT NOT NULL UNIQUE, until INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+
+-- Second factors, and what takes their place once.
+CREATE TABLE totp(user TEXT PRIMARY KEY, secret TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE recovery(user TEXT NOT NULL, hash TEXT NOT NULL, PRIMARY KEY(user, hash)) STRICT, WITHOUT ROWID;
+
+CREATE TABLE passkey(
+    id TEXT PRIMARY KEY,
+    user TEXT NOT NULL,
+    name TEXT NOT NULL,
+    -- JSON.
+    key TEXT NOT NULL,
+    created_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX passkey_user ON passkey(user, created_at);
+
+-- Pictures, by their names.
+CREATE TABLE avatar(user TEXT PRIMARY KEY, name TEXT NOT NULL, picture BLOB NOT NULL) STRICT;
+CREATE INDEX avatar_name ON avatar(name);
 
 -- Sessions that were ended, for as long as one of their access tokens could still be valid.
 CREATE TABLE revoked(session TEXT PRIMARY KEY, until INTEGER NOT NULL) STRICT, WITHOUT ROWID;

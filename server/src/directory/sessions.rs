@@ -2,6 +2,7 @@
 
 use super::store::{Directory, DirectoryError};
 use super::{Page, Window};
+use crate::log::record::{Kept, Replaced};
 use hongyan_wire::account::DeviceType;
 use hongyan_wire::{DeviceId, SessionId, Timestamp, UserId};
 use rusqlite::types::Type;
@@ -18,13 +19,22 @@ pub struct StoredSession {
     pub device_type: DeviceType,
     pub device_name: String,
     pub provider: SmolStr,
+    pub kept: Kept,
+    pub address: Option<String>,
+    /// Of what its refresh tokens have in common: SHA-256 in hex.
+    pub family_hash: SmolStr,
+    /// Of the refresh token that is good.
+    pub refresh_hash: SmolStr,
+    /// Of the one before it.
+    pub replaced: Option<Replaced>,
     pub created_at: Timestamp,
     pub refreshed_at: Timestamp,
     pub expires_at: Timestamp,
 }
 
 const COLUMNS: &str =
-    "id, user, device, device_type, device_name, provider, created_at, refreshed_at, expires_at";
+    "id, user, device, device_type, device_name, provider, created_at, refreshed_at, expires_at,
+    kept, address, family_hash, refresh_hash, replaced_hash, replaced_until";
 /// Sessions shown of one user; more than that nobody reads.
 const SHOWN_MAX: i64 = 1_000;
 
@@ -34,26 +44,7 @@ impl Directory {
         self.revoked.read().contains_key(session)
     }
 
-    /// The session whose refresh token has this hash: the current one, or the one before it while that is
-    /// still taken, with the moment at which that ends.
-    pub fn session_by_refresh(
-        &self,
-        hash: &str,
-        now: Timestamp,
-    ) -> Result<Option<(StoredSession, Option<Timestamp>)>, DirectoryError> {
-        self.reading(|conn| {
-            let sql = format!(
-                "SELECT {COLUMNS}, CASE WHEN refresh_hash = ?1 THEN NULL ELSE replaced_until END FROM session
-                 WHERE refresh_hash = ?1 OR (replaced_hash = ?1 AND replaced_until > ?2)"
-            );
-            let found = conn.prepare_cached(&sql)?.query_row(params![hash, now.millis()], |row| {
-                let until: Option<i64> = row.get(9)?;
-                Ok((session(row)?, until.map(Timestamp::from_millis)))
-            });
-            found.optional()
-        })
-    }
-
+    /// A session by its id.
     pub fn session(&self, id: &SessionId) -> Result<Option<StoredSession>, DirectoryError> {
         self.reading(|conn| {
             let sql = format!("SELECT {COLUMNS} FROM session WHERE id = ?1");
@@ -61,14 +52,16 @@ impl Directory {
         })
     }
 
-    /// All of a user's sessions.
+    /// All of a user's sessions and personal tokens.
     pub fn session_ids_of(&self, user: &UserId) -> Result<Vec<SessionId>, DirectoryError> {
         self.reading(|conn| {
-            conn.prepare_cached("SELECT id FROM session WHERE user = ?1")?
-                .query_map([user.as_str()], |row| {
-                    SessionId::new(row.get_ref(0)?.as_str()?).map_err(|e| bad(0, e))
-                })?
-                .collect()
+            conn.prepare_cached(
+                "SELECT id FROM session WHERE user = ?1 UNION SELECT id FROM token WHERE user = ?1",
+            )?
+            .query_map([user.as_str()], |row| {
+                SessionId::new(row.get_ref(0)?.as_str()?).map_err(|e| bad(0, e))
+            })?
+            .collect()
         })
     }
 
@@ -84,6 +77,25 @@ impl Directory {
 }
 
 impl Directory {
+    /// Sessions of everyone that were opened before a moment, at most `limit`, after one by its id: to walk over them.
+    pub fn sessions_before(
+        &self,
+        before: Timestamp,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<(UserId, SessionId)>, DirectoryError> {
+        self.reading(|conn| {
+            conn.prepare_cached(
+                "SELECT user, id FROM session WHERE created_at < ?1 AND id > ?2 ORDER BY id LIMIT ?3",
+            )?
+            .query_map(params![before.millis(), after, limit as i64], |row| {
+                let session = SessionId::new(row.get_ref(1)?.as_str()?).map_err(|e| bad(1, e))?;
+                Ok((super::people::id(row, 0)?, session))
+            })?
+            .collect()
+        })
+    }
+
     /// Sessions of everyone, newest first; `q` is looked for in user and device names.
     pub fn session_list(&self, window: &Window) -> Result<Page<StoredSession>, DirectoryError> {
         let pattern = window.pattern();
@@ -116,6 +128,7 @@ pub(super) fn revoked(conn: &Connection) -> rusqlite::Result<HashMap<SessionId, 
 }
 
 fn session(row: &Row<'_>) -> rusqlite::Result<StoredSession> {
+    let (replaced, until): (Option<String>, Option<i64>) = (row.get(13)?, row.get(14)?);
     Ok(StoredSession {
         id: SessionId::new(row.get_ref(0)?.as_str()?).map_err(|e| bad(0, e))?,
         user: UserId::new(row.get_ref(1)?.as_str()?).map_err(|e| bad(1, e))?,
@@ -130,9 +143,16 @@ fn session(row: &Row<'_>) -> rusqlite::Result<StoredSession> {
         created_at: Timestamp::from_millis(row.get(6)?),
         refreshed_at: Timestamp::from_millis(row.get(7)?),
         expires_at: Timestamp::from_millis(row.get(8)?),
+        kept: Kept::named(row.get_ref(9)?.as_str()?),
+        address: row.get(10)?,
+        family_hash: row.get_ref(11)?.as_str()?.into(),
+        refresh_hash: row.get_ref(12)?.as_str()?.into(),
+        replaced: replaced
+            .zip(until)
+            .map(|(hash, until)| Replaced { hash: hash.into(), until: Timestamp::from_millis(until) }),
     })
 }
 
-fn bad(column: usize, error: hongyan_wire::ids::InvalidId) -> rusqlite::Error {
+pub(super) fn bad(column: usize, error: hongyan_wire::ids::InvalidId) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error))
 }

@@ -3,6 +3,7 @@
 use super::groups::Group;
 use super::people::Person;
 use super::services::KnownService;
+use super::tokens::KnownToken;
 use crate::log::Pos;
 use crate::log::record::GroupKey;
 use hongyan_wire::template::Template;
@@ -19,6 +20,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 /// People kept in memory: about 40 MB when full.
 const PEOPLE_CACHED: usize = 100_000;
 const SERVICES_CACHED: usize = 10_000;
+const TOKENS_CACHED: usize = 10_000;
 const GROUPS_CACHED: usize = 20_000;
 const UNIONS_CACHED: usize = 1_000;
 const TEMPLATES_CACHED: usize = 1_000;
@@ -49,6 +51,8 @@ pub struct Directory {
     /// How many different people are in several groups together, by the groups in order.
     pub(super) unions: Cache<Vec<GroupKey>, Arc<u64>>,
     pub(super) services: Cache<SmolStr, Arc<KnownService>>,
+    /// Personal tokens, by their prefixes.
+    pub(super) tokens: Cache<SmolStr, Arc<KnownToken>>,
     pub(super) templates: Cache<TemplateId, Arc<Template>>,
     /// Ended sessions, until no access token of theirs can be valid any more.
     pub(super) revoked: RwLock<HashMap<SessionId, Timestamp>>,
@@ -84,6 +88,7 @@ impl Directory {
             groups: Cache::new(GROUPS_CACHED),
             unions: Cache::new(UNIONS_CACHED),
             services: Cache::new(SERVICES_CACHED),
+            tokens: Cache::new(TOKENS_CACHED),
             templates: Cache::new(TEMPLATES_CACHED),
             revoked: RwLock::new(revoked),
             user_count: AtomicU64::new(users),

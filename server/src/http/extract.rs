@@ -1,16 +1,19 @@
 //! What handlers take: who calls, a valid body, a valid query. Each failure names the field.
 
+use super::origin::Origins;
+use super::serve::Peer;
 use super::{AdminGateway, UserGateway};
-use crate::auth::{Caller, UserCaller};
+use crate::auth::{Caller, UserCaller, Visitor};
 use crate::error::{Error, Result};
 use crate::send::{Metered, RepeatKey};
 use axum::body::HttpBody;
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequestParts, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, Method, header};
 use bytes::Bytes;
 use hongyan_wire::error::{ErrorType, FieldError};
 use hongyan_wire::limits::{BATCH_MAX, IDEMPOTENCY_KEY_MAX};
+use hongyan_wire::profile::Scope;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
@@ -38,17 +41,85 @@ fn credentials(headers: &HeaderMap) -> Result<Credentials<'_>> {
     }
 }
 
+/// The user who calls, whatever their token allows.
+fn user(parts: &Parts, gateway: &UserGateway) -> Result<UserCaller> {
+    match credentials(&parts.headers)? {
+        Credentials::Bearer(token) => gateway.auth.user(token),
+        Credentials::Service(_) => {
+            Err(Error::new(ErrorType::PermissionDenied, "this is for people; with a service's key one sends"))
+        }
+    }
+}
+
+/// What a request takes of a person's token: to look takes `read`, all else `write`.
+fn scope(method: &Method) -> Scope {
+    if matches!(*method, Method::GET | Method::HEAD) { Scope::Read } else { Scope::Write }
+}
+
 impl FromRequestParts<UserGateway> for UserCaller {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, gateway: &UserGateway) -> Result<Self> {
-        match credentials(&parts.headers)? {
-            Credentials::Bearer(token) => gateway.auth.user(token),
-            Credentials::Service(_) => Err(Error::new(
-                ErrorType::PermissionDenied,
-                "this is for people; with a service's key one sends",
-            )),
-        }
+        let caller = user(parts, gateway)?;
+        caller.require(scope(&parts.method))?;
+        Ok(caller)
+    }
+}
+
+impl OptionalFromRequestParts<UserGateway> for UserCaller {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, gateway: &UserGateway) -> Result<Option<Self>> {
+        // A script's token ends itself so, whatever it allows.
+        parts.headers.contains_key(header::AUTHORIZATION).then(|| user(parts, gateway)).transpose()
+    }
+}
+
+/// A user whose token allows to read, by whatever method they call.
+pub struct Listener(pub UserCaller);
+
+impl FromRequestParts<UserGateway> for Listener {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, gateway: &UserGateway) -> Result<Self> {
+        let caller = user(parts, gateway)?;
+        caller.require(Scope::Read)?;
+        Ok(Self(caller))
+    }
+}
+
+/// A user in a session of their own, and no script with a token of theirs.
+pub struct Holder(pub UserCaller);
+
+impl FromRequestParts<UserGateway> for Holder {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, gateway: &UserGateway) -> Result<Self> {
+        let caller = user(parts, gateway)?;
+        caller.require_session()?;
+        Ok(Self(caller))
+    }
+}
+
+/// From where a request comes.
+fn visitor(parts: &Parts, origins: &Origins) -> Result<Visitor> {
+    let peer = parts.extensions.get::<Peer>().ok_or_else(|| Error::internal("a request from nowhere"))?;
+    Ok(Visitor { address: origins.address(&parts.headers, *peer) })
+}
+
+impl FromRequestParts<UserGateway> for Visitor {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, gateway: &UserGateway) -> Result<Self> {
+        visitor(parts, &gateway.origins)
+    }
+}
+
+impl FromRequestParts<AdminGateway> for Visitor {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, gateway: &AdminGateway) -> Result<Self> {
+        visitor(parts, &gateway.origins)
     }
 }
 
@@ -56,10 +127,18 @@ impl FromRequestParts<UserGateway> for Caller {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, gateway: &UserGateway) -> Result<Self> {
-        match credentials(&parts.headers)? {
-            Credentials::Bearer(token) => gateway.auth.user(token).map(Caller::User),
-            Credentials::Service(key) => gateway.auth.service(key).map(Caller::Service),
+        let caller = anyone(parts, gateway)?;
+        if let Caller::User(user) = &caller {
+            user.require(scope(&parts.method))?;
         }
+        Ok(caller)
+    }
+}
+
+fn anyone(parts: &Parts, gateway: &UserGateway) -> Result<Caller> {
+    match credentials(&parts.headers)? {
+        Credentials::Bearer(token) => gateway.auth.user(token).map(Caller::User),
+        Credentials::Service(key) => gateway.auth.service(key).map(Caller::Service),
     }
 }
 
@@ -73,7 +152,12 @@ impl FromRequestParts<UserGateway> for Sending {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, gateway: &UserGateway) -> Result<Self> {
-        let caller = Caller::from_request_parts(parts, gateway).await?;
+        let caller = anyone(parts, gateway)?;
+        if let Caller::User(user) = &caller
+            && !user.scopes.allows(Scope::SendSelf)
+        {
+            user.require(Scope::Write)?;
+        }
         let metered = gateway.meters.begin(&caller)?;
         Ok(Self { caller, metered })
     }

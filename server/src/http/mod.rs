@@ -6,6 +6,7 @@ mod admin;
 mod assets;
 mod auth;
 mod channels;
+mod cookies;
 mod docs;
 mod doors;
 mod envelope;
@@ -20,10 +21,12 @@ mod socket;
 mod sync;
 mod templates;
 
+pub use cookies::Cookies;
 pub use envelope::Answer;
 pub use origin::Origins;
 pub use page::PageQuery;
 
+use crate::account::Accounts;
 use crate::admin::Administration;
 use crate::auth::Auth;
 use crate::directory::Directory;
@@ -54,6 +57,7 @@ pub struct UserGateway(Arc<UserParts>);
 /// What the user gateway's handlers use.
 pub struct UserParts {
     pub auth: Arc<Auth>,
+    pub accounts: Arc<Accounts>,
     pub gate: Arc<Gate>,
     pub meters: Arc<Meters>,
     pub administration: Arc<Administration>,
@@ -65,6 +69,7 @@ pub struct UserParts {
     pub sockets: Arc<Sockets>,
     pub limits: Arc<Limits>,
     pub origins: Origins,
+    pub cookies: Cookies,
     /// Largest body of a request, in bytes.
     pub body_max: usize,
 }
@@ -121,13 +126,15 @@ impl UserGateway {
             .routes(routes!(channels::members))
             .routes(routes!(channels::add_member, channels::remove_member))
             .routes(routes!(sync::sync))
-            .routes(routes!(auth::login))
-            .routes(routes!(auth::refresh))
-            .routes(routes!(auth::logout))
-            .routes(routes!(auth::profile))
-            .routes(routes!(auth::sessions))
-            .routes(routes!(auth::end_session))
-            .routes(routes!(auth::ticket))
+            .routes(routes!(auth::sessions::login))
+            .routes(routes!(auth::sessions::refresh))
+            .routes(routes!(auth::sessions::logout))
+            .routes(routes!(auth::sessions::sessions, auth::sessions::end_others))
+            .routes(routes!(auth::sessions::end_session))
+            .routes(routes!(auth::sessions::ticket))
+            .routes(routes!(auth::profile::get))
+            .routes(routes!(auth::tokens::list, auth::tokens::create))
+            .routes(routes!(auth::tokens::end))
             .routes(routes!(socket::open))
             .split_for_parts();
         let cors = self.origins.cors();
@@ -150,6 +157,7 @@ pub struct AdminGateway {
     pub directory: Arc<Directory>,
     pub reports: Arc<Reports>,
     pub journal: Journal,
+    pub origins: Origins,
 }
 
 impl AdminGateway {
@@ -187,8 +195,9 @@ impl AdminGateway {
             .routes(routes!(admin::templates::list, admin::templates::create))
             .routes(routes!(admin::templates::get, admin::templates::update, admin::templates::delete))
             .routes(routes!(admin::templates::versions))
-            .routes(routes!(admin::sessions::list))
+            .routes(routes!(admin::sessions::list, admin::sessions::end_all))
             .routes(routes!(admin::sessions::end))
+            .routes(routes!(admin::sessions::end_all_of))
             .routes(routes!(admin::announcements::list, admin::announcements::create))
             .routes(routes!(admin::announcements::delete))
             .routes(routes!(admin::callbacks::list))

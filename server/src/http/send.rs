@@ -168,6 +168,7 @@ pub async fn recall(
     Path(path): Path<String>,
 ) -> Result<Answer<RecallAnswer>> {
     let message_id: MessageId = id(&path, "message")?;
+    caller.require_write()?;
     gateway.gate.recall(&caller, &message_id).await?;
     Ok(Answer::new(RecallAnswer { message_id, recalled: true }))
 }
@@ -233,6 +234,7 @@ pub async fn reschedule(
 ) -> Result<Answer<SendAnswer>> {
     let Sending { caller, metered: _metered } = sending;
     let id: MessageId = id(&path, "scheduled message")?;
+    caller.require_write()?;
     Ok(Answer::new(gateway.gate.reschedule(&caller, &id, body.value).await?))
 }
 

@@ -1,15 +1,15 @@
 //! `GET /ws`: from a request to a socket (RFC 6455, section 4.2).
 
 use super::UserGateway;
-use super::extract::Query;
+use super::extract::{Listener, Query};
 use super::serve::Peer;
-use crate::auth::UserCaller;
 use crate::error::{Error, Result};
 use crate::hub::Refused;
 use axum::extract::{Extension, FromRequestParts, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hongyan_wire::error::{ErrorType, Failure};
+use hongyan_wire::profile::Scope;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
@@ -67,8 +67,9 @@ pub async fn open(
     let caller = match (&query.ticket, &query.token) {
         (Some(ticket), _) => gateway.auth.by_ticket(ticket)?,
         (None, Some(token)) => gateway.auth.user(token)?,
-        (None, None) => UserCaller::from_request_parts(&mut parts, &gateway).await?,
+        (None, None) => Listener::from_request_parts(&mut parts, &gateway).await?.0,
     };
+    caller.require(Scope::Read)?;
     if gateway.hub.sockets_of(caller.id()) >= SOCKETS_PER_USER_MAX {
         return Err(Error {
             retry_after: Some(30),

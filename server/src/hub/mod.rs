@@ -248,6 +248,7 @@ impl Hub {
                 }
             }
             Effect::Disabled(user) => self.end(&user, "disabled", |_| true),
+            Effect::AllEnded(user) => self.end(&user, "revoked", |_| true),
             Effect::SessionsEnded(user, sessions) => {
                 let ended = |session: Option<&SessionId>| session.is_some_and(|s| sessions.contains(s));
                 self.end(&user, "revoked", |outlet| ended(outlet.identity.session.as_ref()));

@@ -647,6 +647,7 @@ mod tests {
             sessions: Vec::new(),
             at: Timestamp::default(),
             remember_until: Timestamp::default(),
+            everything: false,
         })
     }
 

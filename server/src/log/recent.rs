@@ -97,6 +97,7 @@ mod tests {
             sessions: Vec::new(),
             at: Timestamp::default(),
             remember_until: Timestamp::default(),
+            everything: false,
         };
         Logged { pos, record: Arc::new(Record::SessionsEnded(ended)) }
     }

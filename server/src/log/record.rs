@@ -6,6 +6,7 @@ use hongyan_wire::admin::{CallbackState, RateLimit, ServiceStatus, ServiceType, 
 use hongyan_wire::channel::ChannelKind;
 use hongyan_wire::message::{AnswerMode, Message, Pressed};
 use hongyan_wire::permission::Permissions;
+use hongyan_wire::profile::Scope;
 use hongyan_wire::template::Template;
 use hongyan_wire::{
     ChannelId, DepartmentId, DeviceId, MessageId, RoleId, ServiceId, SessionId, TemplateId, Timestamp, UserId,
@@ -45,6 +46,19 @@ pub enum Record {
     SessionOpened(Box<SessionOpened>),
     SessionRefreshed(Box<SessionRefreshed>),
     SessionsEnded(SessionsEnded),
+    SessionsSwept(Box<Change<SessionsSwept>>),
+    TokenMade(Box<Change<TokenMade>>),
+    IdentityLinked(Box<Change<IdentityLinked>>),
+    IdentityUnlinked(Box<Change<IdentityKey>>),
+    ProfileChanged(Box<Change<ProfileChange>>),
+    AvatarSet(Box<Change<AvatarSet>>),
+    PasswordSet(Box<Change<PasswordSet>>),
+    LinkMade(Box<Change<LinkMade>>),
+    LinkUsed(Change<UserId>),
+    TotpSet(Box<Change<TotpSet>>),
+    RecoveryUsed(Box<Change<RecoveryUsed>>),
+    PasskeyPut(Box<Change<PasskeyPut>>),
+    PasskeyDeleted(Box<Change<PasskeyKey>>),
     /// What stood here was about a user who was deleted since.
     Erased,
 }
@@ -110,6 +124,24 @@ impl Record {
             Self::MembersChanged(change) | Self::OwnersChanged(change) => erased(change.what.user == *user),
             Self::SessionOpened(opened) => erased(opened.user == *user),
             Self::SessionsEnded(ended) => erased(ended.user == *user),
+            Self::SessionsSwept(change) => {
+                let mut change = change.clone();
+                change.what.sessions.retain(|(owner, _)| owner != user);
+                change.what.wholly.retain(|owner| owner != user);
+                Some(Self::SessionsSwept(change))
+            }
+            Self::TokenMade(change) => erased(change.what.user == *user),
+            Self::IdentityLinked(change) => erased(change.what.user == *user),
+            Self::IdentityUnlinked(change) => erased(change.what.user == *user),
+            Self::ProfileChanged(change) => erased(change.what.user == *user),
+            Self::AvatarSet(change) => erased(change.what.user == *user),
+            Self::PasswordSet(change) => erased(change.what.user == *user),
+            Self::LinkMade(change) => erased(change.what.user == *user),
+            Self::LinkUsed(change) => erased(change.what == *user),
+            Self::TotpSet(change) => erased(change.what.user == *user),
+            Self::RecoveryUsed(change) => erased(change.what.user == *user),
+            Self::PasskeyPut(change) => erased(change.what.user == *user),
+            Self::PasskeyDeleted(change) => erased(change.what.user == *user),
             _ => None,
         }
     }
@@ -446,12 +478,51 @@ pub struct SessionOpened {
     pub device: DeviceId,
     pub device_type: DeviceType,
     pub device_name: String,
-    /// How: `local`, later a provider's name.
+    /// How: `local`, `passkey`, or a provider's id.
     pub provider: SmolStr,
+    /// Where its refresh token is kept.
+    pub kept: Kept,
+    /// From where.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<SmolStr>,
+    /// SHA-256 in hex of what all refresh tokens of the session have in common.
+    pub family_hash: SmolStr,
     /// SHA-256 of the refresh token, in hex.
     pub refresh_hash: SmolStr,
     pub at: Timestamp,
     pub expires_at: Timestamp,
+}
+
+/// Where a session's refresh token is kept; it is of no use anywhere else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kept {
+    /// By the client.
+    #[default]
+    Client,
+    /// In a cookie that no script can read.
+    Cookie,
+    /// Nowhere: there is none.
+    Nowhere,
+}
+
+impl Kept {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Cookie => "cookie",
+            Self::Nowhere => "nowhere",
+        }
+    }
+
+    /// The one that [`Self::as_str`] calls so.
+    pub fn named(word: &str) -> Self {
+        match word {
+            "cookie" => Self::Cookie,
+            "nowhere" => Self::Nowhere,
+            _ => Self::Client,
+        }
+    }
 }
 
 /// A refresh token was used and replaced.
@@ -461,6 +532,8 @@ pub struct SessionRefreshed {
     pub refresh_hash: SmolStr,
     /// The one that was used, and until when it may be used again: the answer may not have arrived.
     pub replaced: Replaced,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<SmolStr>,
     pub at: Timestamp,
     pub expires_at: Timestamp,
 }
@@ -472,6 +545,7 @@ pub struct Replaced {
     pub until: Timestamp,
 }
 
+/// Sessions and personal tokens of one person are over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionsEnded {
     pub user: UserId,
@@ -479,6 +553,154 @@ pub struct SessionsEnded {
     pub at: Timestamp,
     /// Until when an access token of these sessions could still be valid.
     pub remember_until: Timestamp,
+    /// What was signed before `at` is refused too, whatever session it names or none.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub everything: bool,
+}
+
+/// Sessions of many people are over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionsSwept {
+    pub sessions: Vec<(UserId, SessionId)>,
+    pub remember_until: Timestamp,
+    /// Of these, what was signed before is refused too, whatever session it names or none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub wholly: Vec<UserId>,
+}
+
+/// A token that a person made for a script.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenMade {
+    /// It ends as a session does.
+    pub id: SessionId,
+    pub user: UserId,
+    pub name: String,
+    pub scopes: Vec<Scope>,
+    /// The public part, by which it is found.
+    pub prefix: SmolStr,
+    /// SHA-256 of the whole token, in hex.
+    pub hash: SmolStr,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Who someone is at a provider.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Subject {
+    /// The provider's id here.
+    pub provider: SmolStr,
+    /// Within what the subject is unique: an issuer, a company, an application; empty where the provider has one
+    /// name space.
+    pub tenant: SmolStr,
+    pub subject: SmolStr,
+}
+
+/// Someone at a provider is a user here. What was there under the same subject is replaced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdentityLinked {
+    pub user: UserId,
+    /// For paths.
+    pub id: SmolStr,
+    pub subject: Subject,
+    /// Under which it was known before, where a provider has come to tell a better one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Subject>,
+    /// What the provider calls them; for people to see, never to find someone by.
+    pub name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+}
+
+/// One identity of a person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdentityKey {
+    pub user: UserId,
+    pub id: SmolStr,
+}
+
+/// What a person changed of themself: `None` leaves what was there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProfileChange {
+    pub user: UserId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// An empty one takes it away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+}
+
+/// A person's picture.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AvatarSet {
+    pub user: UserId,
+    /// JPEG in base64; `None` takes it away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub picture: Option<String>,
+    /// Of the JPEG, SHA-256 in hex, shortened: its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<SmolStr>,
+}
+
+/// Pictures do not belong into logs, so this shows none.
+impl fmt::Debug for AvatarSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AvatarSet")
+            .field("user", &self.user)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A new password.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PasswordSet {
+    pub user: UserId,
+    /// An argon2id hash in PHC form.
+    pub hash: Sealed,
+}
+
+/// A link with which someone else's word lets a person in once. The one before it is void.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkMade {
+    pub user: UserId,
+    /// SHA-256 of the token, in hex.
+    pub hash: SmolStr,
+    pub until: Timestamp,
+}
+
+/// A second factor that counts from now on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TotpSet {
+    pub user: UserId,
+    /// In base32; `None` takes it away.
+    pub secret: Option<Sealed>,
+    /// SHA-256 of each recovery code, in hex.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recovery: Vec<SmolStr>,
+}
+
+/// A recovery code was used: it is good no more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecoveryUsed {
+    pub user: UserId,
+    pub hash: SmolStr,
+}
+
+/// A passkey made, or used: then with its new counter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PasskeyPut {
+    pub user: UserId,
+    /// The credential's id in base64url.
+    pub id: SmolStr,
+    pub name: String,
+    /// JSON: the public key and what goes with it.
+    pub key: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PasskeyKey {
+    pub user: UserId,
+    pub id: SmolStr,
 }
 
 #[cfg(test)]

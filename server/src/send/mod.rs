@@ -270,6 +270,10 @@ impl Gate {
         let message_type = request.message_type.as_deref().unwrap_or("text");
         let category = permit::category(template.as_ref().map(|template| template.category), message_type);
         permit::content(caller, request, category)?;
+        if request.replaces.is_some() || request.thread_key.is_some() {
+            // What it takes the place of may have gone to others.
+            caller.require_write()?;
+        }
         if let Some(channel) = &request.channel_id {
             permit::channel(caller, channel)?;
             if self.directory.group(&GroupKey::channel(channel))?.is_none() {

@@ -4,6 +4,7 @@
 //! | --- | --- | --- |
 //! | a user | listed people, the channels and departments they look after, in their own name | anything |
 //! | an administrator | anyone, in their own name | anything |
+//! | a personal token with `send:self` alone | its person | anything |
 //! | a service | as its permissions say; see [`hongyan_wire::permission`] | as they say |
 
 use crate::auth::Caller;
@@ -13,6 +14,7 @@ use crate::log::record::{Audience, GroupKind};
 use hongyan_wire::ChannelId;
 use hongyan_wire::message::{SendMessageRequest, SenderType};
 use hongyan_wire::permission::{Content, Permission};
+use hongyan_wire::profile::Scope;
 use hongyan_wire::template::TemplateCategory;
 use smol_str::SmolStr;
 
@@ -58,7 +60,7 @@ pub fn audience(caller: &Caller, audience: &Audience, directory: &Directory) -> 
     if audience.everyone {
         require(caller, &Permission::ToAll)?;
     }
-    if !audience.users.is_empty() {
+    if !audience.users.is_empty() && !is_oneself(caller, audience) {
         require(caller, &Permission::ToUsers)?;
     }
     for key in &audience.groups {
@@ -76,6 +78,11 @@ pub fn audience(caller: &Caller, audience: &Audience, directory: &Directory) -> 
         }
     }
     Ok(())
+}
+
+/// Whether it is for the person who calls and nobody else: the one audience of a token that allows `send:self`.
+fn is_oneself(caller: &Caller, audience: &Audience) -> bool {
+    matches!(caller, Caller::User(user) if audience.users.iter().all(|one| one == user.id()))
 }
 
 /// Whether the caller may see how far messages have got with each person.
@@ -99,6 +106,9 @@ fn may(caller: &Caller, wanted: &Permission) -> bool {
     };
     let looks_after =
         |kind, id: &SmolStr| user.person.owns.iter().any(|key| key.kind == kind && key.id == *id);
+    if !user.scopes.allows(Scope::Write) {
+        return false;
+    }
     user.is_admin()
         || match wanted {
             Permission::ToUsers => true,

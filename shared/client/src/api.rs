@@ -5,12 +5,13 @@
 
 use crate::engine::request::{Answer, Failed, Request};
 use crate::platform::{Call, Method, NoReply, Platform, Reply};
-use hongyan_wire::account::{DeviceInfo, LoginRequest, Profile, RefreshRequest, TicketAnswer, TokenAnswer};
+use hongyan_wire::account::{DeviceInfo, LoginRequest, RefreshRequest, TicketAnswer, TokenAnswer};
 use hongyan_wire::api::{MessageList, Meta, ReadRequest, Success};
 use hongyan_wire::channel::ChannelList;
 use hongyan_wire::error::{ErrorType, Failure};
 use hongyan_wire::limits::SYNC_LIMIT_MAX;
 use hongyan_wire::message::{Message, PressAnswer};
+use hongyan_wire::profile::Profile;
 use hongyan_wire::{MessageId, UserId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -77,8 +78,13 @@ impl<P: Platform> Api<P> {
     }
 
     pub async fn login(&self, username: &str, password: &str, device: DeviceInfo) -> Result<(), ApiError> {
-        let request =
-            LoginRequest { username: username.into(), password: password.into(), device: Some(device) };
+        let request = LoginRequest {
+            username: username.into(),
+            password: password.into(),
+            otp: None,
+            device: Some(device),
+            cookie: false,
+        };
         let (answer, _) = self.post("/api/v3/auth/local/login", None, &request).await?;
         self.keep(answer);
         Ok(())
@@ -179,7 +185,7 @@ impl<P: Platform> Api<P> {
                 self.platform.keep_refresh_token(None);
                 break;
             }
-            let request = RefreshRequest { refresh_token: token.clone() };
+            let request = RefreshRequest { refresh_token: Some(token.clone()) };
             match self.post::<TokenAnswer>("/api/v3/auth/refresh", None, &request).await {
                 Ok((answer, _)) => {
                     let before = self.profile.borrow().as_ref().map(|profile| profile.id.clone());
@@ -205,7 +211,7 @@ impl<P: Platform> Api<P> {
     }
 
     fn keep(&self, answer: TokenAnswer) {
-        self.platform.keep_refresh_token(Some(&answer.refresh_token));
+        self.platform.keep_refresh_token(answer.refresh_token.as_deref());
         *self.access.borrow_mut() = Some(answer.access_token);
         *self.profile.borrow_mut() = Some(answer.user);
     }

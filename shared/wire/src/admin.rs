@@ -163,8 +163,10 @@ pub struct AdminSession {
     pub device_id: DeviceId,
     pub device_type: DeviceType,
     pub device_name: String,
-    /// How it was opened: `local`, or a provider's name.
+    /// How it was opened: `local`, `passkey`, or a provider's id.
     pub provider: String,
+    /// From where it was last heard of.
+    pub address: Option<String>,
     pub created_at: Timestamp,
     pub refreshed_at: Timestamp,
     pub expires_at: Timestamp,

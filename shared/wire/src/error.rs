@@ -11,8 +11,12 @@ pub enum ErrorType {
     MalformedRequest,
     /// 401: no credentials, or they are not good (any more).
     Unauthenticated,
+    /// 401: the password is right; the second factor is missing or wrong.
+    SecondFactorRequired,
     /// 403: the permission named in the message is missing.
     PermissionDenied,
+    /// 403: only for someone who has signed in within the last ten minutes; `auth/confirm` makes it so.
+    RecentSignInRequired,
     /// 404: there is no such thing, or it is another user's.
     NotFound,
     /// 405: the path exists, the method does not.
@@ -31,8 +35,6 @@ pub enum ErrorType {
     UnsupportedMediaType,
     /// 422: well-formed but not valid; `details` name the fields.
     ValidationFailed,
-    /// 422: valid, but this server version does not offer it yet.
-    NotYet,
     /// 429: too often; `Retry-After` says when to try again.
     RateLimited,
     /// 500: a fault of the server; the request id finds it in the error log.
@@ -50,8 +52,8 @@ impl ErrorType {
     pub const fn status(self) -> u16 {
         match self {
             Self::MalformedRequest => 400,
-            Self::Unauthenticated => 401,
-            Self::PermissionDenied => 403,
+            Self::Unauthenticated | Self::SecondFactorRequired => 401,
+            Self::PermissionDenied | Self::RecentSignInRequired => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::AlreadyExists
@@ -60,7 +62,7 @@ impl ErrorType {
             | Self::IdempotencyConflict => 409,
             Self::TooLarge => 413,
             Self::UnsupportedMediaType => 415,
-            Self::ValidationFailed | Self::NotYet => 422,
+            Self::ValidationFailed => 422,
             Self::RateLimited => 429,
             Self::Internal | Self::InboxDamaged => 500,
             Self::Overloaded | Self::StorageUnavailable => 503,

@@ -13,6 +13,7 @@ pub mod ids;
 pub mod limits;
 pub mod message;
 pub mod permission;
+pub mod profile;
 pub mod receipt;
 pub mod template;
 pub mod time;

@@ -1,6 +1,7 @@
 //! The fold: each record changes the directory in one way only, whenever it is read. No clock and no
 //! randomness; a record that cannot be (a username that is taken) changes nothing, everywhere.
 
+mod accounts;
 mod groups;
 mod people;
 mod services;
@@ -27,6 +28,8 @@ pub enum Effect {
     Deleted(UserId),
     GroupDeleted(GroupKey),
     SessionsEnded(UserId, Vec<SessionId>),
+    /// All that were opened before, whatever session they belong to.
+    AllEnded(UserId),
 }
 
 /// What one batch changes outside the database, once it is committed.
@@ -36,6 +39,8 @@ struct Outcome {
     people: Vec<UserId>,
     groups: Vec<GroupKey>,
     service_keys: Vec<SmolStr>,
+    /// Personal tokens, by their prefixes.
+    tokens: Vec<SmolStr>,
     templates: Vec<TemplateId>,
     /// What is scheduled has changed.
     scheduled: bool,
@@ -107,6 +112,9 @@ impl Directory {
         }
         for key in &outcome.service_keys {
             self.services.remove(key);
+        }
+        for key in &outcome.tokens {
+            self.tokens.remove(key);
         }
         for id in &outcome.templates {
             self.templates.remove(id);
@@ -222,6 +230,19 @@ impl Outcome {
             Record::SessionOpened(opened) => sessions::opened(conn, opened),
             Record::SessionRefreshed(refreshed) => sessions::refreshed(conn, refreshed),
             Record::SessionsEnded(ended) => self.sessions_ended(conn, pos, ended),
+            Record::SessionsSwept(change) => self.sessions_swept(conn, pos, change),
+            Record::TokenMade(_)
+            | Record::IdentityLinked(_)
+            | Record::IdentityUnlinked(_)
+            | Record::ProfileChanged(_)
+            | Record::AvatarSet(_)
+            | Record::PasswordSet(_)
+            | Record::LinkMade(_)
+            | Record::LinkUsed(_)
+            | Record::TotpSet(_)
+            | Record::RecoveryUsed(_)
+            | Record::PasskeyPut(_)
+            | Record::PasskeyDeleted(_) => self.account(conn, pos, record),
         }
     }
 }

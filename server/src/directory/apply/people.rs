@@ -1,7 +1,7 @@
 //! Users.
 
 use super::groups::{count_members, open_groups};
-use super::{Outcome, audit};
+use super::{Outcome, accounts, audit};
 use crate::directory::store::exists;
 use crate::directory::{Effect, presses};
 use crate::log::Pos;
@@ -109,6 +109,7 @@ impl Outcome {
         ] {
             conn.prepare_cached(sql)?.execute([user.as_str()])?;
         }
+        accounts::delete(conn, user)?;
         conn.prepare_cached("DELETE FROM schedule WHERE owner = ?1")?.execute([format!("user:{user}")])?;
         conn.prepare_cached("DELETE FROM thread WHERE owner = ?1")?.execute([format!("user:{user}")])?;
         conn.prepare_cached("UPDATE audit SET details = 'null' WHERE target = ?1 AND action LIKE 'user.%'")?

@@ -61,6 +61,9 @@ fn history() -> Vec<Logged> {
         device_type: DeviceType::Web,
         device_name: String::new(),
         provider: "local".into(),
+        kept: crate::log::record::Kept::Client,
+        address: None,
+        family_hash: "f".into(),
         refresh_hash: "h".into(),
         at: Timestamp::from_millis(6),
         expires_at: Timestamp::from_millis(i64::MAX),
@@ -70,6 +73,7 @@ fn history() -> Vec<Logged> {
         sessions: vec![session],
         at: Timestamp::from_millis(7),
         remember_until: Timestamp::from_millis(i64::MAX),
+        everything: false,
     };
     let service = ServicePut {
         id: ServiceId::new("svc").unwrap(),

@@ -1,5 +1,6 @@
 //! Administrators sign in and out.
 
+use crate::auth::Visitor;
 use crate::error::Result;
 use crate::http::AdminGateway;
 use crate::http::envelope::Answer;
@@ -15,15 +16,16 @@ use hongyan_wire::error::Failure;
     post, path = "/admin/api/v3/auth/login", tag = "signing in", request_body = LoginRequest, security(),
     responses(
         (status = 200, description = "A token for this gateway", body = Success<AdminTokenAnswer>),
-        (status = 401, description = "Wrong username or password", body = Failure),
+        (status = 401, description = "Wrong username or password, or `second_factor_required`", body = Failure),
         (status = 403, description = "Not an administrator", body = Failure),
     ),
 )]
 pub async fn login(
     State(gateway): State<AdminGateway>,
+    visitor: Visitor,
     StrangerJson(request): StrangerJson<LoginRequest>,
 ) -> Result<Answer<AdminTokenAnswer>> {
-    Ok(Answer::new(gateway.auth.admin_login(request).await?))
+    Ok(Answer::new(gateway.auth.admin_login(request, visitor).await?))
 }
 
 /// End the session that calls.
