@@ -3,6 +3,8 @@
 //! Every setting has one name, as an environment variable in capitals and as a key of the TOML file in
 //! small letters; the environment wins. What cannot be understood ends the start with one line.
 
+use crate::auth::providers::{self, CustomSettings};
+use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
@@ -28,6 +30,12 @@ pub struct ConfigError {
     pub reason: String,
 }
 
+impl ConfigError {
+    pub fn new(setting: &str, reason: &str) -> Self {
+        error(setting, reason)
+    }
+}
+
 /// One row of the table of settings.
 pub struct Setting {
     pub name: &'static str,
@@ -48,7 +56,7 @@ settings! {
     "USER_SERVER_PORT", "8080", "Port of the user gateway; 0 lets the system choose.";
     "ADMIN_SERVER_PORT", "8081", "Port of the admin gateway; 0 lets the system choose.";
     "BIND_ADDRESS", "127.0.0.1", "Address that both gateways listen on; 0.0.0.0 behind a proxy.";
-    "PUBLIC_URL", "http://localhost:8080", "Where people reach the user gateway; base of links.";
+    "PUBLIC_URL", "http://localhost:8080", "Where people reach the user gateway; base of links and of the addresses that providers send browsers back to. Unset, it has the port that is used.";
     "USER_STORAGE_PATH", "data/user_storage", "One folder a user. A folder that is named must exist, or its parent must.";
     "SYSTEM_STORAGE_PATH", "system, beside USER_STORAGE_PATH", "The log, the directory and the secret: everything that is no single user's.";
     "DATABASE_BACKUP_PATH", "backups, beside USER_STORAGE_PATH", "Where backups are kept.";
@@ -60,6 +68,8 @@ settings! {
     "BOOTSTRAP_ADMIN_USERNAME", "admin", "The first administrator, made when there is none.";
     "BOOTSTRAP_ADMIN_PASSWORD", "random, printed once", "The first administrator's password.";
     "LOCAL_LOGIN", "true", "Whether people can sign in with a password.";
+    "SIGN_UP", "open", "Who may come by a provider and is not known yet: open, domain, invitation (with a link of an administrator), closed.";
+    "SIGN_UP_DOMAINS", "none", "For SIGN_UP=domain: the domains of checked e-mail addresses, separated by commas.";
     "CORS_ALLOWED_ORIGINS", "none", "Origins besides our own that browsers may call from, separated by commas.";
     "TRUSTED_PROXIES", "none", "Addresses of proxies whose X-Forwarded-For is believed, separated by commas.";
     "SEND_RATE_USER", "120", "Messages that a person may send in a minute.";
@@ -76,6 +86,66 @@ settings! {
     "INBOX_WALK_INTERVAL", "1m", "How often the inboxes of those who do not come are brought up to date.";
     "LOG_RETENTION", "168h", "For how long the log keeps what every inbox already has.";
     "LOG_LEVEL", "info", "What is logged: error, warn, info, debug, or a filter such as info,hyper=warn.";
+}
+
+/// All settings, those of the providers among them.
+fn all_settings() -> impl Iterator<Item = &'static Setting> {
+    SETTINGS.iter().chain(providers::BUILT_IN.iter().flat_map(|provider| provider.settings))
+}
+
+/// Who may come that nobody knows yet, once a provider has said who it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignUp {
+    /// Everyone.
+    Open,
+    /// Who has an address of one of the domains, as the provider has checked.
+    Domain,
+    /// Who has a one-time link of an administrator.
+    Invitation,
+    /// Nobody, not even with a link.
+    Closed,
+}
+
+impl FromStr for SignUp {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "open" => Ok(Self::Open),
+            "domain" => Ok(Self::Domain),
+            "invitation" => Ok(Self::Invitation),
+            "closed" => Ok(Self::Closed),
+            _ => Err(()),
+        }
+    }
+}
+
+/// What is set of the providers: they look for themselves what they need.
+#[derive(Clone, Default)]
+pub struct ProviderSettings {
+    values: BTreeMap<String, String>,
+    pub custom: Vec<CustomSettings>,
+}
+
+impl ProviderSettings {
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.values.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+    }
+
+    /// An id and its secret: both or none.
+    pub fn client(&self, id: &str, secret: &str) -> Result<Option<(String, Secret)>, ConfigError> {
+        match (self.text(id), self.text(secret)) {
+            (None, None) => Ok(None),
+            (Some(id), Some(secret)) => Ok(Some((id.to_owned(), Secret::new(secret)))),
+            (Some(_), None) => Err(error(secret, &format!("is missing; {id} needs it"))),
+            (None, Some(_)) => Err(error(id, &format!("is missing; {secret} is of no use without it"))),
+        }
+    }
+
+    /// An address, without the slash at its end.
+    pub fn address(&self, name: &str, default: &str) -> Result<String, ConfigError> {
+        providers::address(name, self.text(name).unwrap_or(default), false)
+    }
 }
 
 /// The settings, checked.
@@ -96,6 +166,10 @@ pub struct Config {
     pub admin_username: String,
     pub admin_password: Option<Secret>,
     pub local_login: bool,
+    pub providers: ProviderSettings,
+    pub sign_up: SignUp,
+    /// In small letters.
+    pub sign_up_domains: Vec<String>,
     pub cors_origins: Vec<String>,
     pub trusted_proxies: Vec<IpAddr>,
     pub rates: Rates,
@@ -114,7 +188,8 @@ pub struct Config {
 }
 
 /// A text that is never shown.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
 pub struct Secret(String);
 
 impl Secret {
@@ -151,20 +226,22 @@ impl Config {
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
         let mut values = BTreeMap::new();
+        let mut custom = Vec::new();
         if let Some(file) = file {
-            read_file(file, &mut values)?;
+            custom = read_file(file, &mut values)?;
         }
         for (name, value) in environment {
-            if SETTINGS.iter().any(|setting| setting.name == name) {
+            if all_settings().any(|setting| setting.name == name) {
                 values.insert(name, value);
             } else if name == "NATS_URL" {
                 return Err(error("NATS_URL", "this version runs as one node; leave it unset"));
             }
         }
-        Self::check(&Values(values))
+        let providers = ProviderSettings { values: values.clone(), custom };
+        Self::check(&Values(values), providers)
     }
 
-    fn check(values: &Values) -> Result<Self, ConfigError> {
+    fn check(values: &Values, providers: ProviderSettings) -> Result<Self, ConfigError> {
         let (user_storage, beside) = match values.text("USER_STORAGE_PATH") {
             Some(path) => {
                 let path = PathBuf::from(path);
@@ -185,7 +262,7 @@ impl Config {
                 IpAddr::from([127, 0, 0, 1]),
                 "an IP address such as 0.0.0.0",
             )?,
-            public_url: public_url(values.text("PUBLIC_URL").unwrap_or("http://localhost:8080"))?,
+            public_url: values.text("PUBLIC_URL").map(public_url).transpose()?.unwrap_or_default(),
             system_storage: folder("SYSTEM_STORAGE_PATH", "system")?,
             backups: folder("DATABASE_BACKUP_PATH", "backups")?,
             user_storage,
@@ -196,6 +273,9 @@ impl Config {
             session_life: values.duration("SESSION_MAX_TIME", Duration::from_secs(2160 * 3600))?,
             admin_username: values.text("BOOTSTRAP_ADMIN_USERNAME").unwrap_or("admin").to_owned(),
             admin_password: values.text("BOOTSTRAP_ADMIN_PASSWORD").map(Secret::new),
+            providers,
+            sign_up: values.parsed("SIGN_UP", SignUp::Open, "open, domain, invitation or closed")?,
+            sign_up_domains: values.list("SIGN_UP_DOMAINS", host)?,
             local_login: values.parsed("LOCAL_LOGIN", true, "true or false")?,
             cors_origins: values.list("CORS_ALLOWED_ORIGINS", |text| origin(text).map(str::to_owned))?,
             trusted_proxies: values.list("TRUSTED_PROXIES", |text| text.parse().ok())?,
@@ -223,6 +303,9 @@ impl Config {
             log_retention: values.duration("LOG_RETENTION", Duration::from_secs(168 * 3600))?,
             log_level: values.text("LOG_LEVEL").unwrap_or("info").to_owned(),
         };
+        if config.sign_up == SignUp::Domain && config.sign_up_domains.is_empty() {
+            return Err(error("SIGN_UP_DOMAINS", "is missing; SIGN_UP=domain needs it"));
+        }
         let name = config.admin_username.as_str();
         if name.is_empty()
             || name.len() > hongyan_wire::limits::NAME_MAX
@@ -290,13 +373,19 @@ fn error(setting: &str, reason: &str) -> ConfigError {
     ConfigError { setting: setting.into(), reason: reason.into() }
 }
 
-fn read_file(path: &Path, values: &mut BTreeMap<String, String>) -> Result<(), ConfigError> {
+/// Reads the file's settings into `values`, and gives its providers.
+fn read_file(path: &Path, values: &mut BTreeMap<String, String>) -> Result<Vec<CustomSettings>, ConfigError> {
     let at = path.display().to_string();
     let text = std::fs::read_to_string(path).map_err(|e| error(&at, &e.to_string()))?;
     let table: toml::Table = text.parse().map_err(|e: toml::de::Error| error(&at, e.message()))?;
+    let mut custom = Vec::new();
     for (key, value) in table {
+        if key == PROVIDERS {
+            custom = value.try_into().map_err(|e: toml::de::Error| error(PROVIDERS, e.message()))?;
+            continue;
+        }
         let name = key.to_uppercase();
-        if key != key.to_lowercase() || !SETTINGS.iter().any(|setting| setting.name == name) {
+        if key != key.to_lowercase() || !all_settings().any(|setting| setting.name == name) {
             return Err(error(&key, &format!("is no setting; see the table of settings ({at})")));
         }
         let text = match value {
@@ -311,8 +400,11 @@ fn read_file(path: &Path, values: &mut BTreeMap<String, String>) -> Result<(), C
         };
         values.insert(name, text);
     }
-    Ok(())
+    Ok(custom)
 }
+
+/// The tables of providers in the file: `[[providers]]`.
+const PROVIDERS: &str = "providers";
 
 /// A duration as `30s`, `5m`, `2h`, `7d` or `250ms`; longer than nothing, at most ten years.
 pub fn duration(text: &str) -> Option<Duration> {
@@ -404,7 +496,7 @@ mod tests {
     #[test]
     fn the_readme_has_the_table_of_settings() {
         let readme = include_str!("../../README.md");
-        for Setting { name, default, meaning } in SETTINGS {
+        for Setting { name, default, meaning } in all_settings() {
             assert!(readme.contains(&format!("| `{name}` | {default} | {meaning} |")), "{name}");
         }
     }

@@ -4,6 +4,7 @@ mod bearer;
 pub mod jwt;
 mod local;
 mod password;
+pub mod providers;
 mod refresh;
 pub mod secrets;
 mod sessions;

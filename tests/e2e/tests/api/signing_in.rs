@@ -204,7 +204,7 @@ async fn scopes_of_a_signed_token_count() {
 async fn failing_too_often_has_an_end_and_is_the_same_for_a_name_that_is_not_there() {
     let server = Setup::default().set("TRUSTED_PROXIES", "127.0.0.1").start().await;
     let admin = server.admin().await;
-    admin.user("ann").await;
+    admin.person("ann").await;
     let login = |name: &str, password: &str, from: &str| {
         let body = json!({ "username": name, "password": password });
         let request = server.user().request(reqwest::Method::POST, "/api/v3/auth/local/login");
