@@ -14,6 +14,8 @@ use crate::{apt, call, python};
 /// The releases that the tests were written with: `oidc-provider` is certified, the other can break tokens on purpose.
 const NODE_SERVERS: [(&str, &str); 2] = [("oidc-provider", "9.13.3"), ("oauth2-mock-server", "8.2.3")];
 const PYTHON_SERVER: (&str, &str) = ("oidc-provider-mock", "0.3.4");
+/// It takes any version of this, and uses what the next one no longer has.
+const PYTHON_LIBRARY: &str = "authlib<2";
 
 /// The oldest Node.js that runs them.
 const OLDEST_NODE: (u32, u32) = (20, 19);
@@ -107,7 +109,8 @@ pub fn python_server(places: &Places) -> Result<PathBuf> {
 
 pub fn install_python_server(places: &Places) -> Result<()> {
     let (name, version) = PYTHON_SERVER;
-    python::install(&places.target.join("providers/python"), &format!("{name}=={version}"))
+    let server = format!("{name}=={version}");
+    python::install(&places.target.join("providers/python"), &[&server, PYTHON_LIBRARY])
 }
 
 /// Installs these packages, and only these, into a folder. Their scripts do not run.

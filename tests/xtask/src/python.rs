@@ -12,15 +12,12 @@ pub fn interpreter(environment: &Path) -> PathBuf {
     environment.join("bin/python")
 }
 
-/// Makes the environment anew, with this package in it.
-pub fn install(environment: &Path, package: &str) -> Result<()> {
+/// Makes the environment anew, with these packages in it.
+pub fn install(environment: &Path, packages: &[&str]) -> Result<()> {
     if !call::succeeds(Command::new("python3").args(["-c", "import ensurepip"])) {
         apt::install(&["python3", "python3-venv"])?;
     }
     call::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(environment))?;
-    call::run(Command::new(environment.join("bin/pip")).args([
-        "install",
-        "--disable-pip-version-check",
-        package,
-    ]))
+    let mut pip = Command::new(environment.join("bin/pip"));
+    call::run(pip.args(["install", "--disable-pip-version-check"]).args(packages))
 }

@@ -25,7 +25,7 @@ pub fn apprise(places: &Places) -> Result<PathBuf> {
 }
 
 pub fn install_apprise(places: &Places) -> Result<()> {
-    python::install(&places.target.join("senders/apprise"), APPRISE)
+    python::install(&places.target.join("senders/apprise"), &[APPRISE])
 }
 
 pub fn alertmanager() -> Result<PathBuf> {
