@@ -6,7 +6,7 @@ use hongyan_harness::{Browser, OidcFault, OidcKind, OidcServer, Receiver, http_c
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
-use reqwest::header::{COOKIE, LOCATION, SET_COOKIE};
+use reqwest::header::{CONTENT_SECURITY_POLICY, COOKIE, LOCATION, SET_COOKIE};
 use reqwest::{Client, RequestBuilder, Response, Url, redirect::Policy};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -63,6 +63,9 @@ impl Visitor {
             response = self.send(self.client.get(url)).await;
         }
         assert_eq!(response.status(), 200);
+        // A browser without the internet would wait for the styles that the pages want from elsewhere.
+        let styles = response.headers()[CONTENT_SECURITY_POLICY].to_str().unwrap();
+        assert!(styles.starts_with("style-src 'unsafe-inline'"), "{styles}");
         Page::Form { url: response.url().clone(), html: response.text().await.unwrap() }
     }
 
