@@ -1,5 +1,5 @@
-//! Sign-in servers that others wrote, for the tests of signing in with OAuth2 and OpenID Connect. They and, where
-//! the machine's own is too old, the Node.js that runs two of them go below the target folder.
+//! Sign-in servers that others wrote, for the tests of signing in with OAuth2 and OpenID Connect. They go
+//! below the target folder, and so does a Node.js for two of them where the machine's own is too old.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,8 @@ use serde_json::Value;
 use crate::places::{Places, program};
 use crate::{apt, call, python};
 
-/// The releases that the tests were written with: `oidc-provider` is certified, the other can break tokens on purpose.
+/// The releases that the tests were written with. The first is certified, the second can break tokens on
+/// purpose.
 const NODE_SERVERS: [(&str, &str); 2] = [("oidc-provider", "9.13.3"), ("oauth2-mock-server", "8.2.3")];
 const PYTHON_SERVER: (&str, &str) = ("oidc-provider-mock", "0.3.4");
 /// It takes any version of this, and uses what the next one no longer has.
@@ -45,7 +46,7 @@ pub fn node(places: &Places) -> Result<PathBuf> {
     }
     let (major, minor) = OLDEST_NODE;
     bail!(
-        "Node.js {major}.{minor} or later with npm is missing: `cargo xtask test --only setup` installs it ({})",
+        "Node.js {major}.{minor} with npm is missing ({}): `cargo xtask test --only setup` installs it",
         if found.is_empty() { "there is none".to_owned() } else { found.join(", ") }
     )
 }
@@ -98,7 +99,7 @@ pub fn python_server(places: &Places) -> Result<PathBuf> {
     let python = python::interpreter(&places.target.join("providers/python"));
     let (name, wanted) = PYTHON_SERVER;
     let check = format!(
-        "import importlib.metadata, oidc_provider_mock; assert importlib.metadata.version('{name}') == '{wanted}'"
+        "import oidc_provider_mock, importlib.metadata as all; assert all.version('{name}') == '{wanted}'"
     );
     if call::succeeds(Command::new(&python).args(["-c", &check])) {
         Ok(python)

@@ -1,5 +1,5 @@
-// An identity server out of `oidc-provider`, which is certified: it asks for a login and for consent, insists on PKCE
-// and hands out opaque access tokens. Prints its issuer and ends with its standard input.
+// An identity server out of `oidc-provider`, which is certified: it asks for a login and for consent, insists
+// on PKCE and hands out opaque access tokens. Prints its issuer and ends with its standard input.
 import { randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
 import { Provider } from 'oidc-provider';
@@ -62,7 +62,8 @@ server.listen(Number(PORT), '127.0.0.1', () => {
   // The answers hide what was wrong.
   for (const event of ['authorization.error', 'grant.error', 'userinfo.error', 'server_error']) {
     provider.on(event, (_context, error) => {
-      console.error(`${event}: ${error.error}: ${error.error_description}: ${error.error_detail ?? error.stack}`);
+      const reason = error.error_detail ?? error.stack;
+      console.error(`${event}: ${error.error}: ${error.error_description}: ${reason}`);
     });
   }
   answer = provider.callback();

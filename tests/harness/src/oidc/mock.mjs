@@ -1,5 +1,6 @@
-// An identity server out of `oauth2-mock-server`: it asks nobody, everyone is `johndoe`. A line on its standard input
-// names what is to be wrong in the next answer that can have it wrong. Prints its issuer and ends with its standard input.
+// An identity server out of `oauth2-mock-server`: it asks nobody, everyone is `johndoe`. A line on its
+// standard input names what is to be wrong in the next answer that can have it wrong. Prints its issuer and
+// ends with its standard input.
 import { createInterface } from 'node:readline';
 import { OAuth2Server } from 'oauth2-mock-server';
 

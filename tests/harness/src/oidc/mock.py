@@ -1,4 +1,4 @@
-"""An identity server out of oidc-provider-mock: one form, any client and any secret, a token without a key id.
+"""An identity server out of oidc-provider-mock: one form, any client and secret, tokens without a key id.
 
 Prints its issuer and ends with its standard input.
 """

@@ -1,5 +1,5 @@
-//! Identity servers that others wrote, for tests of signing in: each differs from the next where the standards leave
-//! room, and together they are what a client has to survive.
+//! Identity servers that others wrote, for tests of signing in: each differs from the next where the
+//! standards leave room, and together they are what a client has to survive.
 //!
 //! All are called `localhost`, because cookies ignore ports: a server under test is at `127.0.0.1`.
 
@@ -28,13 +28,16 @@ const POST_SECRET: &str = "canary-oidc-secret-of-server-post-0123456789";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OidcKind {
-    /// `oidc-provider`: a login page, then a consent page; PKCE is a must; `iss` comes with the code; the identity
-    /// token has only `sub`, the rest has to be asked for. `alice` has a verified address, `mallory` hers without.
+    /// `oidc-provider`: a login page, then a consent page; PKCE is a must; `iss` comes with the code; the
+    /// identity token has only `sub`, the rest has to be asked for. The address of `alice` is verified;
+    /// `mallory` claims the same one, not verified; that of anyone else is verified.
     Certified,
-    /// `oauth2-mock-server`: no pages, everyone is `johndoe` and nothing else is known of them; can be broken.
+    /// `oauth2-mock-server`: no pages, everyone is `johndoe` and nothing else is known of them; can be
+    /// broken; any client and secret; no `iss` with the code.
     NodeMock,
-    /// `oidc-provider-mock`: one form; any client and secret; no PKCE; tokens without a key id. `alice` and `mallory`
-    /// as in the certified one; of others nothing says that their address is verified.
+    /// `oidc-provider-mock`: one form; any client and secret; no PKCE; no `iss` with the code; tokens without
+    /// a key id. `alice` and `mallory` as in the certified one; of others nothing says that their address,
+    /// which is whatever they log in with, is verified.
     PythonMock,
 }
 
@@ -102,8 +105,8 @@ impl OidcServer {
         (POST_CLIENT, POST_SECRET)
     }
 
-    /// The client without a secret, a program on someone's machine: it is sent to `/callback` at any port of a
-    /// loopback address.
+    /// The client without a secret, a program on someone's machine: it is sent to `/callback` at any port of
+    /// `127.0.0.1` or `[::1]`.
     pub fn public_client(&self) -> &str {
         PUBLIC_CLIENT
     }
