@@ -1,5 +1,6 @@
 //! A real browser, driven as a person would.
 
+use crate::oidc::OidcKind;
 use crate::wait::{PATIENCE, eventually, within};
 use fantoccini::wd::Capabilities;
 use fantoccini::wd::WindowHandle;
@@ -111,7 +112,11 @@ impl Browser {
     }
 
     pub async fn fill(&self, id: &str, text: &str) {
-        let field = self.find(&Self::selector(id)).await;
+        self.fill_css(&Self::selector(id), text).await;
+    }
+
+    async fn fill_css(&self, css: &str, text: &str) {
+        let field = self.find(css).await;
         field.clear().await.unwrap();
         field.send_keys(text).await.unwrap();
     }
@@ -168,5 +173,31 @@ impl Browser {
         self.fill("password", crate::people::PASSWORD).await;
         self.click("sign-in").await;
         self.shown("message-list").await;
+    }
+    /// Logs in at an identity server that has no session of this browser yet, and agrees to what the client wants.
+    pub async fn consent(&self, kind: OidcKind, login: &str) {
+        match kind {
+            OidcKind::Certified => {
+                self.fill_css("input[name=login]", login).await;
+                self.fill_css("input[name=password]", "any will do").await;
+                self.click_css("form:has(input[name=password]) button[type=submit]").await;
+                // The same button on the next page.
+                self.click_css("form:has(input[value=consent]) button[type=submit]").await;
+            }
+            OidcKind::NodeMock => {}
+            OidcKind::PythonMock => {
+                self.fill_css("input[name=sub]", login).await;
+                self.click_css("form:has(input[name=sub]) button[type=submit]").await;
+            }
+        }
+    }
+
+    /// Turns an identity server down, on its first page.
+    pub async fn refuse(&self, kind: OidcKind) {
+        match kind {
+            OidcKind::Certified => self.click_css("a[href$='/abort']").await,
+            OidcKind::NodeMock => panic!("{kind:?} asks nobody"),
+            OidcKind::PythonMock => self.click_css("button[value=deny]").await,
+        }
     }
 }

@@ -13,6 +13,7 @@
 
 mod api;
 mod browser;
+mod oidc;
 mod people;
 mod programs;
 mod receiver;
@@ -22,6 +23,7 @@ mod wait;
 
 pub use api::{Api, Reply, http_client};
 pub use browser::Browser;
+pub use oidc::{OidcFault, OidcKind, OidcServer};
 pub use people::{Admin, Person, Sender, signed};
 pub use programs::program_of_others;
 pub use receiver::{Receiver, Told};

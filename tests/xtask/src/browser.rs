@@ -17,6 +17,11 @@ pub fn chromedriver() -> Result<PathBuf> {
         .context("chromedriver is missing: `cargo xtask test --only setup` installs it")
 }
 
+/// What the tests are told.
+pub fn variables() -> Result<[(&'static str, PathBuf); 2]> {
+    Ok([("CHROMIUM", chromium()?), ("CHROMEDRIVER", chromedriver()?)])
+}
+
 /// The packages that hold both.
 pub fn packages() -> &'static [&'static str] {
     if apt::is_ubuntu() {

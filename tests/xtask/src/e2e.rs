@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 
 use crate::packages::{TESTED, TestPrograms, selected};
 use crate::places::Places;
-use crate::{browser, call, senders};
+use crate::{browser, call, providers, senders};
 
 /// All of them; or, with a name, the test program or else the tests that it means.
 pub fn run(places: &Places, only: Option<&str>) -> Result<()> {
@@ -51,8 +51,8 @@ fn tests(places: &Places, programs: &[String]) -> Result<Command> {
         .args(TESTED)
         .args(selected(programs))
         .env("HONGYAN_SERVER_BIN", places.target.join("debug/hongyan-server"))
-        .env("CHROMIUM", browser::chromium()?)
-        .env("CHROMEDRIVER", browser::chromedriver()?)
+        .envs(browser::variables()?)
+        .envs(providers::variables(places)?)
         .env("APPRISE_PYTHON", senders::apprise(places)?)
         .env("ALERTMANAGER", senders::alertmanager()?);
     Ok(command)

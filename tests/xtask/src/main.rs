@@ -14,6 +14,8 @@ mod fingerprint;
 mod licences;
 mod packages;
 mod places;
+mod providers;
+mod python;
 mod senders;
 mod server;
 mod setup;

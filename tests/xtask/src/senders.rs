@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 
 use crate::places::{Places, program};
-use crate::{apt, call};
+use crate::{apt, call, python};
 
 /// The release that the tests were written with.
 const APPRISE: &str = "apprise==2.2.0";
@@ -15,7 +15,7 @@ const ALERTMANAGER: &str = "prometheus-alertmanager";
 
 /// The Python that has Apprise.
 pub fn apprise(places: &Places) -> Result<PathBuf> {
-    let python = places.target.join("senders/apprise/bin/python");
+    let python = python::interpreter(&places.target.join("senders/apprise"));
     let imports = call::succeeds(Command::new(&python).args(["-c", "import apprise"]));
     if imports {
         Ok(python)
@@ -25,12 +25,7 @@ pub fn apprise(places: &Places) -> Result<PathBuf> {
 }
 
 pub fn install_apprise(places: &Places) -> Result<()> {
-    let folder = places.target.join("senders/apprise");
-    if !call::succeeds(Command::new("python3").args(["-c", "import ensurepip"])) {
-        apt::install(&["python3", "python3-venv"])?;
-    }
-    call::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
-    call::run(Command::new(folder.join("bin/pip")).args(["install", "--disable-pip-version-check", APPRISE]))
+    python::install(&places.target.join("senders/apprise"), &[APPRISE])
 }
 
 pub fn alertmanager() -> Result<PathBuf> {

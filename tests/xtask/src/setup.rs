@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use crate::places::{Places, program};
-use crate::{apt, browser, call, senders};
+use crate::{apt, browser, call, providers, senders};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
@@ -19,6 +19,10 @@ pub enum Need {
     Browser,
     Apprise,
     Alertmanager,
+    /// For the sign-in servers that run on it.
+    Node,
+    NodeSignInServers,
+    PythonSignInServer,
 }
 
 /// Installs those of the needs that are not met yet.
@@ -37,6 +41,9 @@ pub fn provide(places: &Places, needs: &[Need]) -> Result<()> {
             Need::Browser => apt::install(browser::packages())?,
             Need::Apprise => senders::install_apprise(places)?,
             Need::Alertmanager => senders::install_alertmanager()?,
+            Need::Node => providers::install_node(places)?,
+            Need::NodeSignInServers => providers::install_node_servers(places)?,
+            Need::PythonSignInServer => providers::install_python_server(places)?,
         }
         if !is_met(places, *need)? {
             bail!("{need} cannot be found although installing it went well");
@@ -58,6 +65,9 @@ fn is_met(places: &Places, need: Need) -> Result<bool> {
         Need::Browser => browser::chromium().is_ok() && browser::chromedriver().is_ok(),
         Need::Apprise => senders::apprise(places).is_ok(),
         Need::Alertmanager => senders::alertmanager().is_ok(),
+        Need::Node => providers::node(places).is_ok(),
+        Need::NodeSignInServers => providers::node_servers(places).is_ok(),
+        Need::PythonSignInServer => providers::python_server(places).is_ok(),
     })
 }
 
@@ -81,6 +91,9 @@ impl fmt::Display for Need {
             Self::Browser => "Chromium and its driver",
             Self::Apprise => "Apprise",
             Self::Alertmanager => "Alertmanager",
+            Self::Node => "Node.js and npm",
+            Self::NodeSignInServers => "oidc-provider and oauth2-mock-server",
+            Self::PythonSignInServer => "oidc-provider-mock",
         })
     }
 }

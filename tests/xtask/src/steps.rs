@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use crate::packages::{TESTED, TestPrograms, selected};
 use crate::places::Places;
 use crate::setup::{self, Need};
-use crate::{call, e2e, licences, web};
+use crate::{browser, call, e2e, licences, providers, web};
 
 struct Step {
     name: &'static str,
@@ -22,7 +22,7 @@ const STEPS: &[Step] = &[
     Step { name: "lint", about: "clippy, warnings are errors", needs: LINTER, perform: lint },
     Step { name: "licences", about: "licences and origins", needs: &[], perform: licences::check },
     Step { name: "web", about: "the web UI", needs: &[], perform: web::build },
-    Step { name: "unit", about: "tests inside the packages", needs: &[Need::Make], perform: unit },
+    Step { name: "unit", about: "tests inside the packages", needs: BESIDE, perform: unit },
     Step { name: "e2e", about: "the whole, from outside", needs: OUTSIDE, perform: end_to_end },
 ];
 
@@ -34,9 +34,23 @@ const EVERYTHING: &[Need] = &[
     Need::Browser,
     Need::Apprise,
     Need::Alertmanager,
+    Need::Node,
+    Need::NodeSignInServers,
+    Need::PythonSignInServer,
 ];
 const LINTER: &[Need] = &[Need::Linter, Need::WasmTarget, Need::Make];
-const OUTSIDE: &[Need] = &[Need::Make, Need::Browser, Need::Apprise, Need::Alertmanager];
+/// Tests beside the code of the harness drive what the end-to-end tests drive, but for the server.
+const BESIDE: &[Need] =
+    &[Need::Make, Need::Browser, Need::Node, Need::NodeSignInServers, Need::PythonSignInServer];
+const OUTSIDE: &[Need] = &[
+    Need::Make,
+    Need::Browser,
+    Need::Apprise,
+    Need::Alertmanager,
+    Need::Node,
+    Need::NodeSignInServers,
+    Need::PythonSignInServer,
+];
 
 /// Runs every step and stops at the first that fails.
 pub fn all(places: &Places) -> Result<()> {
@@ -140,6 +154,7 @@ fn unit(places: &Places) -> Result<()> {
     let beside = TestPrograms::find(places)?.beside;
     let mut tests = call::cargo(&places.root);
     tests.arg("test").args(TESTED).args(["--lib", "--bins"]).args(selected(&beside));
+    tests.envs(browser::variables()?).envs(providers::variables(places)?);
     call::run(&mut tests)?;
     call::run(call::cargo(&places.root).arg("test").args(TESTED).arg("--doc"))?;
     call::run(call::cargo(&places.root).args(["test", "--profile", "xtask", "--package", "hongyan-xtask"]))
