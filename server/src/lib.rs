@@ -12,6 +12,7 @@ pub mod directory;
 pub mod error;
 pub mod faults;
 mod follow;
+mod guard;
 pub mod http;
 pub mod hub;
 pub mod inbox;

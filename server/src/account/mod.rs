@@ -1,15 +1,29 @@
 //! What people do with their own accounts: profile, ways to sign in, personal tokens. Each change is checked, then one
 //! group of records in the log.
 
+mod identities;
+mod passkeys;
+mod passwords;
+mod pictures;
+mod profile;
+mod second_factor;
 mod tokens;
 
+pub use identities::NotLetIn;
+pub use pictures::{PICTURE_MAX, Pictures};
+
+use crate::admin::Administration;
 use crate::auth::Auth;
+use crate::auth::providers::UserInfo;
+use crate::config::{Config, SignUp};
 use crate::directory::Directory;
 use crate::error::{Error, Result};
 use crate::log::Journal;
 use crate::log::record::Change;
 use hongyan_wire::UserId;
 use hongyan_wire::limits::{NAME_MAX, is_unshowable};
+use passkeys::Passkeys;
+use second_factor::Offers;
 use std::sync::Arc;
 
 /// Changes of one's own account.
@@ -17,11 +31,46 @@ pub struct Accounts {
     directory: Arc<Directory>,
     journal: Journal,
     auth: Arc<Auth>,
+    /// Whose turn it is to change users.
+    administration: Arc<Administration>,
+    pub pictures: Arc<Pictures>,
+    sign_up: SignUp,
+    sign_up_domains: Vec<String>,
+    keys: Passkeys,
+    offers: Offers,
 }
 
 impl Accounts {
-    pub fn new(directory: Arc<Directory>, journal: Journal, auth: Arc<Auth>) -> Self {
-        Self { directory, journal, auth }
+    pub fn new(
+        config: &Config,
+        directory: Arc<Directory>,
+        journal: Journal,
+        auth: Arc<Auth>,
+        administration: Arc<Administration>,
+        pictures: Pictures,
+    ) -> Self {
+        Self {
+            directory,
+            journal,
+            auth,
+            administration,
+            pictures: Arc::new(pictures),
+            sign_up: config.sign_up,
+            sign_up_domains: config.sign_up_domains.clone(),
+            keys: Passkeys::new(&config.public_url),
+            offers: Offers::default(),
+        }
+    }
+
+    /// Who may come that nobody knows yet.
+    pub fn sign_up(&self) -> SignUp {
+        self.sign_up
+    }
+
+    fn fetch_picture(&self, user: &UserId, info: &UserInfo) {
+        if let Some(url) = &info.avatar {
+            self.pictures.fetch(user, url.clone());
+        }
     }
 }
 
@@ -35,4 +84,9 @@ fn check_name(field: &str, name: &str) -> Result<()> {
     let is_name =
         !name.trim().is_empty() && name.chars().count() <= NAME_MAX && !name.contains(is_unshowable);
     if is_name { Ok(()) } else { Err(Error::field(field, "must be 1 to 100 characters that can be shown")) }
+}
+
+fn is_address(email: &str) -> bool {
+    let parts = email.split_once('@').filter(|(local, host)| !local.is_empty() && !host.is_empty());
+    parts.is_some() && email.len() <= 254 && !email.contains(|c: char| c.is_control() || c.is_whitespace())
 }

@@ -8,9 +8,9 @@ mod templates;
 mod users;
 
 use crate::auth::{Passwords, secrets};
-use crate::callback::Guard;
 use crate::directory::Directory;
 use crate::error::{Error, Result};
+use crate::guard::Guard;
 use crate::inbox::Inboxes;
 use crate::log::Journal;
 use crate::log::record::{Change, GroupKey, Record};
@@ -53,7 +53,7 @@ impl Administration {
     }
 
     /// The turn of one change: everything before is applied, so that what is checked holds.
-    async fn turn(&self) -> Result<MutexGuard<'_, ()>> {
+    pub async fn turn(&self) -> Result<MutexGuard<'_, ()>> {
         let turn = self.one_at_a_time.lock().await;
         self.journal.caught_up().await?;
         Ok(turn)

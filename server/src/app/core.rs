@@ -1,14 +1,14 @@
 //! The storage, opened: log, directory, inboxes and counts, and what follows the log. What the server stands on, and
 //! what an operator's command works with while no server runs.
 
-use crate::account::Accounts;
+use crate::account::{Accounts, Pictures};
 use crate::admin::Administration;
 use crate::auth::Auth;
-use crate::callback::Guard;
 use crate::config::{Config, Secret};
 use crate::directory::Directory;
 use crate::faults::Faults;
 use crate::follow::Follower;
+use crate::guard::Guard;
 use crate::hub::Hub;
 use crate::inbox::{Folders, Inboxes, Pending};
 use crate::log::Journal;
@@ -79,7 +79,6 @@ impl Core {
         let inboxes =
             Arc::new(Inboxes::new(folders, journal.clone(), directory.clone(), pending.clone(), handles));
         let auth = Arc::new(Auth::new(config, &secret(config)?, directory.clone(), journal.clone())?);
-        let accounts = Arc::new(Accounts::new(directory.clone(), journal.clone(), auth.clone()));
         let guard = Arc::new(Guard::new(config.callback_hosts.iter().cloned()));
         let administration = Arc::new(Administration::new(
             directory.clone(),
@@ -88,6 +87,15 @@ impl Core {
             inboxes.clone(),
             ledger.clone(),
             guard.clone(),
+        ));
+        let pictures = Pictures::new(directory.clone(), journal.clone(), guard.clone());
+        let accounts = Arc::new(Accounts::new(
+            config,
+            directory.clone(),
+            journal.clone(),
+            auth.clone(),
+            administration.clone(),
+            pictures.context("the client for pictures")?,
         ));
         Ok(Self {
             directory,

@@ -5,8 +5,10 @@ mod core;
 pub use self::core::{Core, InUse};
 
 use crate::admin::Bootstrapped;
+use crate::auth::providers::Provider;
+use crate::auth::{Logins, Native};
 use crate::callback::Callbacks;
-use crate::config::{Config, Secret};
+use crate::config::{Config, Secret, SignUp};
 use crate::http::serve::{CONNECTIONS_BESIDE, Room};
 use crate::http::{AdminGateway, Cookies, Origins, UserGateway, UserParts, serve};
 use crate::hub::{Hub, Limits};
@@ -52,12 +54,19 @@ pub struct Running {
 }
 
 /// Starts the server; when this answers, it serves.
-pub async fn start(config: Config, gateways: Gateways) -> Result<Running> {
+pub async fn start(mut config: Config, gateways: Gateways) -> Result<Running> {
+    let providers = crate::auth::providers::all(&config.providers)?;
     let handles = raise_file_limit(&config)?;
     let user_listener =
         listen(&config, gateways != Gateways::Admin, "USER_SERVER_PORT", config.user_port).await?;
     let admin_listener =
         listen(&config, gateways != Gateways::User, "ADMIN_SERVER_PORT", config.admin_port).await?;
+    if config.public_url.is_empty() {
+        let bound = user_listener.as_ref().map(TcpListener::local_addr).transpose()?;
+        config.public_url =
+            format!("http://localhost:{}", bound.map_or(config.user_port, |bound| bound.port()));
+    }
+    warn_of_open_doors(&config, &providers);
     let core = Core::open(&config, handles)?;
     let Core {
         directory, pending, hub, ledger, journal, inboxes, auth, accounts, guard, administration, ..
@@ -104,6 +113,7 @@ pub async fn start(config: Config, gateways: Gateways) -> Result<Running> {
         journal: journal.clone(),
     });
 
+    let native = Arc::new(Native::default());
     let mut tasks = JoinSet::new();
     let limits = Limits::new(config.sockets_max, config.sockets_per_address);
     let user = user_listener.as_ref().map(TcpListener::local_addr).transpose()?;
@@ -123,6 +133,10 @@ pub async fn start(config: Config, gateways: Gateways) -> Result<Running> {
             limits: limits.clone(),
             origins: Origins::new(&config),
             cookies: Cookies::new(&config),
+            providers: providers.clone(),
+            logins: Logins::default(),
+            native: native.clone(),
+            public_url: config.public_url.clone(),
             body_max: body_max(&config),
         });
         tasks.spawn(serve::run(listener, gateway.router(), stopping.clone(), Room::beside_sockets(&config)));
@@ -137,6 +151,10 @@ pub async fn start(config: Config, gateways: Gateways) -> Result<Running> {
             reports: reports.clone(),
             journal: journal.clone(),
             origins: Origins::new(&config),
+            accounts: accounts.clone(),
+            native: native.clone(),
+            providers,
+            public_url: config.public_url.clone(),
         };
         tasks.spawn(serve::run(listener, gateway.router(), stopping.clone(), Room::without_sockets(&config)));
     }
@@ -179,6 +197,18 @@ async fn beat(hub: Arc<Hub>, interval: Duration, mut stop: watch::Receiver<bool>
             _ = stop.wait_for(|stop| *stop) => return,
             _ = ticks.tick() => hub.beat(beat, millis, crate::clock::now()),
         }
+    }
+}
+
+/// Says what an administrator may not have meant.
+fn warn_of_open_doors(config: &Config, providers: &[Arc<dyn Provider>]) {
+    for about in providers.iter().map(|provider| provider.about()) {
+        if about.is_public && config.sign_up == SignUp::Open {
+            tracing::warn!(provider = %about.id, "anyone who has an account there gets one here; SIGN_UP can change that");
+        }
+    }
+    if providers.is_empty() && !config.local_login {
+        tracing::warn!("LOCAL_LOGIN is false and no provider is set up: nobody can sign in");
     }
 }
 

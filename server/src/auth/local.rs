@@ -1,6 +1,7 @@
 //! Signing in with what people have here: a password, and a second factor where they want one.
 
 use super::sessions::{Opening, SignedIn};
+use super::throttle::Attempt;
 use super::{Auth, UserCaller, Visitor, is_admin, secrets, totp};
 use crate::directory::Person;
 use crate::error::{Error, Result};
@@ -62,37 +63,21 @@ impl Auth {
         }
     }
 
-    /// The person of this name, if the password is theirs and, where they have one, so is the second factor. A name that
-    /// is not there is answered alike and after the same time.
-    pub async fn check_proof(&self, username: &str, proof: Proof, visitor: Visitor) -> Result<Arc<Person>> {
-        if proof.password.len() > PASSWORD_MAX {
-            return Err(Error::field("password", "must have at most 256 bytes"));
-        }
-        let id = self.directory.user_named(username)?;
-        let attempt = self.throttle.begin(username, visitor.address, crate::clock::now(), || {
-            id.as_ref().is_some_and(|id| self.was_here(id, visitor))
-        });
-        let attempt = attempt.map_err(|too_often| {
-            refused(username, visitor, "too often");
-            let message = "signing in has failed too often; try again later";
-            Error { retry_after: Some(too_often.seconds), ..Error::rate_limited(message) }
-        })?;
-        let (person, hash) = match &id {
-            Some(id) => (self.directory.person(id)?, self.directory.password_hash(id)?),
-            None => (None, None),
-        };
-        let good = self.passwords.verify(proof.password, hash).await;
-        let good = match good {
-            Ok(good) => good,
-            Err(busy) => {
-                attempt.succeeded();
-                return Err(busy);
-            }
-        };
-        let Some(person) = person.filter(|person| good && !person.disabled) else {
-            refused(username, visitor, "wrong name or password");
-            return Err(Error::unauthenticated("username or password is wrong"));
-        };
+    /// Whether the person who calls knows their password. The second factor is not asked for.
+    pub async fn check_own_password(
+        &self,
+        caller: &UserCaller,
+        password: String,
+        visitor: Visitor,
+    ) -> Result<()> {
+        let (_, attempt) = self.check_password(&caller.person.username, password, visitor).await?;
+        attempt.succeeded();
+        Ok(())
+    }
+
+    /// The person of this name, if the password is theirs and, where they have one, so is the second factor.
+    async fn check_proof(&self, username: &str, proof: Proof, visitor: Visitor) -> Result<Arc<Person>> {
+        let (person, attempt) = self.check_password(username, proof.password, visitor).await?;
         let secret = self.directory.totp_secret(&person.id)?;
         match (secret, proof.otp.as_deref().map(str::trim).filter(|otp| !otp.is_empty())) {
             (None, _) => {}
@@ -111,6 +96,47 @@ impl Auth {
         }
         attempt.succeeded();
         Ok(person)
+    }
+
+    /// The person of this name, if the password is theirs. A name that is not there is answered alike and after the
+    /// same time.
+    async fn check_password(
+        &self,
+        username: &str,
+        password: String,
+        visitor: Visitor,
+    ) -> Result<(Arc<Person>, Attempt<'_>)> {
+        if password.len() > PASSWORD_MAX {
+            return Err(Error::field("password", "must have at most 256 bytes"));
+        }
+        let id = self.directory.user_named(username)?;
+        let attempt = self.throttle.begin(username, visitor.address, crate::clock::now(), || {
+            id.as_ref().is_some_and(|id| self.was_here(id, visitor))
+        });
+        let attempt = attempt.map_err(|too_often| {
+            refused(username, visitor, "too often");
+            let message = "signing in has failed too often; try again later";
+            Error { retry_after: Some(too_often.seconds), ..Error::rate_limited(message) }
+        })?;
+        let (person, hash) = match &id {
+            Some(id) => (self.directory.person(id)?, self.directory.password_hash(id)?),
+            None => (None, None),
+        };
+        let good = self.passwords.verify(password, hash).await;
+        let good = match good {
+            Ok(good) => good,
+            Err(busy) => {
+                attempt.succeeded();
+                return Err(busy);
+            }
+        };
+        match person.filter(|person| good && !person.disabled) {
+            Some(person) => Ok((person, attempt)),
+            None => {
+                refused(username, visitor, "wrong name or password");
+                Err(Error::unauthenticated("username or password is wrong"))
+            }
+        }
     }
 
     /// Whether this is the code of the moment, or a recovery code; both are good once.

@@ -3,6 +3,8 @@
 mod bearer;
 pub mod jwt;
 mod local;
+mod logins;
+mod native;
 mod password;
 pub mod providers;
 mod refresh;
@@ -14,6 +16,8 @@ pub mod totp;
 
 pub use bearer::{Caller, Scopes, UserCaller};
 pub use local::Proof;
+pub use logins::{LOGIN_LIFE, Logins, NoLogin, Purpose, Stray};
+pub use native::{Asked, BadCode, Client, Granted, Native, REQUEST_LIFE};
 pub use password::Passwords;
 pub use sessions::{Opening, SignedIn};
 pub use ticket::{NoTicket, TICKET_LIFE, Tickets};

@@ -17,6 +17,13 @@ pub fn random<const N: usize>() -> Result<String, NoRandomness> {
     Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
+/// `N` random bytes in hex.
+pub fn random_hex<const N: usize>() -> Result<String, NoRandomness> {
+    let mut bytes = [0u8; N];
+    getrandom::fill(&mut bytes).map_err(NoRandomness)?;
+    Ok(hex(&bytes))
+}
+
 /// SHA-256 in hex: enough for secrets that are random themselves.
 pub fn hash(secret: &str) -> SmolStr {
     hex(&Sha256::digest(secret.as_bytes())).into()

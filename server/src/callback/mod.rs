@@ -1,15 +1,12 @@
 //! Telling services what happened to their messages: signed as Standard Webhooks has it, tried again for three days, then
 //! kept until it is replayed. What is to be told is a record in the log before anyone is told, and so is each try.
 
-mod guard;
 mod sign;
 
-pub use guard::Guard;
-
 use crate::directory::{Directory, DueCallback, Room};
+use crate::guard::{Guard, Resolver};
 use crate::log::record::{CallbackTried, Record};
 use crate::log::{Journal, Pos};
-use guard::Resolver;
 use hongyan_wire::admin::CallbackState;
 use hongyan_wire::{ServiceId, Timestamp};
 use parking_lot::Mutex;

@@ -28,7 +28,8 @@ pub use page::PageQuery;
 
 use crate::account::Accounts;
 use crate::admin::Administration;
-use crate::auth::Auth;
+use crate::auth::providers::Provider;
+use crate::auth::{Auth, Logins, Native};
 use crate::directory::Directory;
 use crate::error::Error;
 use crate::hub::{Hub, Limits};
@@ -70,6 +71,12 @@ pub struct UserParts {
     pub limits: Arc<Limits>,
     pub origins: Origins,
     pub cookies: Cookies,
+    /// In the order in which they are shown.
+    pub providers: Vec<Arc<dyn Provider>>,
+    pub logins: Logins,
+    pub native: Arc<Native>,
+    /// Where people reach this gateway.
+    pub public_url: String,
     /// Largest body of a request, in bytes.
     pub body_max: usize,
 }
@@ -126,13 +133,34 @@ impl UserGateway {
             .routes(routes!(channels::members))
             .routes(routes!(channels::add_member, channels::remove_member))
             .routes(routes!(sync::sync))
-            .routes(routes!(auth::sessions::login))
+            .routes(routes!(auth::providers::list))
+            .routes(routes!(auth::sessions::login, auth::providers::login_here))
+            .routes(routes!(auth::providers::login))
+            .routes(routes!(auth::providers::callback))
+            .routes(routes!(auth::native::see, auth::native::decide))
+            .routes(routes!(auth::native::token))
             .routes(routes!(auth::sessions::refresh))
             .routes(routes!(auth::sessions::logout))
             .routes(routes!(auth::sessions::sessions, auth::sessions::end_others))
             .routes(routes!(auth::sessions::end_session))
             .routes(routes!(auth::sessions::ticket))
-            .routes(routes!(auth::profile::get))
+            .routes(routes!(auth::profile::get, auth::profile::update))
+            .routes(routes!(auth::profile::set_avatar, auth::profile::clear_avatar))
+            .routes(routes!(auth::profile::avatar))
+            .routes(routes!(auth::security::see))
+            .routes(routes!(auth::security::confirm))
+            .routes(routes!(auth::security::change_password))
+            .routes(routes!(auth::security::offer_totp, auth::security::take_totp, auth::security::drop_totp))
+            .routes(routes!(auth::security::link_identity))
+            .routes(routes!(auth::security::unlink_identity))
+            .routes(routes!(auth::passkeys::offer))
+            .routes(routes!(auth::passkeys::add))
+            .routes(routes!(auth::passkeys::delete))
+            .routes(routes!(auth::passkeys::ask))
+            .routes(routes!(auth::passkeys::login))
+            .routes(routes!(auth::link::see))
+            .routes(routes!(auth::link::set_password))
+            .routes(routes!(auth::link::link_identity))
             .routes(routes!(auth::tokens::list, auth::tokens::create))
             .routes(routes!(auth::tokens::end))
             .routes(routes!(socket::open))
@@ -157,7 +185,12 @@ pub struct AdminGateway {
     pub directory: Arc<Directory>,
     pub reports: Arc<Reports>,
     pub journal: Journal,
+    pub accounts: Arc<Accounts>,
     pub origins: Origins,
+    pub native: Arc<Native>,
+    pub providers: Vec<Arc<dyn Provider>>,
+    /// Where people reach the user gateway.
+    pub public_url: String,
 }
 
 impl AdminGateway {
@@ -166,10 +199,15 @@ impl AdminGateway {
         let (router, document) = OpenApiRouter::with_openapi(docs::admin_document())
             .routes(routes!(admin::auth::login))
             .routes(routes!(admin::auth::logout))
+            .routes(routes!(auth::native::admin_token))
             .routes(routes!(admin::users::list, admin::users::create))
             .routes(routes!(admin::users::get, admin::users::update, admin::users::delete))
             .routes(routes!(admin::users::disable))
             .routes(routes!(admin::users::enable))
+            .routes(routes!(admin::credentials::make_link))
+            .routes(routes!(admin::credentials::reset_second_factors))
+            .routes(routes!(admin::credentials::identities, admin::credentials::add_identity))
+            .routes(routes!(admin::credentials::remove_identity))
             .routes(routes!(admin::import::import))
             .routes(routes!(admin::roles::list, admin::roles::create))
             .routes(routes!(admin::roles::get, admin::roles::update, admin::roles::delete))

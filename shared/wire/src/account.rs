@@ -118,8 +118,10 @@ pub struct ProviderInfo {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ProviderList {
     pub providers: Vec<ProviderInfo>,
-    /// Whether with username and password, or a passkey.
+    /// Whether with username and password.
     pub local_login: bool,
+    /// Whether with a passkey.
+    pub passkeys: bool,
 }
 
 /// `GET /api/v3/auth/{provider}/login` for those who are no browser: where the person signs in.

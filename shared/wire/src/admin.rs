@@ -4,6 +4,7 @@ use crate::account::DeviceType;
 use crate::channel::ChannelKind;
 use crate::message::ActionInfo;
 use crate::permission::Permissions;
+use crate::profile::Identity;
 use crate::{ChannelId, DepartmentId, DeviceId, MessageId, RoleId, ServiceId, SessionId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -176,6 +177,42 @@ pub struct AdminSession {
 pub struct AdminSessionList {
     pub sessions: Vec<AdminSession>,
     pub total: u64,
+}
+
+/// `POST users/{id}/link`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MakeLinkRequest {
+    /// As `24h`, which it is when it is left out; at most `720h`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_in: Option<String>,
+}
+
+/// A one-time link. Whoever has it can set the user's password: it goes to them and nobody else.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LinkAnswer {
+    pub url: String,
+    pub expires_at: Timestamp,
+}
+
+/// `POST users/{id}/identities`: who the user is at a provider.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct IdentityRequest {
+    /// The provider's id here.
+    pub provider: String,
+    /// Within what the subject is unique: the issuer of OpenID Connect, the company of WeCom, `unionid` of WeChat. Left
+    /// out where there is one name space.
+    #[serde(default)]
+    pub tenant: String,
+    /// What stays the same there: a number, a `sub`, a `userid`.
+    pub subject: String,
+}
+
+/// `GET users/{id}/identities`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AdminIdentityList {
+    pub identities: Vec<Identity>,
 }
 
 /// `POST announcements`: a message to everyone.

@@ -250,8 +250,8 @@ pub struct LinkInfo {
     pub expires_at: Timestamp,
 }
 
-/// `PUT /api/v3/auth/link/password`. The link is used up; the person's sessions and personal tokens end, and a second
-/// factor is taken away.
+/// `PUT /api/v3/auth/link/password`. The link is used up; the person's sessions and personal tokens end. A second
+/// factor stays.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LinkPassword {

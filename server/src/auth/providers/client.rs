@@ -6,6 +6,7 @@ use crate::config::ConfigError;
 use futures_util::StreamExt;
 use reqwest::{Certificate, RequestBuilder, Url};
 use serde_json::Value;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// How long a provider may take for an answer.
@@ -67,11 +68,14 @@ pub async fn send(request: RequestBuilder) -> Result<Answer> {
         return Err(Fault::Wrong("it redirects where it should answer".into()));
     }
     let header = |name| {
-        let value = response.headers().get(name).and_then(|value: &reqwest::header::HeaderValue| value.to_str().ok());
+        let value =
+            response.headers().get(name).and_then(|value: &reqwest::header::HeaderValue| value.to_str().ok());
         value.unwrap_or_default().to_ascii_lowercase()
     };
     let content_type = header("content-type");
-    let max_age = header("cache-control").split(',').find_map(|part| part.trim().strip_prefix("max-age=")?.parse().ok());
+    let max_age = header("cache-control")
+        .split(',')
+        .find_map(|part| part.trim().strip_prefix("max-age=")?.parse().ok());
     let mut bytes = Vec::new();
     let mut stream = response.bytes_stream();
     while let Some(chunk) = stream.next().await {
@@ -98,7 +102,10 @@ impl Answer {
         };
         // A mark of the byte order is no JSON.
         let bytes = self.bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.bytes);
-        serde_json::from_slice(bytes).ok().filter(|value| matches!(value, Value::Object(_) | Value::Array(_))).ok_or_else(wrong)
+        serde_json::from_slice(bytes)
+            .ok()
+            .filter(|value| matches!(value, Value::Object(_) | Value::Array(_)))
+            .ok_or_else(wrong)
     }
 }
 
@@ -118,12 +125,9 @@ fn unreachable(error: reqwest::Error) -> Fault {
 pub fn address(setting: &str, text: &str, allow_http: bool) -> Result<String, ConfigError> {
     let wrong = |reason: &str| ConfigError::new(setting, &format!("`{text}` {reason}"));
     let url = Url::parse(text).map_err(|_| wrong("is no URL such as https://id.example.com"))?;
-    let is_inside = match url.host() {
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        Some(url::Host::Domain(name)) => name == "localhost",
-        None => return Err(wrong("has no host")),
-    };
+    let host = url.host_str().ok_or_else(|| wrong("has no host"))?;
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    let is_inside = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
     match url.scheme() {
         "https" => {}
         "http" if allow_http || is_inside => {}

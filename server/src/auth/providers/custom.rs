@@ -140,7 +140,9 @@ pub fn make(settings: &CustomSettings) -> Result<Arc<dyn Provider>, ConfigError>
     let client = Client::new(certificate(settings)?)?;
     let oidc = match (&issuer, &settings.authorize_url) {
         // As it is written: a slash at its end is a part of it.
-        (Some(_), None) if is_oidc => Oidc::discovered(client, settings.issuer.clone().unwrap_or_default(), rules),
+        (Some(_), None) if is_oidc => {
+            Oidc::discovered(client, settings.issuer.clone().unwrap_or_default(), rules)
+        }
         _ => {
             let endpoints = Endpoints {
                 issuer: if is_oidc { Some(needed("issuer", &settings.issuer)?) } else { None },
@@ -158,7 +160,8 @@ pub fn make(settings: &CustomSettings) -> Result<Arc<dyn Provider>, ConfigError>
     };
     let kind = if is_oidc { ProviderKind::Oidc } else { ProviderKind::OAuth2 };
     // Whoever runs it decides who has an account there.
-    let about = About { id: settings.id.as_str().into(), name: settings.name.clone(), kind, is_public: false };
+    let about =
+        About { id: settings.id.as_str().into(), name: settings.name.clone(), kind, is_public: false };
     let tenant = settings.issuer.clone().unwrap_or_default();
     let (paths, require) = (settings.claims.clone(), settings.require.clone());
     Ok(Arc::new(Custom { about, oidc, tenant, paths, require }))
@@ -167,11 +170,14 @@ pub fn make(settings: &CustomSettings) -> Result<Arc<dyn Provider>, ConfigError>
 fn rules(settings: &CustomSettings) -> Result<Rules, ConfigError> {
     let at = |name: &str| format!("providers.{}.{name}", settings.id);
     let secret = match (&settings.client_secret, &settings.client_secret_file) {
-        (Some(_), Some(_)) => return Err(ConfigError::new(&at("client_secret_file"), "is there beside client_secret")),
+        (Some(_), Some(_)) => {
+            return Err(ConfigError::new(&at("client_secret_file"), "is there beside client_secret"));
+        }
         (Some(secret), None) => Some(secret.clone()),
         (None, Some(path)) => {
             let text = std::fs::read_to_string(path);
-            let text = text.map_err(|error| ConfigError::new(&at("client_secret_file"), &error.to_string()))?;
+            let text =
+                text.map_err(|error| ConfigError::new(&at("client_secret_file"), &error.to_string()))?;
             Some(Secret::new(text.trim()))
         }
         (None, None) => None,
@@ -191,14 +197,18 @@ fn rules(settings: &CustomSettings) -> Result<Rules, ConfigError> {
         return Err(ConfigError::new(&at("client_secret"), "is missing"));
     }
     if let Some(names) = &settings.allowed_algs {
-        let known = [Algorithm::RS256, Algorithm::RS384, Algorithm::RS512, Algorithm::PS256, Algorithm::PS384];
-        let known = known.into_iter().chain([Algorithm::PS512, Algorithm::ES256, Algorithm::ES384, Algorithm::EdDSA]);
+        let known =
+            [Algorithm::RS256, Algorithm::RS384, Algorithm::RS512, Algorithm::PS256, Algorithm::PS384];
+        let known =
+            known.into_iter().chain([Algorithm::PS512, Algorithm::ES256, Algorithm::ES384, Algorithm::EdDSA]);
         let known: Vec<Algorithm> = known.collect();
         rules.algorithms = names
             .iter()
             .map(|name| Algorithm::from_str(name).ok().filter(|algorithm| known.contains(algorithm)))
             .collect::<Option<_>>()
-            .ok_or_else(|| ConfigError::new(&at("allowed_algs"), "must be of RS256 … PS512, ES256, ES384, EdDSA"))?;
+            .ok_or_else(|| {
+                ConfigError::new(&at("allowed_algs"), "must be of RS256 … PS512, ES256, ES384, EdDSA")
+            })?;
     }
     rules.extra = settings.extra_authorize_params.clone().into_iter().collect();
     rules.pkce = settings.pkce;

@@ -165,7 +165,8 @@ pub fn all(settings: &ProviderSettings) -> Result<Vec<Arc<dyn Provider>>, Config
     for custom in &settings.custom {
         let provider = custom::make(custom)?;
         let id = &provider.about().id;
-        let is_taken = providers.iter().any(|known| known.about().id == *id) || RESERVED.contains(&id.as_str());
+        let is_taken =
+            providers.iter().any(|known| known.about().id == *id) || RESERVED.contains(&id.as_str());
         if is_taken {
             return Err(ConfigError::new("providers", &format!("the id `{id}` is taken")));
         }
@@ -175,10 +176,11 @@ pub fn all(settings: &ProviderSettings) -> Result<Vec<Arc<dyn Provider>>, Config
 }
 
 /// What stands in the paths where a provider's id may stand.
-const RESERVED: &[&str] = &["local", "passkey", "passkeys", "link", "requests", "sessions", "tokens", "identities"];
+const RESERVED: &[&str] =
+    &["local", "passkey", "passkeys", "link", "requests", "sessions", "tokens", "identities"];
 
 /// An address with parameters, in their order. Blanks are `%20`, which all providers take; some do not take `+`.
-fn with_query(address: &str, parameters: &[(&str, &str)]) -> String {
+pub fn with_query(address: &str, parameters: &[(&str, &str)]) -> String {
     let mut url = address.to_owned();
     let mut separator = if address.contains('?') { '&' } else { '?' };
     for (name, value) in parameters {
@@ -217,7 +219,8 @@ mod tests {
 
     #[test]
     fn parameters_are_written_once_and_without_plus() {
-        let url = with_query("https://a.example/x", &[("scope", "a b"), ("redirect_uri", "https://b/?c=d&e")]);
+        let url =
+            with_query("https://a.example/x", &[("scope", "a b"), ("redirect_uri", "https://b/?c=d&e")]);
         assert_eq!(url, "https://a.example/x?scope=a%20b&redirect_uri=https%3A%2F%2Fb%2F%3Fc%3Dd%26e");
         assert_eq!(with_query("https://a.example/?x=1", &[("y", "2")]), "https://a.example/?x=1&y=2");
     }
@@ -226,7 +229,8 @@ mod tests {
     fn a_challenge_is_that_of_the_specification() {
         // RFC 7636, appendix B.
         let verifier = Secret::new("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");
-        let attempt = Attempt { state: String::new(), redirect_uri: String::new(), verifier, nonce: String::new() };
+        let attempt =
+            Attempt { state: String::new(), redirect_uri: String::new(), verifier, nonce: String::new() };
         assert_eq!(attempt.challenge(), "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
     }
 }

@@ -91,7 +91,10 @@ pub struct Endpoints {
 
 enum Where {
     /// The issuer's discovery document says it (OpenID Connect Discovery 1.0, section 4).
-    Discovered { issuer: String, kept: tokio::sync::Mutex<Option<Kept>> },
+    Discovered {
+        issuer: String,
+        kept: tokio::sync::Mutex<Option<Kept>>,
+    },
     Told(Arc<Endpoints>),
 }
 
@@ -202,8 +205,12 @@ impl Oidc {
     pub async fn exchange_code(&self, attempt: &Attempt, callback: &Callback) -> Result<TokenInfo> {
         let endpoints = self.endpoints().await?;
         match (&callback.iss, &endpoints.issuer) {
-            (Some(told), Some(issuer)) if told != issuer => return Err(Fault::Wrong("the code is of another issuer".into())),
-            (None, _) if endpoints.says_issuer => return Err(Fault::Wrong("the code does not say its issuer".into())),
+            (Some(told), Some(issuer)) if told != issuer => {
+                return Err(Fault::Wrong("the code is of another issuer".into()));
+            }
+            (None, _) if endpoints.says_issuer => {
+                return Err(Fault::Wrong("the code does not say its issuer".into()));
+            }
             _ => {}
         }
         let secret = self.rules.secret.as_ref().map(Secret::expose).unwrap_or_default();
@@ -227,7 +234,12 @@ impl Oidc {
             request = request.header("authorization", format!("Basic {pair}"));
         }
         request = match self.rules.json_body {
-            true => request.json(&form.iter().map(|(name, value)| ((*name).to_owned(), Value::from(*value))).collect::<Map<_, _>>()),
+            true => request.json(
+                &form
+                    .iter()
+                    .map(|(name, value)| ((*name).to_owned(), Value::from(*value)))
+                    .collect::<Map<_, _>>(),
+            ),
             false => request.form(&form),
         };
         let (status, answer) = client::json(request).await?;
@@ -253,7 +265,9 @@ impl Oidc {
         let wrong = |reason: &str| Fault::Wrong(format!("its identity token: {reason}"));
         let id_token = token.id_token.as_ref().ok_or_else(|| wrong("there is none"))?.expose();
         let claims = self.verified(id_token, issuer, address, true).await.map_err(|reason| wrong(&reason))?;
-        if self.rules.nonce && claims["nonce"].as_str().is_none_or(|nonce| !secrets::same(nonce, &attempt.nonce)) {
+        if self.rules.nonce
+            && claims["nonce"].as_str().is_none_or(|nonce| !secrets::same(nonce, &attempt.nonce))
+        {
             return Err(wrong("it is not of this attempt"));
         }
         if let Some(told) = claims["at_hash"].as_str()
@@ -280,14 +294,15 @@ impl Oidc {
                 status => Fault::Wrong(format!("userinfo has status {status}")),
             });
         }
-        let told = match (answer.content_type.starts_with("application/jwt"), &endpoints.issuer, &endpoints.keys) {
-            (true, Some(issuer), Some(address)) => {
-                let signed = String::from_utf8_lossy(&answer.bytes);
-                let verified = self.verified(signed.trim(), issuer, address, false).await;
-                verified.map_err(|reason| Fault::Wrong(format!("userinfo: {reason}")))?
-            }
-            _ => answer.json()?,
-        };
+        let told =
+            match (answer.content_type.starts_with("application/jwt"), &endpoints.issuer, &endpoints.keys) {
+                (true, Some(issuer), Some(address)) => {
+                    let signed = String::from_utf8_lossy(&answer.bytes);
+                    let verified = self.verified(signed.trim(), issuer, address, false).await;
+                    verified.map_err(|reason| Fault::Wrong(format!("userinfo: {reason}")))?
+                }
+                _ => answer.json()?,
+            };
         if endpoints.issuer.is_some() && told["sub"] != token.claims["sub"] {
             return Err(Fault::Wrong("userinfo is of another person".into()));
         }
@@ -301,7 +316,13 @@ impl Oidc {
     }
 
     /// The claims of a token that one of the provider's keys has signed.
-    async fn verified(&self, token: &str, issuer: &str, address: &str, is_id_token: bool) -> Result<Value, String> {
+    async fn verified(
+        &self,
+        token: &str,
+        issuer: &str,
+        address: &str,
+        is_id_token: bool,
+    ) -> Result<Value, String> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| "it is none")?;
         if !self.rules.algorithms.contains(&header.alg) {
             return Err("its algorithm is not allowed".into());
@@ -377,14 +398,17 @@ impl Oidc {
             (anew || !is_good(&keys)) && (waited || keys.keys.is_empty())
         };
         if may_ask {
-            let asked = client::send(self.client.get(address)).await.and_then(|answer| Ok((answer.max_age, answer.json()?)));
+            let asked = client::send(self.client.get(address))
+                .await
+                .and_then(|answer| Ok((answer.max_age, answer.json()?)));
             let mut keys = self.keys.lock();
             keys.asked = Some(Instant::now());
             match asked {
                 Ok((max_age, set)) => {
                     let listed = set["keys"].as_array().cloned().unwrap_or_default();
                     // Kinds of keys that are unknown here are no fault of the others.
-                    let usable = listed.into_iter().take(KEYS_MAX).filter_map(|key| serde_json::from_value(key).ok());
+                    let usable =
+                        listed.into_iter().take(KEYS_MAX).filter_map(|key| serde_json::from_value(key).ok());
                     keys.keys = usable.collect();
                     let life = max_age.map_or(KEYS_LIFE, Duration::from_secs).clamp(PAUSE, KEYS_LIFE);
                     keys.until = Some(Instant::now() + life);
@@ -402,7 +426,12 @@ fn is_family(key: &Jwk, algorithm: Algorithm) -> bool {
     match algorithm {
         Algorithm::ES256 | Algorithm::ES384 => matches!(key.algorithm, EllipticCurve(_)),
         Algorithm::EdDSA => matches!(key.algorithm, OctetKeyPair(_)),
-        Algorithm::RS256 | Algorithm::RS384 | Algorithm::RS512 | Algorithm::PS256 | Algorithm::PS384 | Algorithm::PS512 => {
+        Algorithm::RS256
+        | Algorithm::RS384
+        | Algorithm::RS512
+        | Algorithm::PS256
+        | Algorithm::PS384
+        | Algorithm::PS512 => {
             matches!(key.algorithm, RSA(_))
         }
         _ => false,

@@ -9,7 +9,7 @@ use crate::log::record::{
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hongyan_wire::UserId;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::{Value, json};
 
 impl Outcome {
@@ -70,6 +70,10 @@ impl Outcome {
         change: &Change<IdentityLinked>,
     ) -> rusqlite::Result<()> {
         let linked = &change.what;
+        let known: Option<i64> = conn
+            .prepare_cached("SELECT linked_at FROM identity WHERE id = ?1")?
+            .query_row([linked.id.as_str()], |row| row.get(0))
+            .optional()?;
         for Subject { provider, tenant, subject } in linked.before.iter().chain([&linked.subject]) {
             conn.prepare_cached("DELETE FROM identity WHERE provider = ?1 AND tenant = ?2 AND subject = ?3")?
                 .execute([provider.as_str(), tenant.as_str(), subject.as_str()])?;
@@ -87,8 +91,11 @@ impl Outcome {
             subject.as_str(),
             linked.name,
             linked.email,
-            change.at.millis(),
+            known.unwrap_or(change.at.millis()),
         ])?;
+        if known.is_some() {
+            return Ok(());
+        }
         let details = json!({ "provider": provider, "tenant": tenant, "subject": subject });
         audit(conn, (pos, 0), change, "user.identity_link", linked.user.as_str(), &details)
     }

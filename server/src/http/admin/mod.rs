@@ -5,6 +5,7 @@ pub mod audit;
 pub mod auth;
 pub mod callbacks;
 pub mod channels;
+pub mod credentials;
 pub mod deliveries;
 pub mod departments;
 pub mod health;

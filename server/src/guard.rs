@@ -1,4 +1,4 @@
-//! Where services may be told: nowhere within the network that the server stands in, unless an administrator allows it.
+//! Where the server calls on behalf of others: nowhere within the network that it stands in, unless an administrator allows it.
 //! Names are looked up by the same code that connects, so that what was checked is what is called.
 
 use hongyan_wire::limits::is_url;

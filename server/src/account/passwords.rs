@@ -1,0 +1,90 @@
+//! Passwords: changed by whoever knows the one before, set anew by a one-time link that an administrator has made.
+
+use super::{Accounts, own};
+use crate::auth::{UserCaller, Visitor, secrets};
+use crate::error::{Error, Result};
+use crate::log::record::{Change, LinkMade, PasswordSet, Record, Sealed};
+use hongyan_wire::limits::{PASSWORD_MAX, PASSWORD_MIN};
+use hongyan_wire::profile::{LinkInfo, PasswordChange};
+use hongyan_wire::{Timestamp, UserId};
+use smol_str::SmolStr;
+
+impl Accounts {
+    /// Changes the caller's password. All other sessions, and the personal tokens, end.
+    pub async fn change_password(
+        &self,
+        caller: &UserCaller,
+        change: PasswordChange,
+        visitor: Visitor,
+    ) -> Result<()> {
+        check("new", &change.new)?;
+        match (caller.person.has_password, change.current) {
+            (true, Some(current)) => self.auth.check_own_password(caller, current, visitor).await?,
+            (true, None) => return Err(Error::field("current", "is missing")),
+            (false, _) => self.auth.require_recent(caller)?,
+        }
+        let user = caller.id();
+        let set = self.password_set(user, change.new).await?;
+        let ended = self.auth.ending(user, caller.claims.session_id.as_ref())?;
+        self.journal.append_all_applied(vec![set.into(), ended.into()]).await?;
+        Ok(())
+    }
+
+    /// Makes a link with which a person can set a password, or link an account at a provider, once. Gives its token.
+    pub async fn make_link(&self, actor: &UserCaller, user: &UserId, until: Timestamp) -> Result<String> {
+        let token = secrets::random::<32>().map_err(Error::internal)?;
+        self.directory.person(user)?.ok_or_else(|| Error::not_found("user"))?;
+        let what = LinkMade { user: user.clone(), hash: secrets::hash(&token), until };
+        let change = Change { actor: actor.id().as_str().into(), at: crate::clock::now(), what };
+        self.journal.append_applied(Record::LinkMade(Box::new(change))).await?;
+        Ok(token)
+    }
+
+    /// Whose a one-time link is.
+    pub fn link_info(&self, token: &str) -> Result<LinkInfo> {
+        let (user, expires_at, _) = self.whose_link(token)?;
+        let person = self.directory.person(&user)?.ok_or_else(no_link)?;
+        Ok(LinkInfo { username: person.username.to_string(), name: person.name.clone(), expires_at })
+    }
+
+    /// The person whose one-time link it is, until when, and the link's hash.
+    pub fn whose_link(&self, token: &str) -> Result<(UserId, Timestamp, SmolStr)> {
+        let hash = secrets::hash(token);
+        let (user, until) = self.directory.link(&hash, crate::clock::now())?.ok_or_else(no_link)?;
+        let is_there = self.directory.person(&user)?.is_some_and(|person| !person.disabled);
+        if is_there { Ok((user, until, hash)) } else { Err(no_link()) }
+    }
+
+    /// Sets a password by a one-time link, which is used up by that. All sessions and personal tokens end; a second
+    /// factor stays.
+    pub async fn set_password(&self, token: &str, password: String) -> Result<()> {
+        check("password", &password)?;
+        if !self.auth.has_local_login() {
+            return Err(Error::forbidden("local_login"));
+        }
+        let (user, ..) = self.whose_link(token)?;
+        let set = self.password_set(&user, password).await?;
+        let _turn = self.administration.turn().await?;
+        // Somebody else may have used it meanwhile.
+        self.whose_link(token)?;
+        let used = Record::LinkUsed(own(&user, user.clone()));
+        let ended = self.auth.ending(&user, None)?;
+        self.journal.append_all_applied(vec![set.into(), used.into(), ended.into()]).await?;
+        tracing::info!(target: "hongyan::security", %user, "a password was set by a one-time link");
+        Ok(())
+    }
+
+    async fn password_set(&self, user: &UserId, password: String) -> Result<Record> {
+        let hash = Sealed(self.auth.passwords.hash(password).await?);
+        Ok(Record::PasswordSet(Box::new(own(user, PasswordSet { user: user.clone(), hash }))))
+    }
+}
+
+fn check(field: &str, password: &str) -> Result<()> {
+    let fits = (PASSWORD_MIN..=PASSWORD_MAX).contains(&password.len());
+    if fits { Ok(()) } else { Err(Error::field(field, "must have 8 to 256 bytes")) }
+}
+
+fn no_link() -> Error {
+    Error::not_found("link; it was used, or it has expired")
+}
