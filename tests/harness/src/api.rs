@@ -12,6 +12,13 @@ pub fn http_client() -> reqwest::Client {
     reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap()
 }
 
+/// The same, but it follows no redirect.
+pub(crate) fn bare_client() -> reqwest::Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let builder = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+    builder.pool_max_idle_per_host(0).build().unwrap()
+}
+
 /// One gateway, called with one set of credentials.
 #[derive(Clone)]
 pub struct Api {

@@ -19,6 +19,7 @@ mod programs;
 mod receiver;
 mod server;
 mod socket;
+mod visitor;
 mod wait;
 
 pub use api::{Api, Reply, http_client};
@@ -29,4 +30,5 @@ pub use programs::program_of_others;
 pub use receiver::{Receiver, Told};
 pub use server::{Exit, Server, Setup};
 pub use socket::{Heard, Socket};
+pub use visitor::Visitor;
 pub use wait::{PATIENCE, eventually, within};

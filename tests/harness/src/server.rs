@@ -19,6 +19,7 @@ pub(crate) const SECRET: &str = "a secret of tests that has more than 32 bytes";
 pub struct Setup {
     settings: BTreeMap<String, String>,
     storage: Option<PathBuf>,
+    file: Option<String>,
 }
 
 /// How a process ended.
@@ -49,7 +50,7 @@ impl Default for Setup {
             ("JWT_SECRET", SECRET),
         ];
         let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        Self { settings: settings.into(), storage: None }
+        Self { settings: settings.into(), storage: None, file: None }
     }
 }
 
@@ -64,6 +65,20 @@ impl Setup {
         self
     }
 
+    /// Listens on a port that is free now, and says that people reach it there under this name: providers must know
+    /// where they send browsers back to before anything runs. Gives the address.
+    pub fn public(self, host: &str) -> (Self, String) {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let url = format!("http://{host}:{free}");
+        (self.set("USER_SERVER_PORT", &free.to_string()).set("PUBLIC_URL", &url), url)
+    }
+
+    /// Writes a configuration file.
+    pub fn file(mut self, text: &str) -> Self {
+        self.file = Some(text.to_owned());
+        self
+    }
+
     /// Keeps the storage below this folder and not below a fresh one.
     pub fn storage(mut self, folder: &Path) -> Self {
         self.storage = Some(folder.to_owned());
@@ -72,6 +87,11 @@ impl Setup {
 
     fn command(&self, storage: &Path) -> Command {
         let mut command = Command::new(program());
+        if let Some(text) = &self.file {
+            let path = storage.join("hongyan.toml");
+            std::fs::write(&path, text).unwrap();
+            command.arg("--config").arg(path);
+        }
         command.env_clear().env("USER_STORAGE_PATH", storage.join("users")).envs(&self.settings);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         command
