@@ -73,6 +73,11 @@ impl Setup {
         (self.set("USER_SERVER_PORT", &free.to_string()).set("PUBLIC_URL", &url), url)
     }
 
+    /// The configuration file, as it was written so far.
+    pub fn text(&self) -> &str {
+        self.file.as_deref().unwrap_or_default()
+    }
+
     /// Writes a configuration file.
     pub fn file(mut self, text: &str) -> Self {
         self.file = Some(text.to_owned());

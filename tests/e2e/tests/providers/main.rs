@@ -9,3 +9,5 @@
 )]
 
 mod native;
+mod oidc;
+mod steps;
