@@ -1,11 +1,26 @@
-//! The composition: state, link and events of the browser; signing in, or the inbox.
+//! The composition: state, link and events of the browser; signing in, the inbox, the settings.
 
 use crate::link::Link;
 use crate::link::browser;
+use crate::pages::authorize::Authorize;
 use crate::pages::inbox::Inbox;
+use crate::pages::invited::Invited;
+use crate::pages::settings::Settings;
 use crate::pages::sign_in::SignIn;
+use crate::parts::confirm::Confirm;
+use crate::route::Route;
 use crate::state::PageState;
 use leptos::prelude::*;
+
+/// What is shown.
+#[derive(Clone, PartialEq, Eq)]
+enum Page {
+    Invited(String),
+    SignIn,
+    Settings,
+    Authorize(String),
+    Inbox,
+}
 
 #[component]
 pub fn App() -> impl IntoView {
@@ -22,10 +37,26 @@ pub fn App() -> impl IntoView {
     });
     link.resume();
 
+    // Opening a message is no other page.
+    let shown = Memo::new(move |_| match (state.route.get(), state.signed_in.get()) {
+        (Route::Invited(token), _) => Page::Invited(token),
+        (_, false) => Page::SignIn,
+        (Route::Settings(_), true) => Page::Settings,
+        (Route::Authorize(id), true) => Page::Authorize(id),
+        (Route::Inbox(_) | Route::SignIn(_), true) => Page::Inbox,
+    });
+
     view! {
-        <Show when=move || state.signed_in.get() fallback=SignIn>
-            <Inbox />
+        <Show when=move || !state.is_asking.get()>
+            {move || match shown.get() {
+                Page::Invited(token) => view! { <Invited token /> }.into_any(),
+                Page::SignIn => view! { <SignIn /> }.into_any(),
+                Page::Settings => view! { <Settings /> }.into_any(),
+                Page::Authorize(id) => view! { <Authorize id /> }.into_any(),
+                Page::Inbox => view! { <Inbox /> }.into_any(),
+            }}
         </Show>
+        <Confirm />
     }
     .into_any()
 }

@@ -8,6 +8,7 @@ mod link;
 mod moment;
 mod pages;
 mod parts;
+mod route;
 mod state;
 mod words;
 

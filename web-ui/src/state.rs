@@ -1,6 +1,7 @@
 //! What the page shows, as signals. The link writes what comes from the engine; parts only read that, and
 //! write what belongs to the page alone: filter, open message, language.
 
+use crate::route::Route;
 use crate::words::{Language, Words};
 use hongyan_client::engine::request::Changed;
 use hongyan_client::engine::{Engine, Older, Shown, State as Connection};
@@ -77,6 +78,12 @@ pub struct PageState {
     pub channels: RwSignal<Vec<Channel>>,
     pub filter: RwSignal<Filter>,
     pub open: RwSignal<Option<MessageId>>,
+    /// Which page is asked for.
+    pub route: RwSignal<Route>,
+    /// It is not known yet whether someone is signed in.
+    pub is_asking: RwSignal<bool>,
+    /// The person is asked to show once more who they are.
+    pub is_confirming: RwSignal<bool>,
     /// Milliseconds since 1970, once a second.
     pub clock: RwSignal<i64>,
     /// What to add to our clock to have the server's.
@@ -100,6 +107,9 @@ impl PageState {
             channels: RwSignal::default(),
             filter: RwSignal::default(),
             open: RwSignal::new(None),
+            route: RwSignal::default(),
+            is_asking: RwSignal::new(true),
+            is_confirming: RwSignal::new(false),
             clock: RwSignal::new(now),
             clock_offset: RwSignal::new(0),
         }

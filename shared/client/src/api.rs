@@ -1,11 +1,11 @@
 //! The REST calls, and the tokens that they are made with.
 //!
-//! What always holds: the access token is only in memory. The refresh token, good once, is used by one window
-//! at a time; whoever comes second uses the one that the first has left.
+//! What always holds: the access token is only in memory, and tokens are renewed by one window at a time. Should two
+//! do it in the same moment all the same, the server answers both alike.
 
 use crate::engine::request::{Answer, Failed, Request};
-use crate::platform::{Call, Method, NoReply, Platform, Reply};
-use hongyan_wire::account::{DeviceInfo, LoginRequest, RefreshRequest, TicketAnswer, TokenAnswer};
+use crate::platform::{Body, Call, Method, NoReply, Platform, Reply, Session};
+use hongyan_wire::account::{LoginRequest, RefreshRequest, TicketAnswer, TokenAnswer};
 use hongyan_wire::api::{MessageList, Meta, ReadRequest, Success};
 use hongyan_wire::channel::ChannelList;
 use hongyan_wire::error::{ErrorType, Failure};
@@ -16,11 +16,6 @@ use hongyan_wire::{MessageId, UserId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::cell::RefCell;
-
-/// How long another window may take to keep the token that it got, where windows cannot lock each other out.
-const OTHER_WINDOW_MS: u32 = 1_500;
-/// How many tokens are tried before the person has to sign in again.
-const TOKEN_TRIES: usize = 3;
 
 /// Why a call has failed.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -67,9 +62,15 @@ impl<P: Platform> Api<P> {
         &self.platform
     }
 
-    /// Whether a session was left to go on with.
+    /// Goes on with the session that was left, if there is one; false when nobody is signed in.
+    pub async fn resume(&self) -> bool {
+        // Not reached, the server is asked again by whoever needs it.
+        self.refresh().await != Err(Failed::Unauthenticated)
+    }
+
+    /// Whether there may be a session to go on with.
     pub fn has_session(&self) -> bool {
-        self.platform.refresh_token().is_some()
+        self.platform.session() != Session::None
     }
 
     /// Who is signed in, once the server has said so.
@@ -77,31 +78,61 @@ impl<P: Platform> Api<P> {
         self.profile.borrow().clone()
     }
 
-    pub async fn login(&self, username: &str, password: &str, device: DeviceInfo) -> Result<(), ApiError> {
-        let request = LoginRequest {
-            username: username.into(),
-            password: password.into(),
-            otp: None,
-            device: Some(device),
-            cookie: false,
-        };
-        let (answer, _) = self.post("/api/v3/auth/local/login", None, &request).await?;
+    /// Signs in with a password, and with the second factor where it was asked for.
+    pub async fn login(&self, request: LoginRequest) -> Result<(), ApiError> {
+        let request = LoginRequest { cookie: self.platform.has_cookies(), ..request };
+        self.sign_in("/api/v3/auth/local/login", &request).await
+    }
+
+    /// Signs in by any call that ends in tokens.
+    pub async fn sign_in(&self, path: &str, request: &impl Serialize) -> Result<(), ApiError> {
+        let (answer, _) = self.post(path, None, request).await?;
         self.keep(answer);
         Ok(())
     }
 
     /// Forgets the session here, at once; what is left to do is to tell the server.
     pub fn leave(&self) -> impl Future<Output = ()> + '_ {
-        let access = self.access.borrow_mut().take();
+        let bearer = self.access.borrow_mut().take();
         self.profile.borrow_mut().take();
-        self.platform.keep_refresh_token(None);
+        let session = self.platform.session();
+        self.platform.keep_session(&Session::None);
         async move {
-            if let Some(access) = access {
-                let path = "/api/v3/auth/logout".to_owned();
-                let call = Call { method: Method::Post, path, bearer: Some(access), body: None };
+            if bearer.is_some() || session == Session::Cookie {
+                let (path, body) = ("/api/v3/auth/logout".to_owned(), Some(Body::Json("{}".to_owned())));
                 // Untold, the session ends by itself; its tokens are gone.
-                let _ = self.platform.call(call).await;
+                let _ = self.platform.call(Call { method: Method::Post, path, bearer, body }).await;
             }
+        }
+    }
+
+    /// Calls without saying who calls.
+    pub async fn call_open<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Body>,
+    ) -> Result<T, ApiError> {
+        Ok(self.exchange(method, path, None, body).await?.0)
+    }
+
+    /// Calls for the person, with a newer token where the one at hand is too old or there is none yet.
+    pub async fn call<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Body>,
+    ) -> Result<T, ApiError> {
+        let first = match self.access() {
+            Some(access) => self.exchange(method, path, Some(access), body.clone()).await,
+            None => Err(ApiError::Refused(ErrorType::Unauthenticated)),
+        };
+        match first {
+            Err(ApiError::Refused(ErrorType::Unauthenticated)) => {
+                let _ = self.refresh().await;
+                Ok(self.exchange(method, path, Some(self.access_or_fail()?), body).await?.0)
+            }
+            got => Ok(got?.0),
         }
     }
 
@@ -109,24 +140,24 @@ impl<P: Platform> Api<P> {
         Ok(self.get("/api/v3/channels").await?.0)
     }
 
-    /// One page of the list, by its query; with a newer token where the one at hand is too old.
+    /// Calls for the person with the token at hand: where a wrong password is refused as a bad token is.
+    pub async fn call_once<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Body>,
+    ) -> Result<T, ApiError> {
+        Ok(self.exchange(method, path, Some(self.access_or_fail()?), body).await?.0)
+    }
+
+    /// One page of the list, by its query.
     pub async fn list(&self, query: &str) -> Result<MessageList, ApiError> {
-        self.get_refreshed(&format!("/api/v3/messages?{query}")).await
+        self.call(Method::Get, &format!("/api/v3/messages?{query}"), None).await
     }
 
-    /// One message, likewise.
+    /// One message.
     pub async fn message(&self, id: &MessageId) -> Result<Message, ApiError> {
-        self.get_refreshed(&format!("/api/v3/messages/{id}")).await
-    }
-
-    async fn get_refreshed<T: DeserializeOwned>(&self, path: &str) -> Result<T, ApiError> {
-        match self.get(path).await {
-            Err(ApiError::Refused(ErrorType::Unauthenticated)) => {
-                let _ = self.refresh().await;
-                Ok(self.get(path).await?.0)
-            }
-            got => Ok(got?.0),
-        }
+        self.call(Method::Get, &format!("/api/v3/messages/{id}"), None).await
     }
 
     /// Presses an action of a message; gives what counts now, which may be another answer.
@@ -171,49 +202,49 @@ impl<P: Platform> Api<P> {
         })
     }
 
-    /// New tokens, from the refresh token that is kept now.
+    /// New tokens, for the session that is there now.
     async fn refresh(&self) -> Result<(), Failed> {
         self.platform.alone(self.refresh_alone()).await
     }
 
     async fn refresh_alone(&self) -> Result<(), Failed> {
-        let mut refused = None;
-        for _ in 0..TOKEN_TRIES {
-            let Some(token) = self.platform.refresh_token() else { break };
-            if refused.as_ref() == Some(&token) {
-                // Nobody has a better one: it is of no use any more.
-                self.platform.keep_refresh_token(None);
-                break;
+        let refresh_token = match self.platform.session() {
+            Session::None => None,
+            Session::Cookie => Some(None),
+            Session::Token(token) => Some(Some(token)),
+        };
+        let Some(refresh_token) = refresh_token else { return Err(self.lost()) };
+        let request = RefreshRequest { refresh_token };
+        match self.post::<TokenAnswer>("/api/v3/auth/refresh", None, &request).await {
+            Ok((answer, _)) => {
+                let before = self.profile.borrow().as_ref().map(|profile| profile.id.clone());
+                let same = before.is_none_or(|before: UserId| before == answer.user.id);
+                self.keep(answer);
+                // Another person has signed in, in another window: nothing here is theirs.
+                if same { Ok(()) } else { Err(Failed::Unauthenticated) }
             }
-            let request = RefreshRequest { refresh_token: Some(token.clone()) };
-            match self.post::<TokenAnswer>("/api/v3/auth/refresh", None, &request).await {
-                Ok((answer, _)) => {
-                    let before = self.profile.borrow().as_ref().map(|profile| profile.id.clone());
-                    let same = before.is_none_or(|before: UserId| before == answer.user.id);
-                    self.keep(answer);
-                    // Another person has signed in, in another window: nothing here is theirs.
-                    return if same { Ok(()) } else { Err(Failed::Unauthenticated) };
-                }
-                Err(ApiError::Refused(ErrorType::Unauthenticated)) => {
-                    // Another window may have used it just before, and be about to keep the next one.
-                    refused = Some(token);
-                    self.platform.sleep(OTHER_WINDOW_MS).await;
-                }
-                Err(ApiError::Refused(_)) => {
-                    self.platform.keep_refresh_token(None);
-                    break;
-                }
-                Err(error) => return Err(error.into()),
+            Err(ApiError::Refused(_)) => {
+                self.platform.keep_session(&Session::None);
+                Err(self.lost())
             }
+            Err(error) => Err(error.into()),
         }
+    }
+
+    fn lost(&self) -> Failed {
         self.access.borrow_mut().take();
-        Err(Failed::Unauthenticated)
+        Failed::Unauthenticated
     }
 
     fn keep(&self, answer: TokenAnswer) {
-        self.platform.keep_refresh_token(answer.refresh_token.as_deref());
+        self.platform.keep_session(&answer.refresh_token.map_or(Session::Cookie, Session::Token));
         *self.access.borrow_mut() = Some(answer.access_token);
         *self.profile.borrow_mut() = Some(answer.user);
+    }
+
+    /// The person has changed what is said of them.
+    pub fn keep_profile(&self, profile: Profile) {
+        *self.profile.borrow_mut() = Some(profile);
     }
 
     fn access(&self) -> Option<String> {
@@ -235,8 +266,7 @@ impl<P: Platform> Api<P> {
         bearer: Option<String>,
         body: &impl Serialize,
     ) -> Result<(T, Meta), ApiError> {
-        let body = serde_json::to_string(body).map_err(|_| ApiError::Unexpected(0))?;
-        self.exchange(Method::Post, path, bearer, Some(body)).await
+        self.exchange(Method::Post, path, bearer, Some(json(body)?)).await
     }
 
     async fn exchange<T: DeserializeOwned>(
@@ -244,11 +274,16 @@ impl<P: Platform> Api<P> {
         method: Method,
         path: &str,
         bearer: Option<String>,
-        body: Option<String>,
+        body: Option<Body>,
     ) -> Result<(T, Meta), ApiError> {
         let reply = self.platform.call(Call { method, path: path.into(), bearer, body }).await?;
         understand(&reply)
     }
+}
+
+/// A body of JSON.
+pub fn json(body: &impl Serialize) -> Result<Body, ApiError> {
+    serde_json::to_string(body).map(Body::Json).map_err(|_| ApiError::Unexpected(0))
 }
 
 fn understand<T: DeserializeOwned>(reply: &Reply) -> Result<(T, Meta), ApiError> {

@@ -11,7 +11,7 @@ use hongyan_client::api::Api;
 use hongyan_client::engine::request::Input;
 use hongyan_client::engine::{Engine, Setup, State};
 use hongyan_client::mirror::Memory;
-use hongyan_client::platform::{Call, NoReply, Platform, Reply};
+use hongyan_client::platform::{Body, Call, NoReply, Platform, Reply, Session};
 use hongyan_client::run::{News, run};
 use hongyan_wire::DeviceId;
 use hongyan_wire::account::DeviceType;
@@ -33,11 +33,11 @@ fn bad(status: u16, error: &str) -> Result<Reply, NoReply> {
     Ok(Reply { status, retry_after_ms: None, body })
 }
 
-fn tokens(refresh: &str, user: &str) -> Result<Reply, NoReply> {
+fn tokens(refresh: Option<&str>, user: &str) -> Result<Reply, NoReply> {
     let user =
         json!({"id": user, "username": user, "name": "", "email": null, "department_id": null, "roles": []});
     let tokens = json!({
-        "access_token": format!("access-{refresh}"), "refresh_token": refresh, "token_type": "Bearer",
+        "access_token": "access-next", "refresh_token": refresh, "token_type": "Bearer",
         "expires_in": 60, "session_id": "s", "device_id": "d", "user": user,
     });
     good(tokens, json!({}))
@@ -56,7 +56,7 @@ fn message(number: u64) -> Value {
 /// A server with one message, which can be read.
 fn server(call: &Call) -> Result<Reply, NoReply> {
     match call.path.split('?').next().unwrap() {
-        "/api/v3/auth/refresh" => tokens("next", "anna"),
+        "/api/v3/auth/refresh" => tokens(Some("next"), "anna"),
         _ if call.bearer.as_deref() != Some("access-next") => bad(401, "unauthenticated"),
         "/api/v3/messages" => {
             let list = json!({"messages": [message(10)], "unread_count": 1, "total": 1});
@@ -75,6 +75,10 @@ fn server(call: &Call) -> Result<Reply, NoReply> {
     }
 }
 
+fn old() -> Session {
+    Session::Token("old".into())
+}
+
 struct Watched {
     inputs: mpsc::Sender<Input>,
     sockets: mpsc::Receiver<FarSocket>,
@@ -86,8 +90,8 @@ struct Watched {
 }
 
 impl Watched {
-    fn start(token: Option<&str>, answer: impl FnMut(&Call) -> Result<Reply, NoReply> + 'static) -> Self {
-        let (far, sockets) = Far::new(token, answer);
+    fn start(session: Session, answer: impl FnMut(&Call) -> Result<Reply, NoReply> + 'static) -> Self {
+        let (far, sockets) = Far::new(session, answer);
         let (inputs, receiver) = mpsc::channel(16);
         let (mut sender, seen) = mpsc::channel(1_000);
         let announced = Rc::new(RefCell::new(Vec::new()));
@@ -150,7 +154,7 @@ async fn local(test: impl Future<Output = ()>) {
 #[tokio::test(flavor = "current_thread", start_paused = true)]
 async fn a_kept_session_comes_online_hears_news_and_reads() {
     local(async {
-        let mut watched = Watched::start(Some("old"), server);
+        let mut watched = Watched::start(old(), server);
         let (mut socket, hello) = watched.accept(CURSOR, 1).await;
         assert_eq!(hello["data"]["cursor"], CURSOR);
         assert_eq!(hello["data"]["device_id"], "window-1");
@@ -169,7 +173,7 @@ async fn a_kept_session_comes_online_hears_news_and_reads() {
 
         socket.send_text(r#"{"type":"ping"}"#);
         assert_eq!(socket.heard().await["type"], "pong");
-        assert_eq!(watched.far.refresh_token().as_deref(), Some("next"));
+        assert_eq!(watched.far.session(), Session::Token("next".into()));
         watched.inputs.try_send(Input::Stop).unwrap();
         watched.ended.await.unwrap();
     })
@@ -179,7 +183,7 @@ async fn a_kept_session_comes_online_hears_news_and_reads() {
 #[tokio::test(flavor = "current_thread", start_paused = true)]
 async fn a_restarting_server_and_a_silent_one_are_come_back_to() {
     local(async {
-        let mut watched = Watched::start(Some("old"), server);
+        let mut watched = Watched::start(old(), server);
         let (mut socket, _) = watched.accept(CURSOR, 1).await;
         watched.until((State::Online, 1, 1)).await;
         socket.send_text(&json!({"type": "message", "data": message(12)}).to_string());
@@ -201,7 +205,7 @@ async fn a_restarting_server_and_a_silent_one_are_come_back_to() {
 #[tokio::test(flavor = "current_thread", start_paused = true)]
 async fn replaced_by_the_same_device_it_stays_away_until_asked() {
     local(async {
-        let mut watched = Watched::start(Some("old"), server);
+        let mut watched = Watched::start(old(), server);
         let (mut socket, _) = watched.accept(CURSOR, 1).await;
         watched.until((State::Online, 1, 1)).await;
         socket.close(4009);
@@ -216,27 +220,21 @@ async fn replaced_by_the_same_device_it_stays_away_until_asked() {
 }
 
 #[tokio::test(flavor = "current_thread", start_paused = true)]
-async fn a_token_that_another_window_has_used_is_tried_with_its_successor() {
+async fn a_page_goes_on_with_a_session_whose_token_it_never_sees() {
     local(async {
-        let mut uses = 0;
-        let slot = Rc::new(RefCell::new(None::<Far>));
-        let other = slot.clone();
-        let mut watched = Watched::start(Some("old"), move |call| {
-            if call.path == "/api/v3/auth/refresh" {
-                uses += 1;
-                if uses == 1 {
-                    // The other window was quicker, and keeps what it got.
-                    let far: Option<Far> = other.borrow().clone();
-                    far.unwrap().keep_refresh_token(Some("from-the-other"));
-                    return bad(401, "unauthenticated");
-                }
-                assert!(call.body.as_deref().unwrap().contains("from-the-other"));
+        let mut watched = Watched::start(Session::Cookie, |call| match call.path.as_str() {
+            "/api/v3/auth/refresh" => {
+                assert_eq!(call.body, Some(Body::Json("{}".into())));
+                tokens(None, "anna")
             }
-            server(call)
+            _ => server(call),
         });
-        *slot.borrow_mut() = Some(watched.far.clone());
         watched.accept(CURSOR, 1).await;
         watched.until((State::Online, 1, 1)).await;
+        assert_eq!(watched.far.session(), Session::Cookie);
+        let refreshes =
+            watched.far.calls.borrow().iter().filter(|call| call.path.ends_with("/refresh")).count();
+        assert_eq!(refreshes, 1);
     })
     .await;
 }
@@ -244,9 +242,9 @@ async fn a_token_that_another_window_has_used_is_tried_with_its_successor() {
 #[tokio::test(flavor = "current_thread", start_paused = true)]
 async fn a_session_that_is_over_ends_the_loop_and_forgets_its_token() {
     local(async {
-        let watched = Watched::start(Some("old"), |_| bad(401, "unauthenticated"));
+        let watched = Watched::start(old(), |_| bad(401, "unauthenticated"));
         watched.ended.await.unwrap();
-        assert_eq!(watched.far.refresh_token(), None);
+        assert_eq!(watched.far.session(), Session::None);
     })
     .await;
 }

@@ -18,6 +18,7 @@ use tokio::process::{Child, Command};
 pub struct Browser {
     pub client: Client,
     driver: Child,
+    driver_url: String,
     _profile: TempDir,
 }
 
@@ -75,11 +76,24 @@ impl Browser {
             .connect(&format!("http://127.0.0.1:{port}"))
             .await
             .unwrap();
-        Self { client, driver, _profile: profile }
+        let driver_url = format!("http://127.0.0.1:{port}");
+        Self { client, driver, driver_url, _profile: profile }
     }
 
     pub async fn open(&self, url: &str) {
         self.client.goto(url).await.unwrap();
+    }
+
+    /// Gives the browser an authenticator that has always just seen its owner's finger (Web Authentication, section 11).
+    pub async fn add_authenticator(&self) {
+        let session = self.client.session_id().await.unwrap().unwrap();
+        let url = format!("{}/session/{session}/webauthn/authenticator", self.driver_url);
+        let authenticator = json!({
+            "protocol": "ctap2", "transport": "internal", "hasResidentKey": true, "hasUserVerification": true,
+            "isUserVerified": true, "isUserConsenting": true,
+        });
+        let reply = crate::api::http_client().post(url).json(&authenticator).send().await.unwrap();
+        assert_eq!(reply.status().as_u16(), 200);
     }
 
     /// Opens another tab and goes on in it; gives what [`Self::go_to`] comes back with.

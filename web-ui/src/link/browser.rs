@@ -1,31 +1,22 @@
 //! What the browser tells the page (network, visibility, address, time) and what the page shows outside of
 //! itself (title, language).
 
-use super::Link;
+use super::{Link, others};
+use crate::route::{self, Route};
 use crate::state::PageState;
 use hongyan_client::engine::request::Input;
-use hongyan_client::platform::TOKEN_KEY;
 use hongyan_wire::MessageId;
 use hongyan_wire::frame::PresenceState;
 use leptos::ev;
 use leptos::prelude::*;
 use std::time::Duration;
 
-/// Before the id of the open message in the address.
-const MESSAGE: &str = "#/message/";
-
 /// Listens for as long as the page lives.
 pub fn listen(state: PageState, link: Link) {
     let _online = window_event_listener(ev::online, move |_| link.tell(Input::NetworkOnline));
     let _offline = window_event_listener(ev::offline, move |_| link.tell(Input::NetworkOffline));
-    let _address = window_event_listener(ev::hashchange, move |_| state.open.set(address()));
-    // Signed out in another window: here too, and at once.
-    let storage = leptos::ev::Custom::<web_sys::StorageEvent>::new("storage");
-    let _storage = window_event_listener(storage, move |event| {
-        if event.key().as_deref() == Some(TOKEN_KEY) && event.new_value().is_none() {
-            link.tell(Input::Stop);
-        }
-    });
+    let _address = window_event_listener(ev::hashchange, move |_| look_at(state));
+    others::listen(link);
     let visibility = leptos::ev::Custom::<web_sys::Event>::new("visibilitychange");
     let _visibility = window_event_listener(visibility, move |_| {
         let presence = if is_seen() { PresenceState::Active } else { PresenceState::Idle };
@@ -33,7 +24,7 @@ pub fn listen(state: PageState, link: Link) {
         // Timers of a hidden page are late, so look at the clock now.
         link.tell(Input::Tick);
     });
-    state.open.set(address());
+    look_at(state);
     let tick = move || state.clock.set(js_sys::Date::now() as i64);
     if set_interval_with_handle(tick, Duration::from_secs(1)).is_err() {
         leptos::logging::warn!("no timer: times that are shown stand still");
@@ -46,15 +37,52 @@ pub fn is_seen() -> bool {
 
 /// Opens a message, or none, by the address: so that the way back of the browser closes it.
 pub fn open(id: Option<&MessageId>) {
-    let hash = id.map_or_else(|| "#/".to_owned(), |id| format!("{MESSAGE}{id}"));
-    if let Err(error) = window().location().set_hash(&hash) {
+    go(&id.map_or_else(|| "#/".to_owned(), |id| format!("{}{id}", route::MESSAGE)));
+}
+
+fn look_at(state: PageState) {
+    let route = route::read(&window().location().hash().unwrap_or_default());
+    state.open.set(match &route {
+        Route::Inbox(open) => open.clone(),
+        _ => None,
+    });
+    if state.route.with_untracked(|before| *before != route) {
+        state.route.set(route);
+    }
+}
+
+/// Goes to another page of ours.
+pub fn go(hash: &str) {
+    if let Err(error) = window().location().set_hash(hash) {
         leptos::logging::warn!("the address cannot be changed: {error:?}");
     }
 }
 
-fn address() -> Option<MessageId> {
-    let hash = window().location().hash().ok()?;
-    MessageId::new(hash.strip_prefix(MESSAGE)?).ok()
+/// Takes a secret out of the address and out of the way back.
+pub fn hide_address() {
+    if let Ok(history) = window().history() {
+        let _ = history.replace_state_with_url(&wasm_bindgen::JsValue::NULL, "", Some("/"));
+    }
+}
+
+/// Where to come back to for a page, as a provider's address takes it.
+pub fn wanted(route: &Route) -> String {
+    let hash = match route {
+        Route::Inbox(_) | Route::Settings(_) | Route::Authorize(_) => {
+            window().location().hash().unwrap_or_default()
+        }
+        Route::SignIn(_) | Route::Invited(_) => String::new(),
+    };
+    // What went wrong before is over.
+    let path = hash.split('?').next().unwrap_or_default();
+    js_sys::encode_uri_component(&format!("/{path}")).into()
+}
+
+/// Leaves for another address altogether.
+pub fn leave_for(address: &str) {
+    if let Err(error) = window().location().assign(address) {
+        leptos::logging::warn!("the address cannot be opened: {error:?}");
+    }
 }
 
 pub fn show_title(unread: u64) {

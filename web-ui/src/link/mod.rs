@@ -3,19 +3,23 @@
 
 pub mod browser;
 pub mod notify;
+mod others;
+pub mod passkeys;
 
 use crate::state::{Beyond, Filter, More, PageState, Single};
-use futures_channel::mpsc;
+use futures_channel::{mpsc, oneshot};
 use hongyan_client::api::{Api, ApiError};
 use hongyan_client::engine::request::{Input, Request};
 use hongyan_client::engine::{Engine, Setup, Shown, State as Connection};
 use hongyan_client::mirror::Memory;
-use hongyan_client::platform::{Browser, Platform};
+use hongyan_client::platform::{Body, Browser, Method, Platform, Session};
 use hongyan_client::run::{News, run};
-use hongyan_wire::account::{DeviceInfo, DeviceType};
+use hongyan_wire::account::{DeviceInfo, DeviceType, LoginRequest};
 use hongyan_wire::error::ErrorType;
+use hongyan_wire::profile::{PasskeyAnswer, PasskeyLogin, Profile};
 use hongyan_wire::{ChannelId, DeviceId, MessageId};
 use leptos::prelude::*;
+use serde::de::DeserializeOwned;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -41,9 +45,13 @@ struct Inner {
     inputs: RefCell<Option<mpsc::Sender<Input>>>,
     /// The person has asked to be signed out.
     leaving: Cell<bool>,
+    /// The page that is open is to be shown again to whoever signs in next.
+    staying: Cell<bool>,
     channels_asked: Cell<i64>,
     /// They will be asked for, or are being asked for.
     channels_awaited: Cell<bool>,
+    /// What waits for the person to show once more who they are.
+    confirming: RefCell<Option<oneshot::Sender<bool>>>,
 }
 
 impl Link {
@@ -53,8 +61,10 @@ impl Link {
             api: Api::new(Browser::new()?),
             inputs: RefCell::new(None),
             leaving: Cell::new(false),
+            staying: Cell::new(false),
             channels_asked: Cell::new(0),
             channels_awaited: Cell::new(false),
+            confirming: RefCell::default(),
         };
         Some(Self(StoredValue::new_local(Rc::new(inner))))
     }
@@ -66,19 +76,47 @@ impl Link {
     /// Goes on with the session that this browser has, if it has one.
     pub fn resume(self) {
         let inner = self.inner();
-        if inner.api.has_session() {
-            inner.start();
+        if inner.inputs.borrow().is_some() {
+            return;
         }
+        inner.api.platform().keep_session(&Session::Cookie);
+        spawn_local(async move {
+            let is_there = inner.api.resume().await;
+            inner.state.is_asking.set(false);
+            if is_there && inner.inputs.borrow().is_none() {
+                inner.start();
+            }
+        });
     }
 
-    pub async fn sign_in(self, username: &str, password: &str) -> Result<(), ApiError> {
+    pub async fn sign_in(self, username: &str, password: &str, otp: Option<String>) -> Result<(), ApiError> {
         let inner = self.inner();
-        // The session is shared by all windows of this browser; each window names itself to the socket. So
-        // a window hears of what another one does, and none replaces another.
-        let device = DeviceInfo { id: None, name: browser::device_name(), device_type: DeviceType::Web };
-        inner.api.login(username, password, device).await?;
-        inner.start();
+        let request = LoginRequest {
+            username: username.into(),
+            password: password.into(),
+            otp,
+            device: Some(self.device()),
+            cookie: false,
+        };
+        inner.api.login(request).await?;
+        inner.signed_in();
         Ok(())
+    }
+
+    /// Signs in with a passkey that the browser has shown.
+    pub async fn sign_in_by_passkey(self, answer: PasskeyAnswer) -> Result<(), ApiError> {
+        let inner = self.inner();
+        let PasskeyAnswer { challenge_id, credential } = answer;
+        let login = PasskeyLogin { challenge_id, credential, device: Some(self.device()), cookie: true };
+        inner.api.sign_in("/api/v3/auth/passkey/login", &login).await?;
+        inner.signed_in();
+        Ok(())
+    }
+
+    /// The session is shared by all windows of this browser; each window names itself to the socket. So a window hears
+    /// of what another one does, and none replaces another.
+    fn device(self) -> DeviceInfo {
+        DeviceInfo { id: None, name: browser::device_name(), device_type: DeviceType::Web }
     }
 
     pub fn sign_out(self) {
@@ -88,7 +126,74 @@ impl Link {
             let told = inner.api.leave();
             inner.tell(Input::Stop);
             told.await;
+            others::tell_signed_out();
         });
+    }
+
+    /// Signs out, and stays on the page: someone else is to sign in for it.
+    pub fn sign_out_here(self) {
+        self.inner().staying.set(true);
+        self.sign_out();
+    }
+
+    /// The person has signed out in another window.
+    pub fn signed_out_elsewhere(self) {
+        let inner = self.inner();
+        inner.leaving.set(true);
+        inner.api.platform().keep_session(&Session::None);
+        inner.tell(Input::Stop);
+    }
+
+    /// Calls without saying who calls.
+    pub async fn call_open<T: DeserializeOwned>(
+        self,
+        method: Method,
+        path: &str,
+        body: Option<Body>,
+    ) -> Result<T, ApiError> {
+        self.inner().api.call_open(method, path, body).await
+    }
+
+    /// Calls for the person. Where it takes someone who has just signed in, they are asked to show it, and it goes on.
+    pub async fn call<T: DeserializeOwned>(
+        self,
+        method: Method,
+        path: &str,
+        body: Option<Body>,
+    ) -> Result<T, ApiError> {
+        let inner = self.inner();
+        match inner.api.call(method, path, body.clone()).await {
+            Err(ApiError::Refused(ErrorType::RecentSignInRequired)) if inner.confirm().await => {
+                inner.api.call(method, path, body).await
+            }
+            called => called,
+        }
+    }
+
+    /// Calls for the person and asks for nothing else.
+    pub async fn call_once<T: DeserializeOwned>(
+        self,
+        method: Method,
+        path: &str,
+        body: Option<Body>,
+    ) -> Result<T, ApiError> {
+        self.inner().api.call_once(method, path, body).await
+    }
+
+    /// The person has shown once more who they are, or does not want to.
+    pub fn confirmed(self, yes: bool) {
+        let inner = self.inner();
+        inner.state.is_confirming.set(false);
+        if let Some(waiting) = inner.confirming.borrow_mut().take() {
+            let _ = waiting.send(yes);
+        }
+    }
+
+    /// The person has changed what is said of them.
+    pub fn set_profile(self, profile: Profile) {
+        let inner = self.inner();
+        inner.api.keep_profile(profile.clone());
+        inner.state.profile.set(Some(profile));
     }
 
     /// Presses an action of a message. What counts then comes with the live changes.
@@ -144,6 +249,18 @@ impl Link {
 }
 
 impl Inner {
+    fn signed_in(self: &Rc<Self>) {
+        self.start();
+        others::tell_signed_in();
+    }
+
+    async fn confirm(&self) -> bool {
+        let (sender, receiver) = oneshot::channel();
+        *self.confirming.borrow_mut() = Some(sender);
+        self.state.is_confirming.set(true);
+        receiver.await.unwrap_or(false)
+    }
+
     fn tell(&self, input: Input) {
         if let Some(inputs) = self.inputs.borrow_mut().as_mut() {
             // Full only if the loop hangs; then one more click is no use either.
@@ -157,6 +274,7 @@ impl Inner {
         self.leaving.set(false);
         self.channels_asked.set(0);
         self.state.signed_in.set(true);
+        self.state.profile.set(self.api.profile());
         self.state.connection.set(Connection::Connecting);
         let this = self.clone();
         spawn_local(async move { this.follow(inputs).await });
@@ -181,7 +299,12 @@ impl Inner {
 
         *self.inputs.borrow_mut() = None;
         self.state.forget();
-        browser::open(None);
+        // What is open is nobody else's; another page asks who it is for.
+        if !self.staying.replace(false)
+            && (self.leaving.get() || self.state.open.with_untracked(Option::is_some))
+        {
+            browser::open(None);
+        }
         // Another person has signed in, in another window of this browser: now it is their inbox.
         if !self.leaving.get() && self.api.has_session() {
             self.start();

@@ -1,67 +1,46 @@
-//! Signing in with username and password.
+//! Signing in: with a password and, where it is asked for, a second factor; with a passkey; at a provider.
 
-use crate::link::link;
+use crate::link::{browser, link, passkeys};
 use crate::parts::language::LanguageSwitch;
 use crate::parts::mark::Mark;
+use crate::parts::provider::ProviderMark;
+use crate::parts::trouble::{Trouble, TroubleLine};
+use crate::route::{Refusal, Route};
 use crate::state::page;
-use crate::words::Words;
+use crate::words::AccountWords;
 use hongyan_client::api::ApiError;
+use hongyan_client::platform::Method;
+use hongyan_wire::account::ProviderList;
 use hongyan_wire::error::ErrorType;
+use hongyan_wire::profile::PasskeyChallenge;
 use leptos::ev::SubmitEvent;
 use leptos::html::Input;
 use leptos::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 
-/// Why signing in has not worked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Trouble {
-    Empty,
-    Wrong,
-    Off,
-    Busy,
-    Unreachable,
-    NotUnderstood,
-}
-
-impl From<ApiError> for Trouble {
-    fn from(error: ApiError) -> Self {
-        match error {
-            ApiError::Refused(ErrorType::Unauthenticated) => Self::Wrong,
-            ApiError::Refused(ErrorType::PermissionDenied) => Self::Off,
-            ApiError::Refused(ErrorType::ValidationFailed) => Self::Wrong,
-            ApiError::Unreachable { retry_after_ms: Some(_) } => Self::Busy,
-            ApiError::Unreachable { retry_after_ms: None } => Self::Unreachable,
-            ApiError::Refused(_) | ApiError::Unexpected(_) => Self::NotUnderstood,
-        }
-    }
-}
-
-impl Trouble {
-    fn told(self, words: &Words) -> &'static str {
-        match self {
-            Self::Empty => words.fill_in_both,
-            Self::Wrong => words.wrong_password,
-            Self::Off => words.local_login_off,
-            Self::Busy => words.too_often,
-            Self::Unreachable => words.unreachable,
-            Self::NotUnderstood => words.not_understood,
-        }
-    }
-}
-
 #[component]
 pub fn SignIn() -> impl IntoView {
     let (state, link) = (page(), link());
     let trouble = RwSignal::new(None::<Trouble>);
-    let busy = RwSignal::new(false);
-    let username = NodeRef::<Input>::new();
-    let password = NodeRef::<Input>::new();
+    let (busy, wants_otp) = (RwSignal::new(false), RwSignal::new(false));
+    let ways = RwSignal::new(None::<ProviderList>);
+    let (username, password, otp) = (NodeRef::<Input>::new(), NodeRef::new(), NodeRef::<Input>::new());
+    let words = move || state.words().account;
+
+    spawn_local(async move {
+        let asked = link.call_open::<ProviderList>(Method::Get, "/api/v3/auth/providers", None).await;
+        if let Err(error) = &asked {
+            trouble.set(Some(Trouble::of(error)));
+        }
+        // Without an answer a password may still do.
+        ways.set(Some(asked.unwrap_or(ProviderList { local_login: true, ..ProviderList::default() })));
+    });
 
     let submit = move |event: SubmitEvent| {
         event.prevent_default();
         let value =
             |field: NodeRef<Input>| field.get_untracked().map(|input| input.value()).unwrap_or_default();
-        let (name, secret) = (value(username), value(password));
+        let (name, secret, code) = (value(username), value(password), value(otp));
         if name.trim().is_empty() || secret.is_empty() {
             trouble.set(Some(Trouble::Empty));
             return;
@@ -72,17 +51,57 @@ pub fn SignIn() -> impl IntoView {
         busy.set(true);
         trouble.set(None);
         spawn_local(async move {
-            let result = link.sign_in(name.trim(), &secret).await;
+            let code = Some(code.trim().to_owned()).filter(|code| !code.is_empty());
+            let was_given = code.is_some();
+            let result = link.sign_in(name.trim(), &secret, code).await;
             // After a success this page, and its signals with it, is gone.
-            if let Err(error) = result {
-                busy.set(false);
-                trouble.set(Some(error.into()));
-                if let Some(input) = password.get_untracked() {
-                    input.select();
+            let Err(error) = result else { return };
+            busy.set(false);
+            let field = match error {
+                ApiError::Refused(ErrorType::SecondFactorRequired) => {
+                    wants_otp.set(true);
+                    trouble.set(was_given.then_some(Trouble::WrongOtp));
+                    otp
                 }
+                error => {
+                    trouble.set(Some(Trouble::of_login(&error)));
+                    password
+                }
+            };
+            if let Some(input) = field.get_untracked() {
+                let _ = input.focus();
+                input.select();
             }
         });
     };
+    let by_passkey = move |_| {
+        if busy.get_untracked() {
+            return;
+        }
+        busy.set(true);
+        trouble.set(None);
+        spawn_local(async move {
+            let path = "/api/v3/auth/passkey/options";
+            let result = match link.call_open::<PasskeyChallenge>(Method::Post, path, None).await {
+                Err(error) => Err(Trouble::of(&error)),
+                Ok(challenge) => match passkeys::get(challenge).await {
+                    None => Err(Trouble::Passkey),
+                    Some(answer) => link.sign_in_by_passkey(answer).await.map_err(|_| Trouble::Passkey),
+                },
+            };
+            if let Err(told) = result {
+                busy.set(false);
+                trouble.set(Some(told));
+            }
+        });
+    };
+    let refusal = move || match state.route.get() {
+        Route::SignIn(Some(refusal)) => Some(told(&refusal, ways.get().as_ref(), words())),
+        _ => None,
+    };
+    let has = move |way: fn(&ProviderList) -> bool| ways.with(|ways| ways.as_ref().is_some_and(way));
+    let providers =
+        move || ways.with(|ways| ways.as_ref().map(|ways| ways.providers.clone()).unwrap_or_default());
 
     view! {
         <main class="sign-in">
@@ -90,34 +109,96 @@ pub fn SignIn() -> impl IntoView {
                 <Mark />
                 <h1>"鸿雁"</h1>
                 <p class="lead">{move || state.words().sign_in_lead}</p>
-                <label for="username">{move || state.words().username}</label>
-                <input
-                    id="username"
-                    name="username"
-                    data-testid="username"
-                    autocomplete="username"
-                    autocapitalize="none"
-                    spellcheck="false"
-                    autofocus
-                    node_ref=username
-                />
-                <label for="password">{move || state.words().password}</label>
-                <input
-                    id="password"
-                    name="password"
-                    type="password"
-                    data-testid="password"
-                    autocomplete="current-password"
-                    node_ref=password
-                />
-                <p class="error" role="alert" data-testid="error" hidden=move || trouble.get().is_none()>
-                    {move || trouble.get().map(|trouble| trouble.told(state.words()))}
+                <p class="error" role="alert" data-testid="refusal" hidden=move || refusal().is_none()>
+                    {refusal}
                 </p>
-                <button class="primary" type="submit" data-testid="sign-in" disabled=move || busy.get()>
-                    {move || if busy.get() { state.words().signing_in } else { state.words().sign_in }}
-                </button>
+                <Show when=move || has(|ways| ways.local_login)>
+                    <label for="username">{move || state.words().username}</label>
+                    <input
+                        id="username"
+                        name="username"
+                        data-testid="username"
+                        autocomplete="username"
+                        autocapitalize="none"
+                        spellcheck="false"
+                        autofocus
+                        node_ref=username
+                    />
+                    <label for="password">{move || state.words().password}</label>
+                    <input
+                        id="password"
+                        name="password"
+                        type="password"
+                        data-testid="password"
+                        autocomplete="current-password"
+                        node_ref=password
+                    />
+                    <div class="field" hidden=move || !wants_otp.get()>
+                        <label for="otp">{move || words().otp}</label>
+                        <p class="lead">{move || words().otp_lead}</p>
+                        <input
+                            id="otp"
+                            name="otp"
+                            data-testid="otp"
+                            autocomplete="one-time-code"
+                            autocapitalize="none"
+                            spellcheck="false"
+                            node_ref=otp
+                        />
+                    </div>
+                    <TroubleLine trouble />
+                    <button class="primary" type="submit" data-testid="sign-in" disabled=move || busy.get()>
+                        {move || if busy.get() { state.words().signing_in } else { state.words().sign_in }}
+                    </button>
+                </Show>
+                <Show when=move || !has(|ways| ways.local_login)>
+                    <TroubleLine trouble />
+                </Show>
+                <div class="ways">
+                    <Show when=move || has(|ways| ways.passkeys) && passkeys::are_there()>
+                        <button type="button" data-testid="passkey-sign-in" on:click=by_passkey>
+                            {move || words().with_passkey}
+                        </button>
+                    </Show>
+                    <For each=providers key=|provider| provider.id.clone() let:provider>
+                        <a
+                            class="button"
+                            data-testid=format!("provider-{}", provider.id)
+                            href=move || format!("{}?return_to={}", provider.login_url, browser::wanted(&state.route.get()))
+                        >
+                            <ProviderMark kind=provider.kind />
+                            {let name = provider.name.clone(); move || (words().sign_in_with)(&name)}
+                        </a>
+                    </For>
+                </div>
+                <p class="lead" hidden=move || {
+                    ways.with(|ways| ways.as_ref().is_none_or(|ways| ways.local_login || !ways.providers.is_empty()))
+                }>{move || words().no_way_in}</p>
             </form>
             <LanguageSwitch />
         </main>
+    }
+}
+
+/// What a person is told when a provider's sign-in has ended without one.
+pub fn told(refusal: &Refusal, ways: Option<&ProviderList>, words: &AccountWords) -> String {
+    let sentence = match refusal.code.as_str() {
+        "denied" => words.denied,
+        "expired" => words.expired,
+        "foreign_browser" => words.foreign_browser,
+        "provider_unreachable" => words.provider_unreachable,
+        "provider_error" => words.provider_error,
+        "not_a_member" => words.not_a_member,
+        "not_invited" => words.not_invited,
+        "account_disabled" => words.account_disabled,
+        "already_linked" => words.already_linked,
+        "wrong_account" => words.wrong_account,
+        _ => words.went_wrong,
+    };
+    let known =
+        |ways: &ProviderList| ways.providers.iter().find(|provider| provider.id == refusal.provider).cloned();
+    match ways.and_then(known) {
+        Some(provider) => (words.at)(&provider.name, sentence),
+        None => sentence.to_owned(),
     }
 }

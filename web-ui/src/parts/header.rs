@@ -17,6 +17,7 @@ pub fn Header() -> impl IntoView {
             profile.as_ref().map(|p| if p.name.is_empty() { p.username.clone() } else { p.name.clone() })
         })
     };
+    let avatar = move || state.profile.with(|profile| profile.as_ref().and_then(|p| p.avatar.clone()));
     let chosen = move || match state.filter.get() {
         Filter::Channel(channel) => Some(channel),
         Filter::All | Filter::Unread => None,
@@ -51,7 +52,13 @@ pub fn Header() -> impl IntoView {
             </button>
             <BellButton />
             <LanguageSwitch />
-            <span class="name" data-testid="profile-name">{name}</span>
+            <a class="button quiet person" href="#/settings" data-testid="settings" title=move || state.words().account.settings>
+                <Show when=move || avatar().is_some()>
+                    <img class="avatar" src=avatar alt="" />
+                </Show>
+                <span class="name" data-testid="profile-name">{name}</span>
+                <span class="hidden-text">{move || state.words().account.settings}</span>
+            </a>
             <button class="quiet" type="button" data-testid="sign-out" on:click=move |_| link.sign_out()>
                 {move || state.words().sign_out}
             </button>

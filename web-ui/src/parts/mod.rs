@@ -3,6 +3,7 @@
 pub mod actions;
 pub mod banner;
 pub mod bell;
+pub mod confirm;
 pub mod detail;
 pub mod filters;
 pub mod header;
@@ -10,3 +11,6 @@ pub mod item;
 pub mod language;
 pub mod list;
 pub mod mark;
+pub mod provider;
+pub mod settings;
+pub mod trouble;

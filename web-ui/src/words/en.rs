@@ -4,6 +4,7 @@ use super::{Words, bytes};
 
 pub static WORDS: Words = Words {
     code: "en",
+    account: &super::account_en::WORDS,
     other_language: "中文",
     username: "Username",
     password: "Password",

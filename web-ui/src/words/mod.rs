@@ -1,7 +1,12 @@
 //! Every word that a person sees, in Chinese and English. The compiler sees to it that none is missing.
 
+mod account;
+mod account_en;
+mod account_zh;
 mod en;
 mod zh;
+
+pub use account::AccountWords;
 
 use leptos::prelude::*;
 
@@ -16,6 +21,7 @@ pub enum Language {
 /// The words of one language.
 pub struct Words {
     pub code: &'static str,
+    pub account: &'static AccountWords,
     /// The name of the other language, in that language.
     pub other_language: &'static str,
     pub username: &'static str,

@@ -4,6 +4,7 @@ use super::{Words, bytes};
 
 pub static WORDS: Words = Words {
     code: "zh",
+    account: &super::account_zh::WORDS,
     other_language: "English",
     username: "用户名",
     password: "密码",

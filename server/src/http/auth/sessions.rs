@@ -8,7 +8,7 @@ use crate::http::envelope::Answer;
 use crate::http::extract::{Holder, Listener, StrangerJson, id};
 use crate::log::record::Kept;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use hongyan_wire::SessionId;
 use hongyan_wire::account::{
@@ -97,10 +97,7 @@ pub async fn logout(
     }
     let mut response = Answer::new(Done {}).into_response();
     if own.is_some() {
-        let headers = response.headers_mut();
-        headers.insert(header::SET_COOKIE, gateway.cookies.forget()?);
-        // What the page has kept goes with it; the language that was chosen too, which is little.
-        headers.insert(HeaderName::from_static("clear-site-data"), HeaderValue::from_static("\"storage\""));
+        response.headers_mut().insert(header::SET_COOKIE, gateway.cookies.forget()?);
     }
     Ok(response)
 }

@@ -1,26 +1,23 @@
 //! A browser: fetch, WebSocket, timers, local storage and locks.
 
 use super::{
-    CALL_TIMEOUT_MS, Call, Method, NoReply, Platform, Reply, SOCKET_QUEUE, Socket, SocketEvent, Speaker,
+    Body, CALL_TIMEOUT_MS, Call, Method, NoReply, Platform, Reply, SOCKET_QUEUE, Session, Socket,
+    SocketEvent, Speaker,
 };
 use futures_channel::{mpsc, oneshot};
 use futures_util::StreamExt;
 use hongyan_wire::Timestamp;
 use js_sys::{Function, Promise, Reflect};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::rc::Rc;
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{
-    AbortController, CloseEvent, Headers, MessageEvent, RequestInit, Response, Storage, WebSocket, Window,
-};
+use web_sys::{AbortController, CloseEvent, Headers, MessageEvent, RequestInit, Response, WebSocket, Window};
 
-/// Where the refresh token is kept, for all windows of this browser.
-pub const TOKEN_KEY: &str = "hongyan.refresh";
-/// The lock under which it is used.
-const TOKEN_LOCK: &str = "hongyan.refresh";
+/// The lock under which tokens are renewed.
+const REFRESH_LOCK: &str = "hongyan.refresh";
 /// Where the name of this window is kept.
 const WINDOW_KEY: &str = "hongyan.window";
 /// What a socket that ends without a word ends with (RFC 6455).
@@ -30,12 +27,14 @@ const ABNORMAL: u16 = 1006;
 #[derive(Clone)]
 pub struct Browser {
     window: Window,
+    /// Nobody is signed in, as the server has said. Before it is asked nobody here can tell: the cookie is out of reach.
+    nobody: Rc<Cell<bool>>,
 }
 
 impl Browser {
     /// `None` where there is no window, as in a worker.
     pub fn new() -> Option<Self> {
-        web_sys::window().map(|window| Self { window })
+        web_sys::window().map(|window| Self { window, nobody: Rc::default() })
     }
 
     /// A name for this window that no other has, and that a reload keeps. A window that was duplicated has
@@ -63,10 +62,6 @@ impl Browser {
             Ok(_) => u64::from_le_bytes(bytes),
             Err(_) => js_sys::Math::random().to_bits() ^ js_sys::Date::now().to_bits(),
         }
-    }
-
-    fn storage(&self) -> Option<Storage> {
-        self.window.local_storage().ok().flatten()
     }
 
     /// The browser's locks; pages that came over plain HTTP have none.
@@ -130,23 +125,21 @@ impl Platform for Browser {
         BrowserSocket::open(&format!("{scheme}://{host}{path}")).map_err(|_| NoReply)
     }
 
-    fn refresh_token(&self) -> Option<String> {
-        self.storage()?.get_item(TOKEN_KEY).ok().flatten()
+    fn has_cookies(&self) -> bool {
+        true
     }
 
-    fn keep_refresh_token(&self, token: Option<&str>) {
-        if let Some(storage) = self.storage() {
-            // Without it the person signs in again next time.
-            let _ = match token {
-                Some(token) => storage.set_item(TOKEN_KEY, token),
-                None => storage.remove_item(TOKEN_KEY),
-            };
-        }
+    fn session(&self) -> Session {
+        if self.nobody.get() { Session::None } else { Session::Cookie }
+    }
+
+    fn keep_session(&self, session: &Session) {
+        self.nobody.set(*session == Session::None);
     }
 
     async fn alone<T>(&self, work: impl Future<Output = T>) -> T {
         let _held = match self.locks() {
-            Some(locks) => lock(&locks, TOKEN_LOCK, false).await,
+            Some(locks) => lock(&locks, REFRESH_LOCK, false).await,
             None => None,
         };
         work.await
@@ -157,6 +150,8 @@ impl Browser {
     async fn fetch(&self, call: &Call, abort: &AbortController) -> Result<Reply, JsValue> {
         let headers = Headers::new()?;
         headers.set("accept", "application/json")?;
+        // What a form on a foreign page cannot send: cookies count only with it.
+        headers.set("x-requested-with", "hongyan")?;
         if let Some(bearer) = &call.bearer {
             headers.set("authorization", &format!("Bearer {bearer}"))?;
         }
@@ -164,10 +159,19 @@ impl Browser {
         init.set_method(match call.method {
             Method::Get => "GET",
             Method::Post => "POST",
+            Method::Put => "PUT",
+            Method::Delete => "DELETE",
         });
-        if let Some(body) = &call.body {
-            headers.set("content-type", "application/json")?;
-            init.set_body(&body.into());
+        match &call.body {
+            Some(Body::Json(text)) => {
+                headers.set("content-type", "application/json")?;
+                init.set_body(&text.into());
+            }
+            Some(Body::File { kind, bytes }) => {
+                headers.set("content-type", kind)?;
+                init.set_body(&js_sys::Uint8Array::from(bytes.as_slice()).into());
+            }
+            None => {}
         }
         init.set_headers(&headers);
         init.set_signal(Some(&abort.signal()));

@@ -5,7 +5,7 @@
 #[cfg(target_arch = "wasm32")]
 mod browser;
 #[cfg(target_arch = "wasm32")]
-pub use browser::{Browser, TOKEN_KEY};
+pub use browser::Browser;
 
 use hongyan_wire::Timestamp;
 use std::future::Future;
@@ -20,6 +20,30 @@ pub const SOCKET_QUEUE: usize = 2_048;
 pub enum Method {
     Get,
     Post,
+    Put,
+    Delete,
+}
+
+/// What goes with a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Body {
+    Json(String),
+    /// A file, with its media type.
+    File {
+        kind: String,
+        bytes: Vec<u8>,
+    },
+}
+
+/// Where the session is that was left to go on with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Session {
+    /// Nobody is signed in.
+    None,
+    /// The browser has its refresh token, in a cookie that no script can read.
+    Cookie,
+    /// This is its refresh token.
+    Token(String),
 }
 
 /// A call of the server's REST interface.
@@ -29,8 +53,7 @@ pub struct Call {
     /// From `/api/…` on.
     pub path: String,
     pub bearer: Option<String>,
-    /// JSON.
-    pub body: Option<String>,
+    pub body: Option<Body>,
 }
 
 /// The server's reply, good or not.
@@ -74,9 +97,11 @@ pub trait Platform {
     /// Opens a socket at a path of the server.
     fn open(&self, path: &str) -> Result<Self::Socket, NoReply>;
 
-    /// The refresh token that all windows of this person share.
-    fn refresh_token(&self) -> Option<String>;
-    fn keep_refresh_token(&self, token: Option<&str>);
+    /// Whether refresh tokens are kept in cookies, out of our reach.
+    fn has_cookies(&self) -> bool;
+    /// The session that all windows of this person share.
+    fn session(&self) -> Session;
+    fn keep_session(&self, session: &Session);
     /// Does the work while no other window does such work, where the system can tell.
     fn alone<T>(&self, work: impl Future<Output = T>) -> impl Future<Output = T>;
 }

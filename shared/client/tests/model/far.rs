@@ -3,7 +3,7 @@
 
 use futures_channel::mpsc;
 use futures_util::StreamExt;
-use hongyan_client::platform::{Call, NoReply, Platform, Reply, Socket, SocketEvent, Speaker};
+use hongyan_client::platform::{Call, NoReply, Platform, Reply, Session, Socket, SocketEvent, Speaker};
 use hongyan_wire::Timestamp;
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -59,12 +59,12 @@ pub struct Far {
     answer: Rc<RefCell<Answerer>>,
     sockets: mpsc::Sender<FarSocket>,
     pub calls: Rc<RefCell<VecDeque<Call>>>,
-    pub token: Rc<RefCell<Option<String>>>,
+    session: Rc<RefCell<Session>>,
 }
 
 impl Far {
     pub fn new(
-        token: Option<&str>,
+        session: Session,
         answer: impl FnMut(&Call) -> Result<Reply, NoReply> + 'static,
     ) -> (Self, mpsc::Receiver<FarSocket>) {
         let (sockets, opened) = mpsc::channel(8);
@@ -72,7 +72,7 @@ impl Far {
             answer: Rc::new(RefCell::new(Box::new(answer))),
             sockets,
             calls: Rc::default(),
-            token: Rc::new(RefCell::new(token.map(str::to_owned))),
+            session: Rc::new(RefCell::new(session)),
         };
         (far, opened)
     }
@@ -104,12 +104,16 @@ impl Platform for Far {
         Ok(NearSocket { events, said })
     }
 
-    fn refresh_token(&self) -> Option<String> {
-        self.token.borrow().clone()
+    fn has_cookies(&self) -> bool {
+        matches!(*self.session.borrow(), Session::Cookie)
     }
 
-    fn keep_refresh_token(&self, token: Option<&str>) {
-        *self.token.borrow_mut() = token.map(str::to_owned);
+    fn session(&self) -> Session {
+        self.session.borrow().clone()
+    }
+
+    fn keep_session(&self, session: &Session) {
+        *self.session.borrow_mut() = session.clone();
     }
 
     async fn alone<T>(&self, work: impl Future<Output = T>) -> T {

@@ -10,4 +10,5 @@
 
 mod native;
 mod oidc;
+mod pages;
 mod steps;

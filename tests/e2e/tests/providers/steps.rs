@@ -104,3 +104,25 @@ pub async fn log_in(visitor: &mut Visitor, start: &str, login: &str, ours: &str)
 fn action(form: &str) -> String {
     form.split("action=\"").nth(1).unwrap().split('"').next().unwrap().to_owned()
 }
+
+/// The code that an authenticator with this secret shows now (RFC 6238).
+pub fn totp(secret: &str) -> String {
+    let bits: Vec<bool> = secret
+        .bytes()
+        .flat_map(|byte| {
+            let digit = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".iter().position(|known| *known == byte).unwrap();
+            (0..5).rev().map(move |n| digit >> n & 1 == 1)
+        })
+        .collect();
+    let key: Vec<u8> = bits
+        .chunks_exact(8)
+        .map(|bits| bits.iter().fold(0, |byte, bit| byte << 1 | u8::from(*bit)))
+        .collect();
+    let seconds = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let mut mac = <hmac::Hmac<sha1::Sha1> as hmac::Mac>::new_from_slice(&key).unwrap();
+    hmac::Mac::update(&mut mac, &(seconds / 30).to_be_bytes());
+    let hash = hmac::Mac::finalize(mac).into_bytes();
+    let at = usize::from(hash[19] & 15);
+    let word = u32::from_be_bytes([hash[at], hash[at + 1], hash[at + 2], hash[at + 3]]);
+    format!("{:06}", (word & 0x7fff_ffff) % 1_000_000)
+}

@@ -1,0 +1,85 @@
+//! The settings: profile, devices, ways to sign in, tokens.
+
+use crate::link::{Link, link};
+use crate::pages::sign_in::told;
+use crate::parts::language::LanguageSwitch;
+use crate::parts::mark::Mark;
+use crate::parts::settings::devices::Devices;
+use crate::parts::settings::identities::Identities;
+use crate::parts::settings::passkeys::Passkeys;
+use crate::parts::settings::password::Password;
+use crate::parts::settings::profile::ProfileSection;
+use crate::parts::settings::tokens::Tokens;
+use crate::parts::settings::totp::Totp;
+use crate::route::Route;
+use crate::state::page;
+use hongyan_client::platform::Method;
+use hongyan_wire::account::ProviderList;
+use hongyan_wire::profile::Security;
+use leptos::prelude::*;
+use wasm_bindgen_futures::spawn_local;
+
+/// How the person can sign in, for the sections that show parts of it; asked for again after each change.
+#[derive(Clone, Copy)]
+pub struct Ways {
+    link: Link,
+    pub security: RwSignal<Option<Security>>,
+    pub providers: RwSignal<ProviderList>,
+}
+
+impl Ways {
+    pub fn look_again(self) {
+        spawn_local(async move {
+            if let Ok(security) = self.link.call(Method::Get, "/api/v3/auth/security", None).await {
+                self.security.set(Some(security));
+            }
+        });
+    }
+}
+
+#[component]
+pub fn Settings() -> impl IntoView {
+    let (state, link) = (page(), link());
+    let ways = Ways { link, security: RwSignal::default(), providers: RwSignal::default() };
+    provide_context(ways);
+    ways.look_again();
+    spawn_local(async move {
+        if let Ok(list) = link.call_open(Method::Get, "/api/v3/auth/providers", None).await {
+            ways.providers.set(list);
+        }
+    });
+    let words = move || state.words().account;
+    let refusal = move || match state.route.get() {
+        Route::Settings(Some(refusal)) => Some(told(&refusal, Some(&ways.providers.get()), words())),
+        _ => None,
+    };
+    view! {
+        <div class="settings">
+            <header class="top">
+                <Mark />
+                <h1>{move || words().settings}</h1>
+                <span class="space"></span>
+                <LanguageSwitch />
+                <a class="button quiet" href="#/" data-testid="to-inbox">{move || words().back_to_inbox}</a>
+            </header>
+            <main>
+                <p class="error" role="alert" data-testid="refusal" hidden=move || refusal().is_none()>{refusal}</p>
+                <ProfileSection />
+                <Devices />
+                <section>
+                    <h2>{move || words().security}</h2>
+                    <Password />
+                    <Totp />
+                    <Passkeys />
+                    <Identities />
+                </section>
+                <Tokens />
+            </main>
+        </div>
+    }
+}
+
+/// How the person can sign in.
+pub fn ways() -> Ways {
+    expect_context::<Ways>()
+}

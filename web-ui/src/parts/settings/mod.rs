@@ -1,0 +1,10 @@
+//! The sections of the settings, one to a file.
+
+pub mod devices;
+pub mod identities;
+pub mod passkeys;
+pub mod password;
+pub mod profile;
+pub mod sure;
+pub mod tokens;
+pub mod totp;

@@ -1,0 +1,84 @@
+//! What has not worked, in a line that screen readers hear.
+
+use crate::state::page;
+use crate::words::Words;
+use hongyan_client::api::ApiError;
+use hongyan_wire::error::ErrorType;
+use leptos::prelude::*;
+
+/// Why something has not worked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    Empty,
+    Wrong,
+    WrongOtp,
+    Off,
+    Passkey,
+    NotTheSame,
+    TooShort,
+    LastWay,
+    NotAccepted,
+    /// For so many minutes.
+    TooOften(i64),
+    Busy,
+    Unreachable,
+    NotUnderstood,
+}
+
+impl Trouble {
+    /// Of any call.
+    pub fn of(error: &ApiError) -> Self {
+        match error {
+            ApiError::Refused(ErrorType::SecondFactorRequired) => Self::WrongOtp,
+            ApiError::Refused(ErrorType::PermissionDenied | ErrorType::RecentSignInRequired) => {
+                Self::NotAccepted
+            }
+            ApiError::Refused(_) => Self::NotAccepted,
+            ApiError::Unreachable { retry_after_ms: Some(wait) } if *wait > 60_000 => {
+                Self::TooOften(wait.div_euclid(60_000))
+            }
+            ApiError::Unreachable { retry_after_ms: Some(_) } => Self::Busy,
+            ApiError::Unreachable { retry_after_ms: None } => Self::Unreachable,
+            ApiError::Unexpected(_) => Self::NotUnderstood,
+        }
+    }
+
+    /// Of one that brings a password.
+    pub fn of_login(error: &ApiError) -> Self {
+        match error {
+            ApiError::Refused(ErrorType::Unauthenticated | ErrorType::ValidationFailed) => Self::Wrong,
+            ApiError::Refused(ErrorType::PermissionDenied) => Self::Off,
+            error => Self::of(error),
+        }
+    }
+
+    fn told(self, words: &Words) -> String {
+        let account = words.account;
+        match self {
+            Self::Empty => words.fill_in_both,
+            Self::Wrong => words.wrong_password,
+            Self::WrongOtp => account.otp_wrong,
+            Self::Off => words.local_login_off,
+            Self::Passkey => account.passkey_failed,
+            Self::NotTheSame => account.not_the_same,
+            Self::TooShort => account.too_short,
+            Self::LastWay => account.last_way,
+            Self::NotAccepted => account.not_accepted,
+            Self::TooOften(minutes) => return (account.wait_minutes)(minutes),
+            Self::Busy => words.too_often,
+            Self::Unreachable => words.unreachable,
+            Self::NotUnderstood => words.not_understood,
+        }
+        .to_owned()
+    }
+}
+
+#[component]
+pub fn TroubleLine(trouble: RwSignal<Option<Trouble>>) -> impl IntoView {
+    let state = page();
+    view! {
+        <p class="error" role="alert" data-testid="error" hidden=move || trouble.get().is_none()>
+            {move || trouble.get().map(|trouble| trouble.told(state.words()))}
+        </p>
+    }
+}
