@@ -89,7 +89,7 @@ settings! {
 }
 
 /// All settings, those of the providers among them.
-fn all_settings() -> impl Iterator<Item = &'static Setting> {
+pub fn all_settings() -> impl Iterator<Item = &'static Setting> {
     SETTINGS.iter().chain(providers::BUILT_IN.iter().flat_map(|provider| provider.settings))
 }
 
@@ -140,6 +140,13 @@ impl ProviderSettings {
             (Some(_), None) => Err(error(secret, &format!("is missing; {id} needs it"))),
             (None, Some(_)) => Err(error(id, &format!("is missing; {secret} is of no use without it"))),
         }
+    }
+
+    /// Every client's secret.
+    fn secrets(&self) -> impl Iterator<Item = String> {
+        let built_in =
+            self.values.iter().filter(|(name, _)| name.ends_with("_SECRET")).map(|(_, value)| value.clone());
+        built_in.chain(self.custom.iter().filter_map(CustomSettings::secret))
     }
 
     /// An address, without the slash at its end.
@@ -319,6 +326,15 @@ impl Config {
             return Err(error("BOOTSTRAP_ADMIN_PASSWORD", "must have at least 8 characters"));
         }
         Ok(config)
+    }
+}
+
+impl Config {
+    /// Everything among the settings that must never be shown.
+    pub fn secrets(&self) -> Vec<String> {
+        let own = [&self.jwt_secret, &self.jwt_secret_previous, &self.admin_password];
+        let own = own.into_iter().flatten().map(|secret| secret.expose().to_owned());
+        own.chain(self.providers.secrets()).collect()
     }
 }
 

@@ -5,7 +5,7 @@ mod commands;
 use clap::{Parser, ValueEnum};
 use commands::Command;
 use hongyan_server::app::{Gateways, Running, start};
-use hongyan_server::config::{Config, SETTINGS};
+use hongyan_server::config::{Config, all_settings};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
@@ -61,7 +61,7 @@ fn main() -> ExitCode {
         Ok(config) => config,
         Err(error) => return refuse(&error.to_string()),
     };
-    if let Err(error) = hongyan_server::telemetry::init(&config.log_level) {
+    if let Err(error) = hongyan_server::telemetry::init(&config.log_level, config.secrets()) {
         return refuse(&error);
     }
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -124,7 +124,7 @@ fn refuse(reason: &str) -> ExitCode {
 
 fn print_settings() {
     println!("| setting | default | meaning |\n| --- | --- | --- |");
-    for setting in SETTINGS {
+    for setting in all_settings() {
         println!("| `{}` | {} | {} |", setting.name, setting.default, setting.meaning);
     }
 }

@@ -94,8 +94,7 @@ impl Accounts {
         if known.len() >= PASSKEYS_MAX {
             return Err(Error::field("name", "there are 20 passkeys already; delete one first"));
         }
-        let ids = known.iter().filter_map(|key| URL_SAFE_NO_PAD.decode(&key.id).ok());
-        let exclude = Some(ids.map(Into::into).collect());
+        let exclude = Some(known.iter().filter_map(|key| URL_SAFE_NO_PAD.decode(&key.id).ok()).collect());
         let Person { id, username, name, .. } = &*caller.person;
         let begun =
             self.keys.relying_party()?.start_passkey_registration(handle(id), username, name, exclude);

@@ -239,6 +239,8 @@ mod tests {
             department: None,
             disabled: false,
             has_password: false,
+            avatar: None,
+            tokens_since: Timestamp::default(),
             created_at: Timestamp::default(),
             created_pos,
             memberships,

@@ -59,6 +59,13 @@ pub struct CustomSettings {
     allow_http: bool,
 }
 
+impl CustomSettings {
+    /// Its secret, where it stands in the file itself.
+    pub fn secret(&self) -> Option<String> {
+        self.client_secret.as_ref().map(|secret| secret.expose().to_owned())
+    }
+}
+
 fn yes() -> bool {
     true
 }

@@ -35,11 +35,14 @@ built_in! {
     dingtalk
 }
 
+/// A provider, where its settings are there.
+type Made = Result<Option<Arc<dyn Provider>>, ConfigError>;
+
 /// A provider with settings of its own.
 pub struct BuiltIn {
     pub settings: &'static [Setting],
     /// Makes it where its settings are there.
-    make: fn(&ProviderSettings) -> Result<Option<Arc<dyn Provider>>, ConfigError>,
+    make: fn(&ProviderSettings) -> Made,
 }
 
 /// What people and pages know of a provider.
