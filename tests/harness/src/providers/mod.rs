@@ -13,6 +13,8 @@ mod google;
 mod grant;
 mod keys;
 mod stub;
+#[cfg(test)]
+mod tests;
 mod wechat;
 mod wecom;
 
