@@ -13,3 +13,4 @@ mod native;
 mod oidc;
 mod pages;
 mod steps;
+mod stubs;
