@@ -234,13 +234,27 @@ impl Accounts {
         for n in 1..=NAME_TRIES {
             let name: SmolStr =
                 if n == 1 { hint.as_str().into() } else { smol_str::format_smolstr!("{hint}-{n}") };
-            let is_id_of_another =
-                UserId::new(&name).is_ok_and(|id| self.directory.person(&id).is_ok_and(|p| p.is_some()));
-            if !is_id_of_another && self.directory.user_named(&name)?.is_none() {
+            if !self.means_something(&name)? {
                 return Ok(name);
             }
         }
         Ok(smol_str::format_smolstr!("{provider}-{}", uuid::Uuid::now_v7().simple()))
+    }
+}
+
+impl Accounts {
+    /// Whether someone who sends to this name may mean another by it: a user, or a group. Whoever chooses their name
+    /// elsewhere must not get what is for those.
+    fn means_something(&self, name: &str) -> Result<bool> {
+        if self.directory.user_named(name)?.is_some() {
+            return Ok(true);
+        }
+        if let Ok(id) = UserId::new(name)
+            && self.directory.person(&id)?.is_some()
+        {
+            return Ok(true);
+        }
+        Ok(self.directory.has_group_called(name)?)
     }
 }
 

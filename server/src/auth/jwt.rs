@@ -122,6 +122,7 @@ fn validation(gateway: Gateway) -> Validation {
     validation.set_issuer(&[ISSUER]);
     validation.set_audience(&[gateway.audience()]);
     validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+    validation.validate_nbf = true;
     validation.leeway = LEEWAY;
     validation
 }

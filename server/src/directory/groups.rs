@@ -1,7 +1,7 @@
 //! Roles, channels and departments.
 
 use super::people::id;
-use super::store::{Directory, DirectoryError};
+use super::store::{Directory, DirectoryError, exists};
 use super::{Page, Window};
 use crate::log::record::{Audience, GroupKey, GroupKind};
 use hongyan_wire::admin::{AdminChannel, Department, Role};
@@ -29,6 +29,11 @@ pub struct Group {
 const COLUMNS: &str = "id, name, description, channel_kind, member_count, parent";
 
 impl Directory {
+    /// Whether a role, channel or department has this id, in capitals or not.
+    pub fn has_group_called(&self, name: &str) -> Result<bool, DirectoryError> {
+        self.reading(|conn| exists(conn, "SELECT 1 FROM groups WHERE id = ?1 COLLATE NOCASE LIMIT 1", [name]))
+    }
+
     /// The role, channel or department with this key.
     pub fn group(&self, key: &GroupKey) -> Result<Option<Arc<Group>>, DirectoryError> {
         self.cached(&self.groups, key, |conn| {

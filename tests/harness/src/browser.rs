@@ -129,9 +129,14 @@ impl Browser {
         self.fill_css(&Self::selector(id), text).await;
     }
 
+    /// Fills a field once it can be filled.
     async fn fill_css(&self, css: &str, text: &str) {
-        let field = self.find(css).await;
-        field.clear().await.unwrap();
+        let field = eventually(&format!("a field {css}"), || async {
+            let field = self.client.find(Locator::Css(css)).await.ok()?;
+            field.clear().await.ok()?;
+            Some(field)
+        })
+        .await;
         field.send_keys(text).await.unwrap();
     }
 

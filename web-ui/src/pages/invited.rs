@@ -3,7 +3,7 @@
 use crate::link::{browser, link};
 use crate::parts::language::LanguageSwitch;
 use crate::parts::mark::Mark;
-use crate::parts::provider::ProviderMark;
+use crate::parts::provider::{ProviderMark, naming};
 use crate::parts::trouble::{Trouble, TroubleLine};
 use crate::state::page;
 use hongyan_client::api::{ApiError, json};
@@ -115,7 +115,7 @@ pub fn Invited(token: String) -> impl IntoView {
                                 on:click={let id = provider.id.clone(); move |_| go_to(id.clone())}
                             >
                                 <ProviderMark kind=provider.kind />
-                                {let name = provider.name.clone(); move || (words().sign_in_with)(&name)}
+                                {naming(&provider, |words| words.sign_in_with)}
                             </button>
                         </For>
                     </Show>

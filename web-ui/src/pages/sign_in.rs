@@ -3,7 +3,7 @@
 use crate::link::{browser, link, passkeys};
 use crate::parts::language::LanguageSwitch;
 use crate::parts::mark::Mark;
-use crate::parts::provider::ProviderMark;
+use crate::parts::provider::{ProviderMark, name, naming};
 use crate::parts::trouble::{Trouble, TroubleLine};
 use crate::route::{Refusal, Route};
 use crate::state::page;
@@ -40,8 +40,8 @@ pub fn SignIn() -> impl IntoView {
         event.prevent_default();
         let value =
             |field: NodeRef<Input>| field.get_untracked().map(|input| input.value()).unwrap_or_default();
-        let (name, secret, code) = (value(username), value(password), value(otp));
-        if name.trim().is_empty() || secret.is_empty() {
+        let (user, secret, code) = (value(username), value(password), value(otp));
+        if user.trim().is_empty() || secret.is_empty() {
             trouble.set(Some(Trouble::Empty));
             return;
         }
@@ -53,7 +53,7 @@ pub fn SignIn() -> impl IntoView {
         spawn_local(async move {
             let code = Some(code.trim().to_owned()).filter(|code| !code.is_empty());
             let was_given = code.is_some();
-            let result = link.sign_in(name.trim(), &secret, code).await;
+            let result = link.sign_in(user.trim(), &secret, code).await;
             // After a success this page, and its signals with it, is gone.
             let Err(error) = result else { return };
             busy.set(false);
@@ -167,7 +167,7 @@ pub fn SignIn() -> impl IntoView {
                             href=move || format!("{}?return_to={}", provider.login_url, browser::wanted(&state.route.get()))
                         >
                             <ProviderMark kind=provider.kind />
-                            {let name = provider.name.clone(); move || (words().sign_in_with)(&name)}
+                            {naming(&provider, |words| words.sign_in_with)}
                         </a>
                     </For>
                 </div>
@@ -198,7 +198,7 @@ pub fn told(refusal: &Refusal, ways: Option<&ProviderList>, words: &AccountWords
     let known =
         |ways: &ProviderList| ways.providers.iter().find(|provider| provider.id == refusal.provider).cloned();
     match ways.and_then(known) {
-        Some(provider) => (words.at)(&provider.name, sentence),
+        Some(provider) => (words.at)(&name(&provider, words), sentence),
         None => sentence.to_owned(),
     }
 }

@@ -1,8 +1,32 @@
 //! The marks of providers, in one colour. The paths are those of Simple Icons (CC0 1.0); two that it does not have are
 //! written as a sign in a square.
 
-use hongyan_wire::account::ProviderKind;
+use crate::state::page;
+use crate::words::AccountWords;
+use hongyan_wire::account::{ProviderInfo, ProviderKind};
 use leptos::prelude::*;
+
+/// What a provider is called in the language of the page, where it has a name in each.
+pub fn name(provider: &ProviderInfo, words: &AccountWords) -> String {
+    match provider.kind {
+        ProviderKind::WeChat => words.wechat.to_owned(),
+        ProviderKind::WeCom => words.wecom.to_owned(),
+        ProviderKind::DingTalk => words.dingtalk.to_owned(),
+        _ => provider.name.clone(),
+    }
+}
+
+/// A sentence with a provider's name in it, in the language of the page.
+pub fn naming(
+    provider: &ProviderInfo,
+    sentence: fn(&AccountWords) -> fn(&str) -> String,
+) -> impl Fn() -> String + use<> {
+    let (state, provider) = (page(), provider.clone());
+    move || {
+        let words = state.words().account;
+        sentence(words)(&name(&provider, words))
+    }
+}
 
 #[component]
 pub fn ProviderMark(kind: ProviderKind) -> impl IntoView {

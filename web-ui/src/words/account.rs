@@ -68,7 +68,7 @@ pub struct AccountWords {
     pub add: &'static str,
     pub remove: &'static str,
     pub identities: &'static str,
-    pub link_account: &'static str,
+    pub link_account: fn(&str) -> String,
     pub last_way: &'static str,
     pub tokens: &'static str,
     pub tokens_lead: &'static str,
@@ -83,6 +83,9 @@ pub struct AccountWords {
     pub confirm_lead: &'static str,
     pub confirm: &'static str,
     pub sign_in_again: &'static str,
+    pub wechat: &'static str,
+    pub wecom: &'static str,
+    pub dingtalk: &'static str,
     pub sign_in_with: fn(&str) -> String,
     /// A provider, and what it is about it.
     pub at: fn(&str, &str) -> String,

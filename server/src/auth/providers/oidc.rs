@@ -262,7 +262,7 @@ impl Oidc {
     pub async fn validate_token(&self, attempt: &Attempt, token: TokenInfo) -> Result<TokenInfo> {
         let endpoints = self.endpoints().await?;
         let (Some(issuer), Some(address)) = (&endpoints.issuer, &endpoints.keys) else { return Ok(token) };
-        let wrong = |reason: &str| Fault::Wrong(format!("its identity token: {reason}"));
+        let wrong = |reason: &str| Fault::Wrong(format!("its identity token is not valid ({reason})"));
         let id_token = token.id_token.as_ref().ok_or_else(|| wrong("there is none"))?.expose();
         let claims = self.verified(id_token, issuer, address, true).await.map_err(|reason| wrong(&reason))?;
         if self.rules.nonce

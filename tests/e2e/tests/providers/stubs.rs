@@ -248,3 +248,19 @@ async fn a_slow_provider_is_given_up_and_keeps_nobody_else_waiting() {
     };
     tokio::join!(slow, others);
 }
+
+#[tokio::test]
+async fn a_name_chosen_elsewhere_takes_nothing_that_is_meant_for_others() {
+    let five = Five::start(|setup| setup).await;
+    let admin = five.server.admin().await;
+    admin.role("ops", &[]).await;
+    admin.user("ann").await;
+    for (number, login) in [(71, "OPS"), (72, "ann"), (73, "ADMIN")] {
+        five.stub.person("gh", |person| {
+            person["id"] = json!(number);
+            person["login"] = json!(login);
+        });
+        let user = five.sign_in("github").await["user"].clone();
+        assert_ne!(user["username"].as_str().unwrap().to_lowercase(), login.to_lowercase());
+    }
+}

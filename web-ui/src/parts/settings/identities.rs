@@ -3,7 +3,7 @@
 use super::sure::Sure;
 use crate::link::{browser, link};
 use crate::pages::settings::ways;
-use crate::parts::provider::ProviderMark;
+use crate::parts::provider::{ProviderMark, name, naming};
 use crate::parts::trouble::{Trouble, TroubleLine};
 use crate::state::page;
 use hongyan_client::api::{ApiError, json};
@@ -27,7 +27,7 @@ pub fn Identities() -> impl IntoView {
     };
     let name_of = move |id: &str| {
         let named = |list: &hongyan_wire::account::ProviderList| {
-            list.providers.iter().find(|provider| provider.id == id).map(|provider| provider.name.clone())
+            list.providers.iter().find(|provider| provider.id == id).map(|provider| name(provider, words()))
         };
         ways.providers.with(named).unwrap_or_else(|| id.to_owned())
     };
@@ -79,7 +79,7 @@ pub fn Identities() -> impl IntoView {
                             on:click={let id = provider.id.clone(); move |_| add(id.clone())}
                         >
                             <ProviderMark kind=provider.kind />
-                            {let name = provider.name.clone(); move || format!("{} {name}", words().link_account)}
+                            {naming(&provider, |words| words.link_account)}
                         </button>
                     </For>
                 </div>
