@@ -29,7 +29,7 @@ pub struct Scopes(u8);
 
 impl Scopes {
     /// Words that are unknown here allow nothing; a token without any was made before there were any.
-    fn of(words: &[String]) -> Self {
+    fn of(words: &[SmolStr]) -> Self {
         match words {
             [] => Self(Self::bit(Scope::Read) | Self::bit(Scope::Write)),
             words => {
@@ -116,7 +116,7 @@ impl Auth {
         if caller.is_admin() { Ok(caller) } else { Err(Error::forbidden("admin")) }
     }
 
-    pub(super) fn bearer(&self, claims: Claims) -> Result<UserCaller> {
+    pub(super) fn bearer(&self, claims: Arc<Claims>) -> Result<UserCaller> {
         let user = claims.user().ok_or_else(|| refused(BadToken::Invalid))?;
         if claims.session_id.as_ref().is_some_and(|session| self.directory.is_revoked(session)) {
             return Err(ended());
@@ -130,7 +130,7 @@ impl Auth {
             return Err(ended());
         }
         let scopes = Scopes::of(&claims.scope);
-        Ok(UserCaller { person, claims: Arc::new(claims), scopes })
+        Ok(UserCaller { person, claims, scopes })
     }
 
     fn personal(&self, token: &str, prefix: &SmolStr) -> Result<UserCaller> {
@@ -143,22 +143,23 @@ impl Auth {
             return Err(Error::unauthenticated("the personal token has expired"));
         }
         let seconds = |at: hongyan_wire::Timestamp| at.millis().div_euclid(1_000);
-        self.bearer(Claims {
+        self.bearer(Arc::new(Claims {
             iss: jwt::ISSUER.into(),
-            sub: known.user.to_string(),
+            sub: known.user.as_str().into(),
             aud: Gateway::User.audience().into(),
             exp: known.about.expires_at.map_or(NEVER, seconds),
+            nbf: None,
             // A moment of its own would be refused after a sign-out of everything, which ends it by its id.
             iat: NEVER,
-            jti: known.about.id.to_string(),
+            jti: known.about.id.as_str().into(),
             user_id: Some(known.user.clone()),
-            username: String::new(),
+            username: SmolStr::default(),
             email: None,
             provider: PERSONAL.into(),
-            scope: known.about.scopes.iter().map(|scope| scope.as_str().to_owned()).collect(),
+            scope: known.about.scopes.iter().map(|scope| scope.as_str().into()).collect(),
             device_id: None,
             session_id: Some(known.about.id.clone()),
-        })
+        }))
     }
 
     /// The service whose key it is.

@@ -89,7 +89,7 @@ impl Auth {
             }
             (Some(secret), Some(otp)) => {
                 if !self.is_second_factor(&person.id, &secret, otp).await? {
-                    refused(username, visitor, "wrong second factor");
+                    refused(Some(&person.id), visitor, "wrong second factor");
                     return Err(Error::second_factor("the second factor is wrong, or was used before"));
                 }
             }
@@ -114,7 +114,9 @@ impl Auth {
             id.as_ref().is_some_and(|id| self.was_here(id, visitor))
         });
         let attempt = attempt.map_err(|too_often| {
-            refused(username, visitor, "too often");
+            if too_often.is_news {
+                refused(id.as_deref(), visitor, "too often");
+            }
             let message = "signing in has failed too often; try again later";
             Error { retry_after: Some(too_often.seconds), ..Error::rate_limited(message) }
         })?;
@@ -133,7 +135,7 @@ impl Auth {
         match person.filter(|person| good && !person.disabled) {
             Some(person) => Ok((person, attempt)),
             None => {
-                refused(username, visitor, "wrong name or password");
+                refused(id.as_deref(), visitor, "wrong name or password");
                 Err(Error::unauthenticated("username or password is wrong"))
             }
         }
@@ -178,10 +180,10 @@ impl Auth {
     }
 }
 
-fn refused(account: &str, visitor: Visitor, reason: &str) {
-    // Whatever stands in the name: some type their password there.
-    let account: String = account.chars().take(64).collect();
+fn refused(user: Option<&UserId>, visitor: Visitor, reason: &str) {
+    // A name that nobody has is not logged: some type their password there.
+    let user = user.map_or("nobody", UserId::as_str);
     tracing::warn!(
-        target: "hongyan::security", ?account, address = %visitor.address, reason, "a login was refused",
+        target: "hongyan::security", user, address = %visitor.address, reason, "a login was refused",
     );
 }

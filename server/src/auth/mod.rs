@@ -85,7 +85,7 @@ impl Auth {
         secret: &Secret,
         directory: Arc<Directory>,
         journal: Journal,
-    ) -> Result<Self, secrets::NoRandomness> {
+    ) -> Result<Self, password::NoPasswords> {
         Ok(Self {
             jwt: Jwt::new(secret, config.jwt_secret_previous.as_ref()),
             secrets: std::iter::once(secret).chain(&config.jwt_secret_previous).cloned().collect(),
@@ -111,7 +111,7 @@ impl Auth {
 
     /// A ticket with which the caller may open a socket once.
     pub fn ticket(&self, caller: &UserCaller) -> Result<String> {
-        let given = self.tickets.give((*caller.claims).clone(), crate::clock::now());
+        let given = self.tickets.give(caller.claims.clone(), crate::clock::now());
         given.map_err(|refused| match refused {
             NoTicket::TooMany => Error::rate_limited(refused.to_string()),
             NoTicket::NoRandomness(error) => Error::internal(error),

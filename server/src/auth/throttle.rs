@@ -29,6 +29,8 @@ pub struct Throttle {
 struct Count {
     since: Timestamp,
     failures: u32,
+    /// Somebody was told that there are too many.
+    is_told: bool,
 }
 
 /// An attempt that counts as a failure until it is known to be none.
@@ -37,10 +39,13 @@ pub struct Attempt<'a> {
     keys: [u64; 3],
 }
 
-/// Too many failures: seconds until it may be tried again.
+/// Too many failures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooOften {
+    /// Until it may be tried again.
     pub seconds: u32,
+    /// Nobody was told of it before: the log needs it once, however often it is tried.
+    pub is_news: bool,
 }
 
 impl Default for Throttle {
@@ -80,7 +85,7 @@ impl Throttle {
         for key in keys {
             match counts.get_mut(&key).filter(|count| now < count.since.plus_millis(WINDOW)) {
                 Some(count) => count.failures = count.failures.saturating_add(1),
-                None => drop(counts.insert(key, Count { since: now, failures: 1 })),
+                None => drop(counts.insert(key, Count { since: now, failures: 1, is_told: false })),
             }
         }
         Ok(Attempt { throttle: self, keys })
@@ -100,12 +105,13 @@ impl Attempt<'_> {
 }
 
 fn check(counts: &mut LruCache<u64, Count>, key: u64, limit: u32, now: Timestamp) -> Result<(), TooOften> {
-    let Some(count) = counts.peek(&key).filter(|count| count.failures >= limit) else { return Ok(()) };
+    let Some(count) = counts.get_mut(&key).filter(|count| count.failures >= limit) else { return Ok(()) };
     let left = count.since.plus_millis(WINDOW).millis() - now.millis();
     if left <= 0 {
         return Ok(());
     }
-    Err(TooOften { seconds: u32::try_from(left / 1_000 + 1).unwrap_or(u32::MAX) })
+    let is_news = !std::mem::replace(&mut count.is_told, true);
+    Err(TooOften { seconds: u32::try_from(left / 1_000 + 1).unwrap_or(u32::MAX), is_news })
 }
 
 /// From where someone comes: of IPv6 the first 64 bits, which is what one subscriber has (RFC 6177).
@@ -138,7 +144,9 @@ mod tests {
             throttle.begin("ann", v4(1), at(n.into()), || false).unwrap();
         }
         let refused = throttle.begin("ANN", v4(1), at(1_000), || false).err().unwrap();
-        assert_eq!(refused.seconds, 900);
+        assert_eq!(refused, TooOften { seconds: 900, is_news: true });
+        let again = throttle.begin("ann", v4(1), at(1_000), || false).err().unwrap();
+        assert!(!again.is_news, "said once");
         throttle.begin("ann", v4(2), at(1_000), || false).unwrap();
         throttle.begin("bob", v4(1), at(1_000), || false).unwrap();
         throttle.begin("ann", v4(1), at(WINDOW), || false).unwrap();

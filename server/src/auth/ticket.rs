@@ -5,7 +5,9 @@ use super::jwt::Claims;
 use super::secrets::{self, NoRandomness};
 use hongyan_wire::Timestamp;
 use parking_lot::Mutex;
+use smol_str::SmolStr;
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 /// Milliseconds for which a ticket is good.
 pub const TICKET_LIFE: i64 = 30_000;
@@ -29,16 +31,16 @@ pub struct Tickets(Mutex<Open>);
 
 #[derive(Default)]
 struct Open {
-    claims: HashMap<String, (Timestamp, Claims)>,
+    claims: HashMap<String, (Timestamp, Arc<Claims>)>,
     /// All of them, and some that are used, in the order in which they end.
     order: VecDeque<(Timestamp, String)>,
     /// How many each subject has.
-    held: HashMap<String, usize>,
+    held: HashMap<SmolStr, usize>,
 }
 
 impl Tickets {
     /// Gives a ticket for the bearer of a token.
-    pub fn give(&self, claims: Claims, now: Timestamp) -> Result<String, NoTicket> {
+    pub fn give(&self, claims: Arc<Claims>, now: Timestamp) -> Result<String, NoTicket> {
         let ticket = secrets::random::<24>()?;
         let mut open = self.0.lock();
         while open.order.front().is_some_and(|(until, _)| *until <= now) || open.order.len() >= TICKETS_MAX {
@@ -58,14 +60,14 @@ impl Tickets {
     }
 
     /// Takes a ticket: it is good once.
-    pub fn take(&self, ticket: &str, now: Timestamp) -> Option<Claims> {
+    pub fn take(&self, ticket: &str, now: Timestamp) -> Option<Arc<Claims>> {
         let (until, claims) = self.0.lock().remove(ticket)?;
         (until > now).then_some(claims)
     }
 }
 
 impl Open {
-    fn remove(&mut self, ticket: &str) -> Option<(Timestamp, Claims)> {
+    fn remove(&mut self, ticket: &str) -> Option<(Timestamp, Arc<Claims>)> {
         let removed = self.claims.remove(ticket)?;
         if let Some(held) = self.held.get_mut(&removed.1.sub) {
             *held -= 1;
@@ -81,12 +83,12 @@ impl Open {
 mod tests {
     use super::*;
 
-    fn claims(user: &str) -> Claims {
-        serde_json::from_value(serde_json::json!({
+    fn claims(user: &str) -> Arc<Claims> {
+        let claims = serde_json::json!({
             "iss": "x", "sub": user, "aud": "x", "exp": 0, "iat": 0, "jti": "x", "username": user,
             "provider": "local", "scope": [],
-        }))
-        .unwrap()
+        });
+        Arc::new(serde_json::from_value(claims).unwrap())
     }
 
     #[test]

@@ -25,6 +25,20 @@ impl Client {
 
     /// Asks, and gives the body of an answer that is 200.
     pub async fn ask(&mut self, request: &[u8]) -> Result<&[u8]> {
+        let (status, head) = self.answered(request).await?;
+        if status != 200 {
+            bail!("refused: {}", String::from_utf8_lossy(&self.buffer));
+        }
+        Ok(&self.buffer[head..])
+    }
+
+    /// Asks, and gives the status of the answer.
+    pub async fn status(&mut self, request: &[u8]) -> Result<u16> {
+        Ok(self.answered(request).await?.0)
+    }
+
+    /// Takes the whole answer. Gives its status, and where its body begins.
+    async fn answered(&mut self, request: &[u8]) -> Result<(u16, usize)> {
         self.stream.write_all(request).await?;
         self.buffer.clear();
         let head = loop {
@@ -36,17 +50,15 @@ impl Client {
             }
         };
         let text = std::str::from_utf8(&self.buffer[..head]).context("an answer's head")?;
-        let good = text.starts_with("HTTP/1.1 200 ");
+        let status =
+            text.split(' ').nth(1).and_then(|status| status.parse().ok()).context("an answer's status")?;
         let length = length(text)?;
         while self.buffer.len() < head + length {
             if self.stream.read_buf(&mut self.buffer).await? == 0 {
                 bail!("the server closed the connection");
             }
         }
-        if !good {
-            bail!("refused: {}", String::from_utf8_lossy(&self.buffer));
-        }
-        Ok(&self.buffer[head..])
+        Ok((status, head))
     }
 }
 
@@ -60,6 +72,11 @@ fn length(head: &str) -> Result<usize> {
 /// A whole `GET`.
 pub fn get(path: &str, authorization: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: {authorization}\r\n\r\n").into_bytes()
+}
+
+/// A whole `DELETE`.
+pub fn delete(path: &str, authorization: &str) -> Vec<u8> {
+    format!("DELETE {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: {authorization}\r\n\r\n").into_bytes()
 }
 
 /// A whole `POST`.

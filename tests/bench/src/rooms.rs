@@ -62,6 +62,11 @@ impl Rooms {
         Ok(())
     }
 
+    /// Writes everything, so that a server can go on with it.
+    pub fn close(self) {
+        self.log.close();
+    }
+
     /// Everyone's inboxes below a folder, of which so many stay open.
     pub fn inboxes(&self, folder: &Path, handles: usize) -> Result<Arc<Inboxes>> {
         let folders = Folders::open(folder, Faults::default())?;

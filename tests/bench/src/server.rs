@@ -13,7 +13,7 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tempfile::TempDir;
 
 const PASSWORD: &str = "measured and thrown away";
@@ -55,6 +55,14 @@ impl Server {
         Ok(Self { process, user, admin, ..self })
     }
 
+    /// Ends the server as a crash would, does something with what it has left, and starts it again.
+    pub async fn restart_after<T>(self, work: impl AsyncFnOnce(&Path) -> Result<T>) -> Result<(Self, T)> {
+        drop(self.process);
+        let done = work(&self.folder.path().join("system")).await?;
+        let (process, user, admin) = launch(&self.program, self.folder.path(), &[])?;
+        Ok((Self { process, user, admin, ..self }, done))
+    }
+
     /// Where the log and the directory are.
     pub fn system(&self) -> PathBuf {
         self.folder.path().join("system")
@@ -83,17 +91,33 @@ impl Server {
         Ok(())
     }
 
-    async fn administer(&self, path: &str, content_type: &str, body: &[u8]) -> Result<Value> {
+    /// Posts something to the admin gateway.
+    pub async fn administer(&self, path: &str, content_type: &str, body: &[u8]) -> Result<Value> {
+        let (mut client, bearer) = self.administrator().await?;
+        let request = http::post(&format!("/admin/api/v3/{path}"), &bearer, content_type, body);
+        let mut answer: Value =
+            serde_json::from_slice(client.ask(&request).await.with_context(|| path.to_owned())?)?;
+        Ok(answer["data"].take())
+    }
+
+    /// Deletes something at the admin gateway. Gives the answer, and how long it took.
+    pub async fn delete(&self, path: &str) -> Result<(Value, Duration)> {
+        let (mut client, bearer) = self.administrator().await?;
+        let request = http::delete(&format!("/admin/api/v3/{path}"), &bearer);
+        let began = Instant::now();
+        let answer = client.ask(&request).await.with_context(|| path.to_owned())?.to_vec();
+        let took = began.elapsed();
+        let mut answer: Value = serde_json::from_slice(&answer)?;
+        Ok((answer["data"].take(), took))
+    }
+
+    async fn administrator(&self) -> Result<(Client, String)> {
         let mut client = Client::connect(self.admin).await?;
         let login = json!({"username": "admin", "password": PASSWORD}).to_string();
         let login = http::post("/admin/api/v3/auth/login", "none", "application/json", login.as_bytes());
         let answer: Value = serde_json::from_slice(client.ask(&login).await.context("signing in")?)?;
         let token = answer["data"]["access_token"].as_str().context("no token")?;
-        let request =
-            http::post(&format!("/admin/api/v3/{path}"), &format!("Bearer {token}"), content_type, body);
-        let mut answer: Value =
-            serde_json::from_slice(client.ask(&request).await.with_context(|| path.to_owned())?)?;
-        Ok(answer["data"].take())
+        Ok((client, format!("Bearer {token}")))
     }
 
     /// The request that sends a message to one user.
@@ -175,27 +199,32 @@ impl Server {
         Ok(format!("/ws?token={}", self.token(number)?))
     }
 
-    /// A user's token; nobody has signed in for it.
     fn token(&self, number: usize) -> Result<String> {
-        let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs())?;
-        let id = name(number);
-        let claims = Claims {
-            iss: ISSUER.into(),
-            sub: id.clone(),
-            aud: "client-app".into(),
-            exp: now + HOURS * 3600,
-            iat: now,
-            jti: format!("token-{number}"),
-            user_id: Some(UserId::new(&id)?),
-            username: id,
-            email: None,
-            provider: "local".into(),
-            scope: vec!["read".into(), "write".into()],
-            device_id: Some(format!("device-{number}").parse()?),
-            session_id: Some(format!("session-{number}").parse()?),
-        };
-        self.jwt.sign(&claims).context("signing a token")
+        token(&self.jwt, number)
     }
+}
+
+/// A user's token; nobody has signed in for it.
+pub fn token(jwt: &Jwt, number: usize) -> Result<String> {
+    let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs())?;
+    let id = name(number);
+    let claims = Claims {
+        iss: ISSUER.into(),
+        sub: id.as_str().into(),
+        aud: "client-app".into(),
+        exp: now + HOURS * 3600,
+        nbf: None,
+        iat: now,
+        jti: format!("token-{number}").into(),
+        user_id: Some(UserId::new(&id)?),
+        username: id.into(),
+        email: None,
+        provider: "local".into(),
+        scope: vec!["read".into(), "write".into()],
+        device_id: Some(format!("device-{number}").parse()?),
+        session_id: Some(format!("session-{number}").parse()?),
+    };
+    jwt.sign(&claims).context("signing a token")
 }
 
 fn launch(

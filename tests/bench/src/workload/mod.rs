@@ -8,6 +8,7 @@ mod memory;
 mod read;
 mod reconnect;
 mod send;
+mod sign_in;
 
 use crate::report::Report;
 use crate::setting::Setting;
@@ -38,6 +39,8 @@ pub enum Workload {
     Memory,
     /// Sockets that come again with nothing missed.
     Reconnect,
+    /// Tokens, ended sessions, and many who sign in at once.
+    SignIn,
 }
 
 impl Workload {
@@ -59,6 +62,7 @@ impl Workload {
             Self::Fanout => fanout::measure(setting, report).await,
             Self::Memory => memory::measure(setting, report).await,
             Self::Reconnect => reconnect::measure(setting, report).await,
+            Self::SignIn => sign_in::measure(setting, report).await,
         };
         let name = self.to_possible_value();
         measured.with_context(|| name.map(|name| name.get_name().to_owned()).unwrap_or_default())
