@@ -179,6 +179,7 @@ impl Accounts {
     async fn keep_fresh(&self, known: &StoredIdentity, provider: &str, info: &UserInfo) -> Result<()> {
         let mut fresh = linked(&known.user, provider, info, Some(known.about.id.as_str().into()))?;
         fresh.before = (known.subject != fresh.subject).then(|| known.subject.clone());
+        fresh.is_update = true;
         let is_same =
             fresh.before.is_none() && known.about.name == fresh.name && known.about.email == fresh.email;
         if !is_same {
@@ -271,6 +272,7 @@ fn linked(user: &UserId, provider: &str, info: &UserInfo, id: Option<SmolStr>) -
         before: None,
         name: name.unwrap_or_else(|| info.subject.chars().take(NAME_MAX).collect()),
         email: info.email.clone().filter(|email| is_address(email)),
+        is_update: false,
     })
 }
 

@@ -123,7 +123,7 @@ impl Accounts {
         if self.directory.passkey(&id)?.is_some() {
             return Err(Error::exists("passkey", "credential"));
         }
-        let put = put(&user, &id, request.name.clone(), &made)?;
+        let put = put(&user, &id, request.name.clone(), &made, false)?;
         self.journal.append_applied(put).await?;
         Ok(PasskeyInfo { id, name: request.name, created_at: crate::clock::now() })
     }
@@ -207,16 +207,16 @@ impl Accounts {
         let person = self.directory.person(&known.user)?.filter(|person| !person.disabled);
         let person = person.ok_or_else(|| refused("the user is disabled"))?;
         if key.update_credential(&finished) == Some(true) {
-            let put = put(&known.user, &known.id, known.name, &key)?;
+            let put = put(&known.user, &known.id, known.name, &key, true)?;
             self.journal.append_applied(put).await?;
         }
         Ok(person)
     }
 }
 
-fn put(user: &UserId, id: &str, name: String, key: &Passkey) -> Result<Record> {
+fn put(user: &UserId, id: &str, name: String, key: &Passkey, is_update: bool) -> Result<Record> {
     let key = serde_json::to_string(key).map_err(Error::internal)?;
-    let put = PasskeyPut { user: user.clone(), id: id.into(), name, key };
+    let put = PasskeyPut { user: user.clone(), id: id.into(), name, key, is_update };
     Ok(Record::PasskeyPut(Box::new(own(user, put))))
 }
 

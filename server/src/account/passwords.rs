@@ -25,6 +25,7 @@ impl Accounts {
         }
         let user = caller.id();
         let set = self.password_set(user, change.new).await?;
+        let _turn = self.auth.turn_of(user).await;
         let ended = self.auth.ending(user, caller.claims.session_id.as_ref())?;
         self.journal.append_all_applied(vec![set.into(), ended.into()]).await?;
         Ok(())
@@ -67,6 +68,7 @@ impl Accounts {
         let _turn = self.administration.turn().await?;
         // Somebody else may have used it meanwhile.
         self.whose_link(token)?;
+        let _turn_of_user = self.auth.turn_of(&user).await;
         let used = Record::LinkUsed(own(&user, user.clone()));
         let ended = self.auth.ending(&user, None)?;
         self.journal.append_all_applied(vec![set.into(), used.into(), ended.into()]).await?;

@@ -185,6 +185,7 @@ impl Administration {
         self.user(id)?;
         let planned = self.plan(request, hash, &HashMap::new())?;
         let mut entries = Vec::new();
+        let _turn_of_user = self.auth.turn_of(id).await;
         if planned.put.password_hash.is_some() {
             entries.push(self.auth.ending(id, None)?.into());
         }

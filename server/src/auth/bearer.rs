@@ -116,7 +116,8 @@ impl Auth {
         if caller.is_admin() { Ok(caller) } else { Err(Error::forbidden("admin")) }
     }
 
-    pub(super) fn bearer(&self, claims: Arc<Claims>) -> Result<UserCaller> {
+    /// Whose claims these are, if they still hold.
+    pub fn bearer(&self, claims: Arc<Claims>) -> Result<UserCaller> {
         let user = claims.user().ok_or_else(|| refused(BadToken::Invalid))?;
         if claims.session_id.as_ref().is_some_and(|session| self.directory.is_revoked(session)) {
             return Err(ended());

@@ -39,7 +39,7 @@ impl Gateway {
 }
 
 /// What a token says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
     pub iss: SmolStr,
     pub sub: SmolStr,
@@ -82,6 +82,11 @@ impl Claims {
     /// Whose token it is.
     pub fn user(&self) -> Option<UserId> {
         self.user_id.clone().or_else(|| UserId::new(&self.sub).ok())
+    }
+
+    /// For how many seconds it is good from its making.
+    pub fn seconds(&self) -> u64 {
+        u64::try_from(self.exp - self.iat).unwrap_or_default()
     }
 
     pub fn expires_at(&self) -> Timestamp {

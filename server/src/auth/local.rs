@@ -5,6 +5,7 @@ use super::throttle::Attempt;
 use super::{Auth, UserCaller, Visitor, is_admin, secrets, totp};
 use crate::directory::Person;
 use crate::error::{Error, Result};
+use crate::lanes::Turn;
 use crate::log::record::{Change, Kept, Record, RecoveryUsed};
 use hongyan_wire::UserId;
 use hongyan_wire::account::{DeviceInfo, LoginRequest};
@@ -24,27 +25,39 @@ impl Auth {
         let device = request.device.clone().unwrap_or_default();
         Opening::check(&device)?;
         let kept = if request.cookie { Kept::Cookie } else { Kept::Client };
-        let person = self.check_login(request, visitor).await?;
+        let (person, _turn) = self.check_login(request, visitor).await?;
         self.open_session(&person, Opening { device, provider: "local".into(), kept, visitor }).await
     }
 
     /// Signs an administrator in.
     pub async fn admin_login(&self, request: LoginRequest, visitor: Visitor) -> Result<AdminTokenAnswer> {
-        let person = self.check_login(request, visitor).await?;
+        let (person, _turn) = self.check_login(request, visitor).await?;
         if !is_admin(&person) {
             return Err(Error::forbidden("admin"));
         }
         let device = DeviceInfo { name: Some("admin console".into()), ..DeviceInfo::default() };
         let opening = Opening { device, provider: "local".into(), kept: Kept::Nowhere, visitor };
-        self.open_admin_session(&person, opening).await
+        Ok(self.open_admin_session(&person, opening).await?.0)
     }
 
-    async fn check_login(&self, request: LoginRequest, visitor: Visitor) -> Result<Arc<Person>> {
+    /// Also gives a turn, to be held until the session is open: so long nobody changes the password that was right.
+    async fn check_login(&self, request: LoginRequest, visitor: Visitor) -> Result<(Arc<Person>, Turn)> {
         if !self.local_login {
             return Err(Error::forbidden("local_login"));
         }
         let proof = Proof { password: request.password, otp: request.otp };
-        self.check_proof(request.username.trim(), proof, visitor).await
+        let (person, hash) = self.check_proof(request.username.trim(), proof, visitor).await?;
+        let turn = self.turn_of(&person.id).await;
+        if self.directory.password_hash(&person.id)? != hash {
+            refused(Some(&person.id), visitor, "the password was changed meanwhile");
+            return Err(wrong());
+        }
+        Ok((person, turn))
+    }
+
+    /// A turn with what someone signs in with: who changes it has it from the look at what there is to the end.
+    pub async fn turn_of(&self, user: &UserId) -> Turn {
+        self.refreshing.turn(user).await
     }
 
     /// The session that calls shows its password once more, and counts as just signed in.
@@ -70,14 +83,20 @@ impl Auth {
         password: String,
         visitor: Visitor,
     ) -> Result<()> {
-        let (_, attempt) = self.check_password(&caller.person.username, password, visitor).await?;
+        let (.., attempt) = self.check_password(&caller.person.username, password, visitor).await?;
         attempt.succeeded();
         Ok(())
     }
 
-    /// The person of this name, if the password is theirs and, where they have one, so is the second factor.
-    async fn check_proof(&self, username: &str, proof: Proof, visitor: Visitor) -> Result<Arc<Person>> {
-        let (person, attempt) = self.check_password(username, proof.password, visitor).await?;
+    /// The person of this name and their password's hash, if the password is theirs and, where they have one, so is the
+    /// second factor.
+    async fn check_proof(
+        &self,
+        username: &str,
+        proof: Proof,
+        visitor: Visitor,
+    ) -> Result<(Arc<Person>, Option<String>)> {
+        let (person, hash, attempt) = self.check_password(username, proof.password, visitor).await?;
         let secret = self.directory.totp_secret(&person.id)?;
         match (secret, proof.otp.as_deref().map(str::trim).filter(|otp| !otp.is_empty())) {
             (None, _) => {}
@@ -95,7 +114,7 @@ impl Auth {
             }
         }
         attempt.succeeded();
-        Ok(person)
+        Ok((person, hash))
     }
 
     /// The person of this name, if the password is theirs. A name that is not there is answered alike and after the
@@ -105,7 +124,7 @@ impl Auth {
         username: &str,
         password: String,
         visitor: Visitor,
-    ) -> Result<(Arc<Person>, Attempt<'_>)> {
+    ) -> Result<(Arc<Person>, Option<String>, Attempt<'_>)> {
         if password.len() > PASSWORD_MAX {
             return Err(Error::field("password", "must have at most 256 bytes"));
         }
@@ -124,7 +143,7 @@ impl Auth {
             Some(id) => (self.directory.person(id)?, self.directory.password_hash(id)?),
             None => (None, None),
         };
-        let good = self.passwords.verify(password, hash).await;
+        let good = self.passwords.verify(password, hash.clone()).await;
         let good = match good {
             Ok(good) => good,
             Err(busy) => {
@@ -133,10 +152,10 @@ impl Auth {
             }
         };
         match person.filter(|person| good && !person.disabled) {
-            Some(person) => Ok((person, attempt)),
+            Some(person) => Ok((person, hash, attempt)),
             None => {
                 refused(id.as_deref(), visitor, "wrong name or password");
-                Err(Error::unauthenticated("username or password is wrong"))
+                Err(wrong())
             }
         }
     }
@@ -160,7 +179,9 @@ impl Auth {
     /// Whether this is a code of the moment that was not taken before.
     pub fn takes_totp(&self, user: &UserId, secret: &str, code: &str) -> bool {
         let now = crate::clock::now().millis().div_euclid(1_000);
-        let step = totp::from_base32(secret).and_then(|secret| totp::step(&secret, code, now));
+        // Authenticators show it in two groups.
+        let code = code.replace(' ', "");
+        let step = totp::from_base32(secret).and_then(|secret| totp::step(&secret, &code, now));
         let Some(step) = step else { return false };
         let mut taken = self.totp_steps.lock();
         // Older ones cannot come again.
@@ -178,6 +199,10 @@ impl Auth {
         let sessions = self.directory.sessions_of(user).unwrap_or_default();
         sessions.iter().any(|session| session.address.as_deref() == Some(from.as_str()))
     }
+}
+
+fn wrong() -> Error {
+    Error::unauthenticated("username or password is wrong")
 }
 
 fn refused(user: Option<&UserId>, visitor: Visitor, reason: &str) {

@@ -1,16 +1,18 @@
 //! Programs of the person's own that sign in through the browser (RFC 8252): a request that waits until the person has
 //! allowed it, then a code that is good once, for who has the verifier (RFC 7636). In memory, for minutes.
 
+use super::jwt::Claims;
 use super::secrets::{self, NoRandomness};
 use crate::error::{Error, Result};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hashlink::LinkedHashMap;
 use hongyan_wire::account::{CodeRequest, DeviceInfo};
-use hongyan_wire::{SessionId, Timestamp, UserId};
+use hongyan_wire::{SessionId, Timestamp};
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use smol_str::SmolStr;
+use std::sync::Arc;
 
 /// Milliseconds for which a request waits for the person.
 pub const REQUEST_LIFE: i64 = 10 * 60 * 1_000;
@@ -57,9 +59,8 @@ pub struct Request {
 /// What a code stands for.
 #[derive(Debug, Clone)]
 pub struct Granted {
-    pub user: UserId,
-    /// How the person had signed in.
-    pub provider: SmolStr,
+    /// Of the session in which it was allowed; when that ends, so does the code.
+    pub claims: Arc<Claims>,
     pub device: DeviceInfo,
 }
 
@@ -168,7 +169,9 @@ impl Native {
         now: Timestamp,
     ) -> Result<Option<String>, NoRandomness> {
         let Some(request) = self.waiting(id, binding, now) else { return Ok(None) };
-        self.requests.lock().remove(id);
+        if self.requests.lock().remove(id).is_none() {
+            return Ok(None);
+        }
         let (name, value) = match granted {
             None => ("error", "access_denied".to_owned()),
             Some(granted) => {
@@ -285,8 +288,8 @@ mod tests {
     fn code_of(native: &Native) -> String {
         let request = asked("http://127.0.0.1:1/callback").check(at(0)).unwrap();
         let (id, binding) = native.wait(request, at(0)).unwrap();
-        let user = UserId::new("ann").unwrap();
-        let granted = Granted { user, provider: "local".into(), device: DeviceInfo::default() };
+        let claims = Arc::new(Claims { sub: "ann".into(), ..Claims::default() });
+        let granted = Granted { claims, device: DeviceInfo::default() };
         let decide =
             |binding| native.decided(&id, binding, Some(granted.clone()), "https://us", at(1)).unwrap();
         assert_eq!(decide(None), None);
@@ -314,7 +317,7 @@ mod tests {
         let native = Native::default();
         let code = code_of(&native);
         let session = SessionId::new("s1").unwrap();
-        assert_eq!(native.redeem(&request(&code), Client::Desktop, at(2)).unwrap().user.as_str(), "ann");
+        assert_eq!(native.redeem(&request(&code), Client::Desktop, at(2)).unwrap().claims.sub, "ann");
         native.redeemed(&code, session.clone());
         let again = native.redeem(&request(&code), Client::Desktop, at(3)).unwrap_err();
         assert_eq!(again, BadCode::Replayed(Some(session)));

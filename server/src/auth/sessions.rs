@@ -87,20 +87,22 @@ impl Auth {
         &self,
         person: &Arc<Person>,
         opening: Opening,
-    ) -> Result<AdminTokenAnswer> {
+    ) -> Result<(AdminTokenAnswer, SessionId)> {
         let (opened, _) = opened(person, opening, millis(self.access_life))?;
+        let session = opened.id.clone();
         let claims = self.claims(person, &opened, Gateway::Admin);
         tracing::info!(
             target: "hongyan::security", user = %person.id, session = %opened.id, provider = %opened.provider,
             address = opened.address.as_deref(), "signed in as administrator",
         );
         self.journal.append_applied(Record::SessionOpened(Box::new(opened))).await?;
-        Ok(AdminTokenAnswer {
+        let answer = AdminTokenAnswer {
             access_token: self.jwt.sign(&claims).map_err(Error::internal)?,
             token_type: "Bearer".into(),
-            expires_in: self.access_life.as_secs(),
+            expires_in: claims.seconds(),
             user_id: person.id.clone(),
-        })
+        };
+        Ok((answer, session))
     }
 
     /// Gives new tokens for a refresh token, which is good once; the one before it is answered alike for a while.
@@ -127,6 +129,9 @@ impl Auth {
             return Err(refused());
         }
         let person = self.directory.person(&session.user)?.filter(|p| !p.disabled).ok_or_else(refused)?;
+        if session.created_at < person.tokens_since {
+            return Err(refused());
+        }
         let successors = self.secrets.iter().filter_map(|secret| shown.successor(secret));
         if is_repeat {
             let mut given = successors.filter(|token| secrets::hash(token) == session.refresh_hash);
@@ -276,7 +281,9 @@ impl Auth {
             iss: jwt::ISSUER.into(),
             sub: person.id.as_str().into(),
             aud: gateway.audience().into(),
-            exp: seconds + self.access_life.as_secs().max(1) as i64,
+            // No token outlives its session.
+            exp: (seconds + self.access_life.as_secs().max(1) as i64)
+                .min(session.expires_at.millis().div_euclid(1_000)),
             nbf: None,
             iat: seconds,
             jti: smol_str::format_smolstr!("{}", uuid::Uuid::now_v7()),
@@ -301,7 +308,7 @@ impl Auth {
             access_token: self.jwt.sign(&claims).map_err(Error::internal)?,
             refresh_token,
             token_type: "Bearer".into(),
-            expires_in: self.access_life.as_secs(),
+            expires_in: claims.seconds(),
             session_id: session.id.clone(),
             device_id: session.device.clone(),
             user: profile(person),

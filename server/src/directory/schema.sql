@@ -218,6 +218,7 @@ CREATE INDEX avatar_name ON avatar(name);
 
 -- Sessions that were ended, for as long as one of their access tokens could still be valid.
 CREATE TABLE revoked(session TEXT PRIMARY KEY, until INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE INDEX revoked_until ON revoked(until);
 
 CREATE TABLE audit(
     pos INTEGER NOT NULL,

@@ -54,15 +54,7 @@ impl Directory {
 
     /// All of a user's sessions and personal tokens.
     pub fn session_ids_of(&self, user: &UserId) -> Result<Vec<SessionId>, DirectoryError> {
-        self.reading(|conn| {
-            conn.prepare_cached(
-                "SELECT id FROM session WHERE user = ?1 UNION SELECT id FROM token WHERE user = ?1",
-            )?
-            .query_map([user.as_str()], |row| {
-                SessionId::new(row.get_ref(0)?.as_str()?).map_err(|e| bad(0, e))
-            })?
-            .collect()
-        })
+        self.reading(|conn| ids_of(conn, user))
     }
 
     /// A user's sessions, newest first.
@@ -114,6 +106,13 @@ impl Directory {
             Ok(Page { rows, total: total as u64 })
         })
     }
+}
+
+/// The sessions and personal tokens of a user.
+pub(super) fn ids_of(conn: &Connection, user: &UserId) -> rusqlite::Result<Vec<SessionId>> {
+    conn.prepare_cached("SELECT id FROM session WHERE user = ?1 UNION SELECT id FROM token WHERE user = ?1")?
+        .query_map([user.as_str()], |row| SessionId::new(row.get_ref(0)?.as_str()?).map_err(|e| bad(0, e)))?
+        .collect()
 }
 
 /// The ended sessions that must still be refused.

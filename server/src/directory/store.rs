@@ -56,6 +56,8 @@ pub struct Directory {
     pub(super) templates: Cache<TemplateId, Arc<Template>>,
     /// Ended sessions, until no access token of theirs can be valid any more.
     pub(super) revoked: RwLock<HashMap<SessionId, Timestamp>>,
+    /// When those that are over were last taken out of it, in milliseconds since 1970.
+    pub(super) revoked_swept: AtomicI64,
     pub(super) user_count: AtomicU64,
     /// When the next scheduled message is due, in milliseconds since 1970.
     pub(super) next_due: AtomicI64,
@@ -91,6 +93,7 @@ impl Directory {
             tokens: Cache::new(TOKENS_CACHED),
             templates: Cache::new(TEMPLATES_CACHED),
             revoked: RwLock::new(revoked),
+            revoked_swept: AtomicI64::new(0),
             user_count: AtomicU64::new(users),
             next_due: AtomicI64::new(next_due),
             next_callback: AtomicI64::new(next_callback),

@@ -73,7 +73,8 @@ impl Cookies {
     /// One for each sign-in, so that two tabs do not disturb each other.
     fn binding_name(self, state: &str) -> String {
         let start = if self.secure { "__Secure-" } else { "" };
-        format!("{start}hongyan_login_{}", &state[..state.len().min(8)])
+        let short: String = state.chars().filter(char::is_ascii_alphanumeric).take(8).collect();
+        format!("{start}hongyan_login_{short}")
     }
 }
 

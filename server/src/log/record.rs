@@ -609,6 +609,9 @@ pub struct IdentityLinked {
     pub name: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
+    /// It was there before; one that was taken away meanwhile does not come back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_update: bool,
 }
 
 /// One identity of a person.
@@ -695,6 +698,9 @@ pub struct PasskeyPut {
     pub name: String,
     /// JSON: the public key and what goes with it.
     pub key: String,
+    /// It was there before; one that was taken away meanwhile does not come back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_update: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

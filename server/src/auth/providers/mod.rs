@@ -179,8 +179,17 @@ pub fn all(settings: &ProviderSettings) -> Result<Vec<Arc<dyn Provider>>, Config
 }
 
 /// What stands in the paths where a provider's id may stand.
-const RESERVED: &[&str] =
-    &["local", "passkey", "passkeys", "link", "requests", "sessions", "tokens", "identities"];
+const RESERVED: &[&str] = &[
+    "local",
+    "passkey",
+    "passkeys",
+    "link",
+    "requests",
+    "sessions",
+    "tokens",
+    "identities",
+    "personal-token",
+];
 
 /// An address with parameters, in their order. Blanks are `%20`, which all providers take; some do not take `+`.
 pub fn with_query(address: &str, parameters: &[(&str, &str)]) -> String {

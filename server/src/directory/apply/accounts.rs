@@ -1,6 +1,6 @@
 //! A person's own account: identities, passwords, second factors, passkeys, pictures, personal tokens.
 
-use super::{Outcome, audit};
+use super::{Outcome, audit, is_user};
 use crate::log::Pos;
 use crate::log::record::{
     AvatarSet, Change, IdentityKey, IdentityLinked, LinkMade, PasskeyKey, PasskeyPut, PasswordSet,
@@ -13,8 +13,13 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::{Value, json};
 
 impl Outcome {
-    /// Applies a change of someone's account. Who is there no more has none.
+    /// Applies a change of someone's account. Who is there no more has none: whoever gets the id next must not inherit
+    /// what was still on its way.
     pub(super) fn account(&mut self, conn: &Connection, pos: Pos, record: &Record) -> rusqlite::Result<()> {
+        match owner(record) {
+            Some(user) if is_user(conn, user)? => {}
+            _ => return Ok(()),
+        }
         match record {
             Record::TokenMade(change) => self.token_made(conn, pos, change),
             Record::IdentityLinked(change) => self.identity_linked(conn, pos, change),
@@ -74,6 +79,9 @@ impl Outcome {
             .prepare_cached("SELECT linked_at FROM identity WHERE id = ?1")?
             .query_row([linked.id.as_str()], |row| row.get(0))
             .optional()?;
+        if linked.is_update && known.is_none() {
+            return Ok(());
+        }
         for Subject { provider, tenant, subject } in linked.before.iter().chain([&linked.subject]) {
             conn.prepare_cached("DELETE FROM identity WHERE provider = ?1 AND tenant = ?2 AND subject = ?3")?
                 .execute([provider.as_str(), tenant.as_str(), subject.as_str()])?;
@@ -152,6 +160,25 @@ impl Outcome {
     }
 }
 
+/// Whose account a record changes.
+fn owner(record: &Record) -> Option<&UserId> {
+    Some(match record {
+        Record::TokenMade(change) => &change.what.user,
+        Record::IdentityLinked(change) => &change.what.user,
+        Record::IdentityUnlinked(change) => &change.what.user,
+        Record::ProfileChanged(change) => &change.what.user,
+        Record::AvatarSet(change) => &change.what.user,
+        Record::PasswordSet(change) => &change.what.user,
+        Record::LinkMade(change) => &change.what.user,
+        Record::LinkUsed(change) => &change.what,
+        Record::TotpSet(change) => &change.what.user,
+        Record::RecoveryUsed(change) => &change.what.user,
+        Record::PasskeyPut(change) => &change.what.user,
+        Record::PasskeyDeleted(change) => &change.what.user,
+        _ => return None,
+    })
+}
+
 /// Takes everything away that a user who is deleted could sign in with.
 pub(super) fn delete(conn: &Connection, user: &UserId) -> rusqlite::Result<()> {
     for table in ["token", "identity", "link", "totp", "recovery", "passkey", "avatar"] {
@@ -200,12 +227,12 @@ fn recovery_used(conn: &Connection, pos: Pos, change: &Change<RecoveryUsed>) -> 
 }
 
 fn passkey_put(conn: &Connection, pos: Pos, change: &Change<PasskeyPut>) -> rusqlite::Result<()> {
-    let PasskeyPut { user, id, name, key } = &change.what;
+    let PasskeyPut { user, id, name, key, is_update } = &change.what;
     let is_new = conn
         .prepare_cached("UPDATE passkey SET name = ?3, key = ?4 WHERE id = ?1 AND user = ?2")?
         .execute([id.as_str(), user.as_str(), name, key])?
         == 0;
-    if !is_new {
+    if !is_new || *is_update {
         return Ok(());
     }
     conn.prepare_cached("INSERT INTO passkey(id, user, name, key, created_at) VALUES(?1, ?2, ?3, ?4, ?5)")?

@@ -122,7 +122,10 @@ impl Directory {
         if !outcome.revoked.is_empty() {
             let now = crate::clock::now();
             let mut revoked = self.revoked.write();
-            revoked.retain(|_, until| *until > now);
+            if self.revoked_swept.load(Ordering::Relaxed) + SWEEP_EVERY < now.millis() {
+                self.revoked_swept.store(now.millis(), Ordering::Relaxed);
+                revoked.retain(|_, until| *until > now);
+            }
             revoked.extend(outcome.revoked);
         }
         self.user_count.fetch_add(outcome.new_users, Ordering::Relaxed);
@@ -130,6 +133,14 @@ impl Directory {
         self.applied.store(last, Ordering::Release);
         Ok(outcome.effects)
     }
+}
+
+/// Milliseconds between two looks for ended sessions that need not be remembered any more.
+const SWEEP_EVERY: i64 = 60_000;
+
+/// Whether somebody is a user.
+fn is_user(conn: &Connection, user: &UserId) -> rusqlite::Result<bool> {
+    conn.prepare_cached("SELECT 1 FROM user WHERE id = ?1")?.exists([user.as_str()])
 }
 
 /// Whether a record changes the directory at all.

@@ -1,7 +1,8 @@
 //! Sessions: opened, refreshed, ended.
 
-use super::{Outcome, audit};
+use super::{Outcome, audit, is_user};
 use crate::directory::Effect;
+use crate::directory::sessions::ids_of;
 use crate::log::Pos;
 use crate::log::record::{Change, SessionOpened, SessionRefreshed, SessionsEnded, SessionsSwept};
 use hongyan_wire::{SessionId, Timestamp, UserId};
@@ -18,13 +19,20 @@ impl Outcome {
         ended: &SessionsEnded,
     ) -> rusqlite::Result<()> {
         forget_old(conn, ended.at)?;
-        for session in &ended.sessions {
+        let mut sessions = ended.sessions.clone();
+        if ended.everything {
+            // Also what was opened since the record was made.
+            sessions.extend(ids_of(conn, &ended.user)?);
+            sessions.sort_unstable();
+            sessions.dedup();
+        }
+        for session in &sessions {
             self.session_ended(conn, session, ended.remember_until)?;
         }
         if ended.everything {
             self.refuse_before(conn, pos, &ended.user, ended.at)?;
         }
-        self.effects.push((pos, Effect::SessionsEnded(ended.user.clone(), ended.sessions.clone())));
+        self.effects.push((pos, Effect::SessionsEnded(ended.user.clone(), sessions)));
         Ok(())
     }
 
@@ -95,6 +103,9 @@ fn forget_old(conn: &Connection, now: Timestamp) -> rusqlite::Result<()> {
 }
 
 pub(super) fn opened(conn: &Connection, opened: &SessionOpened) -> rusqlite::Result<()> {
+    if !is_user(conn, &opened.user)? {
+        return Ok(());
+    }
     // A session whose refresh token has expired is of no use to anyone.
     conn.prepare_cached("DELETE FROM session WHERE expires_at <= ?1")?.execute([opened.at.millis()])?;
     conn.prepare_cached(

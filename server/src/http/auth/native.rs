@@ -1,9 +1,10 @@
 //! Programs of the person's own (RFC 8252): the person allows it in the browser, the program redeems its code.
 
-use crate::auth::{Asked, BadCode, Client, Granted, Native, Opening, REQUEST_LIFE, SignedIn, Visitor};
+use crate::auth::{Asked, Auth, BadCode, Client, Granted, Native, Opening, REQUEST_LIFE, SignedIn, Visitor};
+use crate::directory::Directory;
 use crate::error::{Error, Result};
 use crate::http::envelope::{Answer, OwnWords};
-use crate::http::extract::{Holder, Json, body, parse};
+use crate::http::extract::{Holder, Json, StrangerJson, body, parse};
 use crate::http::{AdminGateway, UserGateway};
 use crate::log::record::Kept;
 use axum::extract::{Path, Request, State};
@@ -71,11 +72,11 @@ pub async fn decide(
     decision: Json<SignInDecision>,
 ) -> Result<Answer<RedirectTo>> {
     let binding = gateway.cookies.binding(&headers, &id);
-    let granted = Granted {
-        user: caller.id().clone(),
-        provider: caller.claims.provider.as_str().into(),
-        device: DeviceInfo::default(),
-    };
+    if decision.value.allow {
+        // What comes of it counts as just signed in, and outlives this session.
+        gateway.auth.require_recent(&caller)?;
+    }
+    let granted = Granted { claims: caller.claims.clone(), device: DeviceInfo::default() };
     let granted = decision.value.allow.then_some(granted);
     let now = crate::clock::now();
     let decided = gateway.native.decided(&id, binding.as_deref(), granted, &gateway.public_url, now);
@@ -158,44 +159,53 @@ fn standard(status: StatusCode, answer: &serde_json::Value) -> Response {
 pub async fn admin_token(
     State(gateway): State<AdminGateway>,
     visitor: Visitor,
-    asked: Json<CodeRequest>,
+    StrangerJson(asked): StrangerJson<CodeRequest>,
 ) -> Result<Answer<AdminTokenAnswer>> {
-    let granted = granted(&gateway.native, &asked.value, Client::AdminConsole, visitor);
-    let granted = granted.map_err(|_| bad_code())?;
-    let person =
-        gateway.directory.person(&granted.user)?.filter(|person| !person.disabled).ok_or_else(bad_code)?;
-    if !crate::auth::is_admin(&person) {
+    check_grant(&asked)?;
+    let granted = match granted(&gateway.native, &asked, Client::AdminConsole, visitor) {
+        Ok(granted) => granted,
+        Err(bad) => return Err(end_replayed(&gateway.auth, &gateway.directory, bad).await?),
+    };
+    let caller = gateway.auth.bearer(granted.claims).map_err(|_| bad_code())?;
+    if !caller.is_admin() {
         return Err(Error::forbidden("admin"));
     }
-    let opening =
-        Opening { device: granted.device, provider: granted.provider, kept: Kept::Nowhere, visitor };
-    Ok(Answer::new(gateway.auth.open_admin_session(&person, opening).await?))
+    let provider = caller.claims.provider.clone();
+    let opening = Opening { device: granted.device, provider, kept: Kept::Nowhere, visitor };
+    let (answer, session) = gateway.auth.open_admin_session(&caller.person, opening).await?;
+    gateway.native.redeemed(&asked.code, session);
+    Ok(Answer::new(answer))
 }
 
 impl UserGateway {
     async fn redeem(&self, asked: CodeRequest, visitor: Visitor) -> Result<SignedIn> {
-        if asked.grant_type != "authorization_code" {
-            return Err(Error::field("grant_type", "must be authorization_code"));
-        }
+        check_grant(&asked)?;
         let granted = match granted(&self.native, &asked, Client::Desktop, visitor) {
             Ok(granted) => granted,
-            Err(BadCode::Replayed(Some(session))) => {
-                // Whoever has redeemed it first may be the thief.
-                if let Some(found) = self.directory.session(&session)? {
-                    self.auth.end_session(&found.user, &session).await?;
-                }
-                return Err(bad_code());
-            }
-            Err(BadCode::Invalid | BadCode::Replayed(None)) => return Err(bad_code()),
+            Err(bad) => return Err(end_replayed(&self.auth, &self.directory, bad).await?),
         };
-        let person =
-            self.directory.person(&granted.user)?.filter(|person| !person.disabled).ok_or_else(bad_code)?;
-        let opening =
-            Opening { device: granted.device, provider: granted.provider, kept: Kept::Client, visitor };
-        let signed_in = self.auth.open_session(&person, opening).await?;
+        let caller = self.auth.bearer(granted.claims).map_err(|_| bad_code())?;
+        let provider = caller.claims.provider.clone();
+        let opening = Opening { device: granted.device, provider, kept: Kept::Client, visitor };
+        let signed_in = self.auth.open_session(&caller.person, opening).await?;
         self.native.redeemed(&asked.code, signed_in.answer.session_id.clone());
         Ok(signed_in)
     }
+}
+
+fn check_grant(asked: &CodeRequest) -> Result<()> {
+    let is_known = asked.grant_type == "authorization_code";
+    if is_known { Ok(()) } else { Err(Error::field("grant_type", "must be authorization_code")) }
+}
+
+/// Ends what came of a code that is shown again: whoever has redeemed it first may be the thief. Gives what is answered.
+async fn end_replayed(auth: &Auth, directory: &Directory, bad: BadCode) -> Result<Error> {
+    if let BadCode::Replayed(Some(session)) = bad
+        && let Some(found) = directory.session(&session)?
+    {
+        auth.end_session(&found.user, &session).await?;
+    }
+    Ok(bad_code())
 }
 
 fn granted(

@@ -1,7 +1,7 @@
 //! Signing in with built-in accounts, and one's own sessions.
 
 use crate::auth::{SignedIn, TICKET_LIFE, UserCaller, Visitor};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::http::UserGateway;
 use crate::http::cookies::own_page;
 use crate::http::envelope::Answer;
@@ -83,17 +83,22 @@ pub async fn refresh(
 )]
 pub async fn logout(
     State(gateway): State<UserGateway>,
-    caller: Option<UserCaller>,
+    caller: Result<Option<UserCaller>>,
     headers: HeaderMap,
 ) -> Result<Response> {
     let own =
         gateway.cookies.refresh_token(&headers).filter(|_| own_page(&headers, &gateway.origins).is_ok());
-    match (caller, &own) {
-        (Some(caller), _) => gateway.auth.logout(&caller).await?,
-        (None, Some(token)) => gateway.auth.logout_by(token, Kept::Cookie).await?,
-        (None, None) => {
-            return Err(crate::error::Error::unauthenticated("the Authorization header is missing"));
+    // A page's access token may have expired, or be of another session than its cookie is by now: both end.
+    if let Some(token) = &own {
+        gateway.auth.logout_by(token, Kept::Cookie).await?;
+    }
+    match caller {
+        Ok(Some(caller)) => gateway.auth.logout(&caller).await?,
+        Err(error) if own.is_none() => return Err(error),
+        Ok(None) if own.is_none() => {
+            return Err(Error::unauthenticated("the Authorization header is missing"));
         }
+        _ => {}
     }
     let mut response = Answer::new(Done {}).into_response();
     if own.is_some() {
