@@ -2,17 +2,15 @@
 //! PIN.
 
 use super::{Accounts, check_name, own};
-use crate::auth::{Opening, SignedIn, UserCaller, Visitor, secrets};
+use crate::auth::{Opening, Pending, SignedIn, UserCaller, Visitor, secrets};
 use crate::directory::{Person, StoredPasskey};
 use crate::error::{Error, Result};
 use crate::log::record::{Kept, PasskeyKey, PasskeyPut, Record};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hashlink::LinkedHashMap;
+use hongyan_wire::UserId;
 use hongyan_wire::account::DeviceInfo;
 use hongyan_wire::profile::{PasskeyAnswer, PasskeyChallenge, PasskeyInfo, PasskeyLogin, PasskeyRequest};
-use hongyan_wire::{Timestamp, UserId};
-use parking_lot::Mutex;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -24,8 +22,6 @@ use webauthn_rs::prelude::{
 
 /// Milliseconds within which an authenticator must answer.
 const CHALLENGE_LIFE: i64 = 5 * 60 * 1_000;
-/// Challenges at one time; the oldest go first.
-const CHALLENGES_MAX: usize = 10_000;
 /// Passkeys of one person.
 const PASSKEYS_MAX: usize = 20;
 
@@ -33,7 +29,7 @@ const PASSKEYS_MAX: usize = 20;
 pub struct Passkeys {
     /// `None` where there can be none: an address without a name (Web Authentication, section 5.1.2).
     relying_party: Option<Webauthn>,
-    open: Mutex<LinkedHashMap<String, (Timestamp, Challenge)>>,
+    open: Pending<Challenge>,
 }
 
 enum Challenge {
@@ -49,7 +45,7 @@ impl Passkeys {
             let builder = WebauthnBuilder::new(url.domain()?, url).ok()?;
             builder.rp_name("Hongyan").build().ok()
         });
-        Self { relying_party, open: Mutex::default() }
+        Self { relying_party, open: Pending::default() }
     }
 
     fn relying_party(&self) -> Result<&Webauthn> {
@@ -57,21 +53,18 @@ impl Passkeys {
         self.relying_party.as_ref().ok_or_else(|| Error::field("PUBLIC_URL", reason))
     }
 
-    fn keep(&self, challenge: Challenge, options: Value) -> Result<PasskeyChallenge> {
+    fn keep(&self, challenge: Challenge, options: Value, visitor: Visitor) -> Result<PasskeyChallenge> {
         let (id, now) = (secrets::random::<16>().map_err(Error::internal)?, crate::clock::now());
-        let mut open = self.open.lock();
-        while open.front().is_some_and(|(_, (until, _))| *until <= now) || open.len() >= CHALLENGES_MAX {
-            open.pop_front();
-        }
-        open.insert(id.clone(), (now.plus_millis(CHALLENGE_LIFE), challenge));
+        let until = now.plus_millis(CHALLENGE_LIFE);
+        let kept = self.open.keep(id.as_str().into(), challenge, visitor.address, until, now);
+        kept.map_err(|too_many| Error::rate_limited(too_many.to_string()))?;
         Ok(PasskeyChallenge { challenge_id: id, options })
     }
 
     /// A challenge is answered once.
     fn take(&self, id: &str) -> Result<Challenge> {
-        let taken = self.open.lock().remove(id).filter(|(until, _)| *until > crate::clock::now());
         let gone = || Error::field("challenge_id", "is unknown, used or too old; begin again");
-        taken.map(|(_, challenge)| challenge).ok_or_else(gone)
+        self.open.take(id, crate::clock::now()).ok_or_else(gone)
     }
 }
 
@@ -88,7 +81,7 @@ impl Accounts {
     }
 
     /// Begins to make a passkey.
-    pub fn offer_passkey(&self, caller: &UserCaller) -> Result<PasskeyChallenge> {
+    pub fn offer_passkey(&self, caller: &UserCaller, visitor: Visitor) -> Result<PasskeyChallenge> {
         self.auth.require_recent(caller)?;
         let known = self.directory.passkeys_of(caller.id())?;
         if known.len() >= PASSKEYS_MAX {
@@ -103,7 +96,7 @@ impl Accounts {
         // It must be found without a username.
         options["authenticatorSelection"]["residentKey"] = json!("required");
         options["authenticatorSelection"]["requireResidentKey"] = json!(true);
-        self.keys.keep(Challenge::Register(id.clone(), Box::new(state)), options)
+        self.keys.keep(Challenge::Register(id.clone(), Box::new(state)), options, visitor)
     }
 
     /// Keeps a passkey that an authenticator has made.
@@ -131,6 +124,8 @@ impl Accounts {
     /// Takes a passkey away; not the last way to sign in.
     pub async fn delete_passkey(&self, caller: &UserCaller, id: &str) -> Result<()> {
         self.auth.require_recent(caller)?;
+        // As whoever unlinks an identity: both look at what is left.
+        let _turn = self.administration.turn().await?;
         let passkey = self.directory.passkey(id)?.filter(|key| key.user == *caller.id());
         passkey.ok_or_else(|| Error::not_found("passkey"))?;
         let user = caller.id();
@@ -146,14 +141,14 @@ impl Accounts {
     }
 
     /// Begins to sign in with a passkey, whosever it is.
-    pub fn ask_for_passkey(&self) -> Result<PasskeyChallenge> {
+    pub fn ask_for_passkey(&self, visitor: Visitor) -> Result<PasskeyChallenge> {
         if !self.auth.has_local_login() {
             return Err(Error::forbidden("local_login"));
         }
         let begun = self.keys.relying_party()?.start_discoverable_authentication();
         let (options, state) = begun.map_err(Error::internal)?;
         let options = serde_json::to_value(options.public_key).map_err(Error::internal)?;
-        self.keys.keep(Challenge::Login(Box::new(state)), options)
+        self.keys.keep(Challenge::Login(Box::new(state)), options, visitor)
     }
 
     /// Signs in with a passkey.

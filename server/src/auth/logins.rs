@@ -1,22 +1,16 @@
 //! Sign-ins that are under way at a provider: kept from when the browser goes there until it comes back, once, in the same
 //! browser, to the same provider. In memory: whoever is away over a restart begins again.
 
+use super::pending::{Pending, TooMany};
 use super::providers::Attempt;
 use super::secrets::{self, NoRandomness};
 use crate::config::Secret;
-use hashlink::LinkedHashMap;
 use hongyan_wire::{SessionId, Timestamp, UserId};
-use parking_lot::Mutex;
 use smol_str::SmolStr;
-use std::collections::HashMap;
 use std::net::IpAddr;
 
 /// Milliseconds within which the browser must be back. Codes of providers live at most as long.
 pub const LOGIN_LIFE: i64 = 10 * 60 * 1_000;
-/// Under way at one time; the oldest go first.
-const LOGINS_MAX: usize = 10_000;
-/// Of these, begun from one address.
-const LOGINS_OF_ONE_ADDRESS: usize = 200;
 
 /// What happens once the provider has said who it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,8 +35,6 @@ struct Login {
     attempt: Attempt,
     binding_hash: SmolStr,
     purpose: Purpose,
-    address: IpAddr,
-    until: Timestamp,
 }
 
 /// Why what comes back is not gone on with.
@@ -59,21 +51,15 @@ pub enum Stray {
 /// Why none is begun.
 #[derive(Debug, thiserror::Error)]
 pub enum NoLogin {
-    #[error("too many sign-ins were begun from here and not finished; try again in ten minutes")]
-    TooMany,
+    #[error(transparent)]
+    TooMany(#[from] TooMany),
     #[error(transparent)]
     NoRandomness(#[from] NoRandomness),
 }
 
 /// The sign-ins that are under way, by the hashes of their states.
 #[derive(Default)]
-pub struct Logins(Mutex<Open>);
-
-#[derive(Default)]
-struct Open {
-    logins: LinkedHashMap<SmolStr, Login>,
-    of_address: HashMap<IpAddr, usize>,
-}
+pub struct Logins(Pending<Login>);
 
 impl Logins {
     pub fn begin(
@@ -91,22 +77,14 @@ impl Logins {
             nonce: secrets::random_hex::<16>()?,
         };
         let binding = secrets::random::<24>()?;
-        let mut open = self.0.lock();
-        open.make_room(now);
-        let held = open.of_address.entry(address).or_default();
-        if *held >= LOGINS_OF_ONE_ADDRESS {
-            return Err(NoLogin::TooMany);
-        }
-        *held += 1;
         let login = Login {
             provider: provider.into(),
             attempt: attempt.clone(),
             binding_hash: secrets::hash(&binding),
             purpose,
-            address,
-            until: now.plus_millis(LOGIN_LIFE),
         };
-        open.logins.insert(secrets::hash(&attempt.state), login);
+        let (key, until) = (secrets::hash(&attempt.state), now.plus_millis(LOGIN_LIFE));
+        self.0.keep(key, login, address, until, now)?;
         Ok(Begun { attempt, binding })
     }
 
@@ -119,42 +97,18 @@ impl Logins {
         now: Timestamp,
     ) -> Result<(Attempt, Purpose), Stray> {
         let key = secrets::hash(state);
-        let mut open = self.0.lock();
-        let login = open.logins.get(&key).filter(|login| login.until > now).ok_or(Stray::Unknown)?;
-        let is_bound =
-            binding.is_some_and(|binding| secrets::same(&login.binding_hash, &secrets::hash(binding)));
-        if !is_bound {
+        let is_its = |login: &Login| {
+            binding.is_some_and(|binding| secrets::same(&login.binding_hash, &secrets::hash(binding)))
+        };
+        if !self.0.look(&key, now, is_its).ok_or(Stray::Unknown)? {
             // Whoever else has the state cannot spoil it for the one who began.
             return Err(Stray::ForeignBrowser);
         }
-        let login = open.remove(&key).ok_or(Stray::Unknown)?;
+        let login = self.0.take(&key, now).ok_or(Stray::Unknown)?;
         if login.provider != provider {
             return Err(Stray::OtherProvider);
         }
         Ok((login.attempt, login.purpose))
-    }
-}
-
-impl Open {
-    fn make_room(&mut self, now: Timestamp) {
-        while let Some((key, oldest)) = self.logins.front() {
-            if oldest.until > now && self.logins.len() < LOGINS_MAX {
-                return;
-            }
-            let key = key.clone();
-            self.remove(&key);
-        }
-    }
-
-    fn remove(&mut self, key: &SmolStr) -> Option<Login> {
-        let login = self.logins.remove(key)?;
-        if let Some(held) = self.of_address.get_mut(&login.address) {
-            *held -= 1;
-            if *held == 0 {
-                self.of_address.remove(&login.address);
-            }
-        }
-        Some(login)
     }
 }
 
@@ -187,16 +141,5 @@ mod tests {
         let mixed_up = logins.take("b", &other.attempt.state, Some(&other.binding), at(1)).err();
         assert_eq!(mixed_up, Some(Stray::OtherProvider));
         assert!(logins.take("a", "", None, at(1)).is_err());
-    }
-
-    #[test]
-    fn nobody_takes_all_places() {
-        let logins = Logins::default();
-        for _ in 0..LOGINS_OF_ONE_ADDRESS {
-            begin(&logins, 1, 0).unwrap();
-        }
-        assert!(matches!(begin(&logins, 1, 1), Err(NoLogin::TooMany)));
-        begin(&logins, 2, 1).unwrap();
-        begin(&logins, 1, LOGIN_LIFE).unwrap();
     }
 }

@@ -6,6 +6,7 @@ mod local;
 mod logins;
 mod native;
 mod password;
+mod pending;
 pub mod providers;
 mod refresh;
 pub mod secrets;
@@ -19,6 +20,7 @@ pub use local::Proof;
 pub use logins::{LOGIN_LIFE, Logins, NoLogin, Purpose, Stray};
 pub use native::{Asked, BadCode, Client, Granted, Native, REQUEST_LIFE};
 pub use password::Passwords;
+pub use pending::{Pending, TooMany};
 pub use sessions::{Opening, SignedIn};
 pub use ticket::{NoTicket, TICKET_LIFE, Tickets};
 

@@ -2,6 +2,8 @@
 //! allowed it, then a code that is good once, for who has the verifier (RFC 7636). In memory, for minutes.
 
 use super::jwt::Claims;
+use super::logins::NoLogin;
+use super::pending::Pending;
 use super::secrets::{self, NoRandomness};
 use crate::error::{Error, Result};
 use base64::Engine;
@@ -12,6 +14,7 @@ use hongyan_wire::{SessionId, Timestamp};
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use smol_str::SmolStr;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Milliseconds for which a request waits for the person.
@@ -20,8 +23,8 @@ pub const REQUEST_LIFE: i64 = 10 * 60 * 1_000;
 const CODE_LIFE: i64 = 60_000;
 /// Milliseconds for which it is known that a code was used.
 const USED_LIFE: i64 = 10 * 60 * 1_000;
-/// Requests and codes at one time; the oldest go first.
-const OPEN_MAX: usize = 10_000;
+/// Codes at one time; the oldest go first.
+const CODES_MAX: usize = 10_000;
 const STATE_MAX: usize = 512;
 
 /// A program that may sign in so.
@@ -84,7 +87,7 @@ struct Code {
 /// Requests by their ids with the hashes of what binds them to a browser, and codes by their hashes.
 #[derive(Default)]
 pub struct Native {
-    requests: Mutex<LinkedHashMap<String, (SmolStr, Request)>>,
+    requests: Pending<(SmolStr, Request)>,
     codes: Mutex<LinkedHashMap<SmolStr, Code>>,
 }
 
@@ -139,24 +142,24 @@ fn is_loopback(uri: &str) -> bool {
 
 impl Native {
     /// Keeps a request. Gives its id, and what the browser keeps.
-    pub fn wait(&self, request: Request, now: Timestamp) -> Result<(String, String), NoRandomness> {
+    pub fn wait(
+        &self,
+        request: Request,
+        address: IpAddr,
+        now: Timestamp,
+    ) -> Result<(String, String), NoLogin> {
         let (id, binding) = (secrets::random_hex::<16>()?, secrets::random::<24>()?);
-        let mut requests = self.requests.lock();
-        while requests.front().is_some_and(|(_, (_, oldest))| oldest.until <= now)
-            || requests.len() >= OPEN_MAX
-        {
-            requests.pop_front();
-        }
-        requests.insert(id.clone(), (secrets::hash(&binding), request));
+        let until = request.until;
+        self.requests.keep(id.as_str().into(), (secrets::hash(&binding), request), address, until, now)?;
         Ok((id, binding))
     }
 
     /// A request that waits, in the browser in which it was begun.
     pub fn waiting(&self, id: &str, binding: Option<&str>, now: Timestamp) -> Option<Request> {
-        let requests = self.requests.lock();
-        let (hash, request) = requests.get(id).filter(|(_, request)| request.until > now)?;
-        binding.filter(|binding| secrets::same(hash, &secrets::hash(binding)))?;
-        Some(request.clone())
+        let hashed = secrets::hash(binding?);
+        let its =
+            |(hash, request): &(SmolStr, Request)| secrets::same(hash, &hashed).then(|| request.clone());
+        self.requests.look(id, now, its)?
     }
 
     /// The person has decided. Gives where the browser goes; with a code, when it is allowed.
@@ -169,7 +172,7 @@ impl Native {
         now: Timestamp,
     ) -> Result<Option<String>, NoRandomness> {
         let Some(request) = self.waiting(id, binding, now) else { return Ok(None) };
-        if self.requests.lock().remove(id).is_none() {
+        if self.requests.take(id, now).is_none() {
             return Ok(None);
         }
         let (name, value) = match granted {
@@ -178,7 +181,7 @@ impl Native {
                 let code = secrets::random::<32>()?;
                 let mut codes = self.codes.lock();
                 while codes.front().is_some_and(|(_, oldest)| oldest.until.plus_millis(USED_LIFE) <= now)
-                    || codes.len() >= OPEN_MAX
+                    || codes.len() >= CODES_MAX
                 {
                     codes.pop_front();
                 }
@@ -287,7 +290,7 @@ mod tests {
 
     fn code_of(native: &Native) -> String {
         let request = asked("http://127.0.0.1:1/callback").check(at(0)).unwrap();
-        let (id, binding) = native.wait(request, at(0)).unwrap();
+        let (id, binding) = native.wait(request, IpAddr::from([192, 0, 2, 1]), at(0)).unwrap();
         let claims = Arc::new(Claims { sub: "ann".into(), ..Claims::default() });
         let granted = Granted { claims, device: DeviceInfo::default() };
         let decide =

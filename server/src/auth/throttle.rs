@@ -115,7 +115,7 @@ fn check(counts: &mut LruCache<u64, Count>, key: u64, limit: u32, now: Timestamp
 }
 
 /// From where someone comes: of IPv6 the first 64 bits, which is what one subscriber has (RFC 6177).
-fn place(address: IpAddr) -> IpAddr {
+pub fn place(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
         IpAddr::V6(address) => {

@@ -51,7 +51,8 @@ struct Inner {
     /// They will be asked for, or are being asked for.
     channels_awaited: Cell<bool>,
     /// What waits for the person to show once more who they are.
-    confirming: RefCell<Option<oneshot::Sender<bool>>>,
+    /// All who wait for the person to show who they are.
+    confirming: RefCell<Vec<oneshot::Sender<bool>>>,
 }
 
 impl Link {
@@ -182,11 +183,7 @@ impl Link {
 
     /// The person has shown once more who they are, or does not want to.
     pub fn confirmed(self, yes: bool) {
-        let inner = self.inner();
-        inner.state.is_confirming.set(false);
-        if let Some(waiting) = inner.confirming.borrow_mut().take() {
-            let _ = waiting.send(yes);
-        }
+        self.inner().confirmed(yes);
     }
 
     /// The person has changed what is said of them.
@@ -256,9 +253,16 @@ impl Inner {
 
     async fn confirm(&self) -> bool {
         let (sender, receiver) = oneshot::channel();
-        *self.confirming.borrow_mut() = Some(sender);
+        self.confirming.borrow_mut().push(sender);
         self.state.is_confirming.set(true);
         receiver.await.unwrap_or(false)
+    }
+
+    fn confirmed(&self, yes: bool) {
+        self.state.is_confirming.set(false);
+        for waiting in self.confirming.take() {
+            let _ = waiting.send(yes);
+        }
     }
 
     fn tell(&self, input: Input) {
@@ -298,6 +302,7 @@ impl Inner {
             .await;
 
         *self.inputs.borrow_mut() = None;
+        self.confirmed(false);
         self.state.forget();
         // What is open is nobody else's; another page asks who it is for.
         if !self.staying.replace(false)

@@ -25,6 +25,7 @@ enum Stage {
 pub fn Authorize(id: String) -> impl IntoView {
     let (state, link) = (page(), link());
     let (stage, trouble) = (RwSignal::new(Stage::Asking), RwSignal::new(None::<Trouble>));
+    let busy = RwSignal::new(false);
     let words = move || state.words().account;
     let path = StoredValue::new(format!("/api/v3/auth/requests/{id}"));
     let failed = move |error: ApiError| match error {
@@ -38,6 +39,10 @@ pub fn Authorize(id: String) -> impl IntoView {
         }
     });
     let decide = move |allow: bool| {
+        if busy.get_untracked() {
+            return;
+        }
+        busy.set(true);
         spawn_local(async move {
             let Ok(body) = json(&SignInDecision { allow }) else { return };
             match link.call::<RedirectTo>(Method::Post, &path.get_value(), Some(body)).await {
@@ -47,6 +52,7 @@ pub fn Authorize(id: String) -> impl IntoView {
                 }
                 Err(error) => failed(error),
             }
+            busy.set(false);
         });
     };
     let who =

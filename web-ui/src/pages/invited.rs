@@ -27,7 +27,7 @@ pub fn Invited(token: String) -> impl IntoView {
     let (whose, trouble) = (RwSignal::new(Whose::None), RwSignal::new(None::<Trouble>));
     let (done, ways) = (RwSignal::new(false), RwSignal::new(ProviderList::default()));
     let (first, second) = (NodeRef::<Input>::new(), NodeRef::<Input>::new());
-    let token = StoredValue::new(token);
+    let (token, busy) = (StoredValue::new(token), RwSignal::new(false));
     let words = move || state.words().account;
     let failed = move |error: ApiError| match error {
         ApiError::Refused(ErrorType::NotFound) => whose.set(Some(None)),
@@ -56,6 +56,10 @@ pub fn Invited(token: String) -> impl IntoView {
         if password != again {
             return trouble.set(Some(Trouble::NotTheSame));
         }
+        if busy.get_untracked() {
+            return;
+        }
+        busy.set(true);
         trouble.set(None);
         spawn_local(async move {
             let Ok(body) = json(&LinkPassword { token: token.get_value(), password }) else { return };
@@ -63,6 +67,7 @@ pub fn Invited(token: String) -> impl IntoView {
                 Ok(Done {}) => done.set(true),
                 Err(error) => failed(error),
             }
+            busy.set(false);
         });
     };
     let go_to = move |provider: String| {
@@ -79,6 +84,10 @@ pub fn Invited(token: String) -> impl IntoView {
         Some(Some(info)) => (words().greeting)(&info.name),
         _ => "鸿雁".to_owned(),
     };
+    let username = move || match whose.get() {
+        Some(Some(info)) => info.username,
+        _ => String::new(),
+    };
     view! {
         <main class="sign-in">
             <form class="card" novalidate on:submit=save>
@@ -94,6 +103,8 @@ pub fn Invited(token: String) -> impl IntoView {
                 </p>
                 <TroubleLine trouble />
                 <Show when=move || is_open() && ways.with(|ways| ways.local_login)>
+                    <label for="link-username">{move || state.words().username}</label>
+                    <input id="link-username" data-testid="link-username" autocomplete="username" readonly prop:value=username />
                     <label for="link-password">{move || words().new_password}</label>
                     <input
                         id="link-password" type="password" data-testid="link-password" autocomplete="new-password"

@@ -68,10 +68,13 @@ pub fn SignIn() -> impl IntoView {
                     password
                 }
             };
-            if let Some(input) = field.get_untracked() {
-                let _ = input.focus();
-                input.select();
-            }
+            // Once the page has been drawn: a hidden field takes no focus.
+            request_animation_frame(move || {
+                if let Some(input) = field.try_get_untracked().flatten() {
+                    let _ = input.focus();
+                    input.select();
+                }
+            });
         });
     };
     let by_passkey = move |_| {

@@ -8,7 +8,7 @@ use hongyan_client::platform::Method;
 use hongyan_wire::api::Done;
 use hongyan_wire::error::ErrorType;
 use hongyan_wire::profile::{ConfirmRequest, PasskeyChallenge};
-use leptos::ev::SubmitEvent;
+use leptos::ev::{KeyboardEvent, SubmitEvent};
 use leptos::html::Input;
 use leptos::prelude::*;
 use wasm_bindgen_futures::spawn_local;
@@ -18,8 +18,29 @@ pub fn Confirm() -> impl IntoView {
     let (state, link) = (page(), link());
     let (trouble, wants_otp) = (RwSignal::new(None::<Trouble>), RwSignal::new(false));
     let (password, otp) = (NodeRef::<Input>::new(), NodeRef::<Input>::new());
+    let busy = RwSignal::new(false);
     let words = move || state.words().account;
+    // Each time it is asked anew.
+    Effect::new(move |_| {
+        if state.is_confirming.get() {
+            trouble.set(None);
+            wants_otp.set(false);
+        }
+    });
+    // `autofocus` counts only while a page is loaded.
+    password.on_load(|input: web_sys::HtmlInputElement| {
+        request_animation_frame(move || drop(input.focus()));
+    });
+    let on_key = move |event: KeyboardEvent| {
+        if event.key() == "Escape" {
+            link.confirmed(false);
+        }
+    };
     let show = move |request: ConfirmRequest| {
+        if busy.get_untracked() {
+            return;
+        }
+        busy.set(true);
         trouble.set(None);
         let was_given = request.otp.is_some();
         spawn_local(async move {
@@ -32,6 +53,7 @@ pub fn Confirm() -> impl IntoView {
                 }
                 Err(error) => trouble.set(Some(Trouble::of_login(&error))),
             }
+            busy.set(false);
         });
     };
     let submit = move |event: SubmitEvent| {
@@ -44,8 +66,9 @@ pub fn Confirm() -> impl IntoView {
     let by_passkey = move |_| {
         spawn_local(async move {
             let path = "/api/v3/auth/passkey/options";
-            let Ok(challenge) = link.call_open::<PasskeyChallenge>(Method::Post, path, None).await else {
-                return;
+            let challenge = match link.call_open::<PasskeyChallenge>(Method::Post, path, None).await {
+                Ok(challenge) => challenge,
+                Err(error) => return trouble.set(Some(Trouble::of(&error))),
             };
             match passkeys::get(challenge).await {
                 Some(answer) => show(ConfirmRequest { passkey: Some(answer), ..ConfirmRequest::default() }),
@@ -55,13 +78,13 @@ pub fn Confirm() -> impl IntoView {
     };
     view! {
         <Show when=move || state.is_confirming.get()>
-            <div class="over" role="dialog" aria-modal="true" aria-labelledby="confirm-title">
+            <div class="over" role="dialog" aria-modal="true" aria-labelledby="confirm-title" on:keydown=on_key>
                 <form class="card" novalidate on:submit=submit>
                     <h2 id="confirm-title">{move || words().confirm_title}</h2>
                     <p class="lead">{move || words().confirm_lead}</p>
                     <label for="confirm-password">{move || state.words().password}</label>
                     <input id="confirm-password" type="password" data-testid="confirm-password"
-                        autocomplete="current-password" autofocus node_ref=password />
+                        autocomplete="current-password" node_ref=password />
                     <div class="field" hidden=move || !wants_otp.get()>
                         <label for="confirm-otp">{move || words().otp}</label>
                         <input id="confirm-otp" data-testid="confirm-otp" autocomplete="one-time-code" node_ref=otp />

@@ -1,6 +1,8 @@
 //! Programs of the person's own (RFC 8252): the person allows it in the browser, the program redeems its code.
 
-use crate::auth::{Asked, Auth, BadCode, Client, Granted, Native, Opening, REQUEST_LIFE, SignedIn, Visitor};
+use crate::auth::{
+    Asked, Auth, BadCode, Client, Granted, Native, NoLogin, Opening, REQUEST_LIFE, SignedIn, Visitor,
+};
 use crate::directory::Directory;
 use crate::error::{Error, Result};
 use crate::http::envelope::{Answer, OwnWords};
@@ -23,9 +25,13 @@ const CODE_BODY_MAX: usize = 16 * 1024;
 
 /// Keeps what a program asks for until the person has signed in and allowed it. Gives the page where they do, and the
 /// cookie that binds it to their browser.
-pub fn bound(gateway: &UserGateway, asked: Asked) -> Result<(String, HeaderValue)> {
+pub fn bound(gateway: &UserGateway, asked: Asked, visitor: Visitor) -> Result<(String, HeaderValue)> {
     let now = crate::clock::now();
-    let (id, binding) = gateway.native.wait(asked.check(now)?, now).map_err(Error::internal)?;
+    let (id, binding) =
+        gateway.native.wait(asked.check(now)?, visitor.address, now).map_err(|refused| match refused {
+            NoLogin::TooMany(_) => Error::rate_limited(refused.to_string()),
+            NoLogin::NoRandomness(error) => Error::internal(error),
+        })?;
     let cookie = gateway.cookies.bind(&id, &binding, REQUEST_LIFE / 1_000)?;
     Ok((format!("/#/authorize/{id}"), cookie))
 }

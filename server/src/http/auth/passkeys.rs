@@ -27,8 +27,9 @@ use hongyan_wire::profile::{PasskeyChallenge, PasskeyInfo, PasskeyLogin, Passkey
 pub async fn offer(
     State(gateway): State<UserGateway>,
     Holder(caller): Holder,
+    visitor: Visitor,
 ) -> Result<Answer<PasskeyChallenge>> {
-    Ok(Answer::new(gateway.accounts.offer_passkey(&caller)?))
+    Ok(Answer::new(gateway.accounts.offer_passkey(&caller, visitor)?))
 }
 
 /// Keep a passkey that an authenticator has made.
@@ -80,8 +81,8 @@ pub async fn delete(
         (status = 422, description = "There can be none here", body = Failure),
     ),
 )]
-pub async fn ask(State(gateway): State<UserGateway>) -> Result<Answer<PasskeyChallenge>> {
-    Ok(Answer::new(gateway.accounts.ask_for_passkey()?))
+pub async fn ask(State(gateway): State<UserGateway>, visitor: Visitor) -> Result<Answer<PasskeyChallenge>> {
+    Ok(Answer::new(gateway.accounts.ask_for_passkey(visitor)?))
 }
 
 /// Sign in with a passkey. It needs no password and no second factor: the device has asked for a finger or a PIN.

@@ -122,7 +122,7 @@ async fn begin(
     let mut cookies = Vec::new();
     let return_to = match query.client_id.clone() {
         Some(client_id) => {
-            let (return_to, cookie) = bound(gateway, asked(client_id, query)?)?;
+            let (return_to, cookie) = bound(gateway, asked(client_id, query)?, visitor)?;
             cookies.push(cookie);
             return_to
         }
@@ -288,7 +288,7 @@ impl UserGateway {
         let redirect_uri = format!("{}/api/v3/auth/{id}/callback", self.public_url);
         let begun = self.logins.begin(id, redirect_uri, purpose, visitor.address, crate::clock::now());
         let begun = begun.map_err(|refused| match refused {
-            NoLogin::TooMany => Error::rate_limited(refused.to_string()),
+            NoLogin::TooMany(_) => Error::rate_limited(refused.to_string()),
             NoLogin::NoRandomness(error) => Error::internal(error),
         })?;
         let auth_url = provider.auth_url(&begun.attempt).await.map_err(|fault| {

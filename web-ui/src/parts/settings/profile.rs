@@ -53,8 +53,11 @@ pub fn ProfileSection() -> impl IntoView {
         });
     };
     let of = move |read: fn(&Profile) -> String| {
-        state.profile.with(|profile| profile.as_ref().map(read).unwrap_or_default())
+        // Only what has changed is written into the form, over what is being typed.
+        Memo::new(move |_| state.profile.with(|profile| profile.as_ref().map(read).unwrap_or_default()))
     };
+    let (known_name, known_email) =
+        (of(|profile| profile.name.clone()), of(|profile| profile.email.clone().unwrap_or_default()));
     let avatar =
         move || state.profile.with(|profile| profile.as_ref().and_then(|profile| profile.avatar.clone()));
     view! {
@@ -80,10 +83,10 @@ pub fn ProfileSection() -> impl IntoView {
             <form novalidate on:submit=save>
                 <label for="settings-name">{move || words().name}</label>
                 <input id="settings-name" data-testid="settings-name" autocomplete="name" node_ref=name
-                    prop:value=move || of(|profile| profile.name.clone()) />
+                    prop:value=known_name />
                 <label for="settings-email">{move || words().email}</label>
                 <input id="settings-email" type="email" data-testid="settings-email" autocomplete="email" node_ref=email
-                    prop:value=move || of(|profile| profile.email.clone().unwrap_or_default()) />
+                    prop:value=known_email />
                 <TroubleLine trouble />
                 <p class="good" role="status" data-testid="notice" hidden=move || !saved.get()>{move || saved.get().then(|| words().saved)}</p>
                 <button class="primary" type="submit" data-testid="settings-save">{move || words().save}</button>

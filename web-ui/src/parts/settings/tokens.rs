@@ -23,6 +23,7 @@ pub fn Tokens() -> impl IntoView {
     let (tokens, made) = (RwSignal::new(Vec::<PersonalToken>::new()), RwSignal::new(None::<String>));
     let (trouble, name) = (RwSignal::new(None::<Trouble>), NodeRef::<Input>::new());
     let boxes = [Scope::Read, Scope::Write, Scope::SendSelf].map(|scope| (scope, NodeRef::<Input>::new()));
+    let busy = RwSignal::new(false);
     let words = move || state.words().account;
     let look = move || {
         spawn_local(async move {
@@ -35,6 +36,10 @@ pub fn Tokens() -> impl IntoView {
     look();
     let make = move |event: SubmitEvent| {
         event.prevent_default();
+        if busy.get_untracked() {
+            return;
+        }
+        busy.set(true);
         trouble.set(None);
         made.set(None);
         let chosen =
@@ -53,6 +58,7 @@ pub fn Tokens() -> impl IntoView {
                 }
                 Err(error) => trouble.set(Some(Trouble::of(&error))),
             }
+            busy.set(false);
         });
     };
     let end = move |token: PersonalToken| {

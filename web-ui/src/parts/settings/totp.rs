@@ -5,9 +5,10 @@ use crate::link::link;
 use crate::pages::settings::ways;
 use crate::parts::trouble::{Trouble, TroubleLine};
 use crate::state::page;
-use hongyan_client::api::json;
+use hongyan_client::api::{ApiError, json};
 use hongyan_client::platform::Method;
 use hongyan_wire::api::Done;
+use hongyan_wire::error::ErrorType;
 use hongyan_wire::profile::{RecoveryCodes, TotpOffer, TotpProof};
 use leptos::ev::SubmitEvent;
 use leptos::html::Input;
@@ -21,6 +22,7 @@ pub fn Totp() -> impl IntoView {
     let (state, link, ways) = (page(), link(), ways());
     let (offer, codes) = (RwSignal::new(None::<TotpOffer>), RwSignal::new(None::<Vec<String>>));
     let (trouble, code) = (RwSignal::new(None::<Trouble>), NodeRef::<Input>::new());
+    let busy = RwSignal::new(false);
     let words = move || state.words().account;
     let is_on =
         move || ways.security.with(|security| security.as_ref().is_some_and(|security| security.totp));
@@ -39,6 +41,10 @@ pub fn Totp() -> impl IntoView {
     let show = move |event: SubmitEvent| {
         event.prevent_default();
         let shown = code.get_untracked().map(|input| input.value()).unwrap_or_default();
+        if busy.get_untracked() {
+            return;
+        }
+        busy.set(true);
         trouble.set(None);
         spawn_local(async move {
             let Ok(body) = json(&TotpProof { code: shown }) else { return };
@@ -48,8 +54,10 @@ pub fn Totp() -> impl IntoView {
                     codes.set(Some(made.recovery_codes));
                     ways.look_again();
                 }
-                Err(_) => trouble.set(Some(Trouble::WrongOtp)),
+                Err(ApiError::Refused(ErrorType::ValidationFailed)) => trouble.set(Some(Trouble::WrongOtp)),
+                Err(error) => trouble.set(Some(Trouble::of(&error))),
             }
+            busy.set(false);
         });
     };
     let off = move |()| {
