@@ -151,7 +151,8 @@ impl ProviderSettings {
 
     /// An address, without the slash at its end.
     pub fn address(&self, name: &str, default: &str) -> Result<String, ConfigError> {
-        providers::address(name, self.text(name).unwrap_or(default), false)
+        let address = providers::address(name, self.text(name).unwrap_or(default), false)?;
+        Ok(address.trim_end_matches('/').to_owned())
     }
 }
 

@@ -150,7 +150,12 @@ fn written_anew(bytes: &[u8]) -> Option<Vec<u8>> {
     limits.max_image_height = Some(SIDE_MAX);
     limits.max_alloc = Some(DECODED_MAX);
     reader.limits(limits);
-    let picture = reader.decode().ok()?.resize_to_fill(SIDE, SIDE, FilterType::Triangle);
+    let picture = reader.decode().ok()?;
+    // The square in its middle, cut out first: scaling a long thin picture by its short side would make it enormous.
+    let (width, height) = (picture.width(), picture.height());
+    let side = width.min(height);
+    let square = picture.crop_imm((width - side) / 2, (height - side) / 2, side, side);
+    let picture = square.resize_exact(SIDE, SIDE, FilterType::Triangle);
     let mut written = Vec::new();
     JpegEncoder::new_with_quality(&mut written, QUALITY).encode_image(&on_white(&picture)).ok()?;
     Some(written)
@@ -188,6 +193,13 @@ mod tests {
         let read = image::load_from_memory_with_format(&written, ImageFormat::Jpeg).unwrap();
         assert_eq!((read.width(), read.height()), (SIDE, SIDE));
         assert!(name(&written).len() == 36 && name(&written).ends_with(".jpg"));
+    }
+
+    #[test]
+    fn a_long_thin_picture_costs_no_more_than_another() {
+        let began = std::time::Instant::now();
+        assert!(written_anew(&png(SIDE_MAX, 1)).is_some());
+        assert!(began.elapsed() < std::time::Duration::from_secs(5), "it was scaled before it was cut");
     }
 
     #[test]

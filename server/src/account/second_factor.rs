@@ -60,6 +60,7 @@ impl Accounts {
 
     /// The authenticator has shown that it has the secret: it counts from now on.
     pub async fn take_totp(&self, caller: &UserCaller, code: &str) -> Result<RecoveryCodes> {
+        self.auth.require_recent(caller)?;
         let (user, now) = (caller.id(), crate::clock::now());
         let offered = self.offers.0.lock().peek(user).cloned().filter(|(_, until)| *until > now);
         let none = || Error::field("code", "no secret was offered, or it is too old; begin again");

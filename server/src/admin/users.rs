@@ -45,8 +45,14 @@ impl Administration {
             return Err(Error::field("id", "you cannot disable yourself"));
         }
         if user.status != status {
-            let change = UserStatusChange { user: id.clone(), status };
-            self.put(actor, change, Record::UserStatus).await?;
+            let what = UserStatusChange { user: id.clone(), status };
+            let change = Change { actor: actor.into(), at: crate::clock::now(), what };
+            let mut entries: Vec<Entry> = vec![Record::UserStatus(change).into()];
+            if status == UserStatus::Disabled {
+                // Whoever is let in again signs in again: a stolen session does not come back to life.
+                entries.push(self.auth.ending(id, None)?.into());
+            }
+            self.journal.append_all_applied(entries).await?;
         }
         self.user(id)
     }

@@ -88,7 +88,7 @@ impl Core {
             ledger.clone(),
             guard.clone(),
         ));
-        let pictures = Pictures::new(directory.clone(), journal.clone(), guard.clone());
+        let pictures = Pictures::new(directory.clone(), journal.clone(), Arc::new(Guard::default()));
         let accounts = Arc::new(Accounts::new(
             config,
             directory.clone(),

@@ -11,7 +11,7 @@ use crate::log::record::{
 };
 use hongyan_wire::account::{DeviceInfo, TokenAnswer};
 use hongyan_wire::admin::AdminTokenAnswer;
-use hongyan_wire::limits::NAME_MAX;
+use hongyan_wire::limits::{NAME_MAX, is_unshowable};
 use hongyan_wire::{DeviceId, SessionId, Timestamp, UserId};
 use smol_str::SmolStr;
 use std::net::IpAddr;
@@ -44,8 +44,9 @@ pub struct SignedIn {
 impl Opening {
     /// Checks what the client says of its device.
     pub fn check(device: &DeviceInfo) -> Result<()> {
-        if device.name.as_ref().is_some_and(|name| name.chars().count() > NAME_MAX) {
-            return Err(Error::field("device.name", "must have at most 100 characters"));
+        let is_name = |name: &String| name.chars().count() <= NAME_MAX && !name.chars().any(is_unshowable);
+        if !device.name.as_ref().is_none_or(is_name) {
+            return Err(Error::field("device.name", "must be one line of at most 100 characters"));
         }
         Ok(())
     }

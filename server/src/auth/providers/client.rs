@@ -121,7 +121,8 @@ fn unreachable(error: reqwest::Error) -> Fault {
     Fault::Unreachable(innermost.to_string())
 }
 
-/// An address of the settings: `https`, or `http` within this machine or where it is allowed. Without the slash at its end.
+/// An address of the settings: `https`, or `http` within this machine or where it is allowed. As it is written: a
+/// slash at its end may be a part of it.
 pub fn address(setting: &str, text: &str, allow_http: bool) -> Result<String, ConfigError> {
     let wrong = |reason: &str| ConfigError::new(setting, &format!("`{text}` {reason}"));
     let url = Url::parse(text).map_err(|_| wrong("is no URL such as https://id.example.com"))?;
@@ -136,5 +137,5 @@ pub fn address(setting: &str, text: &str, allow_http: bool) -> Result<String, Co
     if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
         return Err(wrong("must have no name, password or fragment in it"));
     }
-    Ok(text.trim_end_matches('/').to_owned())
+    Ok(text.to_owned())
 }

@@ -3,7 +3,7 @@
 //! Errors of the token endpoint come with status 200, scopes with commas, and a user agent is wanted everywhere.
 
 use super::client::{self, Client};
-use super::{About, Attempt, BuiltIn, Callback, Fault, Provider, Result, TokenInfo, UserInfo, text, with_query};
+use super::{About, Attempt, BuiltIn, Callback, Fault, Provider, Result, TokenInfo, UserInfo, plain, text, with_query};
 use crate::config::{ConfigError, ProviderSettings, Secret, Setting};
 use async_trait::async_trait;
 use hongyan_wire::account::ProviderKind;
@@ -86,7 +86,7 @@ impl Provider for GitHub {
         ];
         let request = self.client.post(&format!("{}/login/oauth/access_token", self.web));
         let (status, answer) = client::json(request.header("accept", "application/json").form(&form)).await?;
-        if let Some(error) = text(&answer, "error") {
+        if let Some(error) = text(&answer, "error").map(|error| plain(&error)) {
             return Err(match error.as_str() {
                 "bad_verification_code" => Fault::Expired(error),
                 "unverified_user_email" => Fault::NotAMember(error),

@@ -220,6 +220,11 @@ fn text(value: &Value, name: &str) -> Option<String> {
     }
 }
 
+/// A provider's word for what is wrong, as it may stand in a log.
+fn plain(word: &str) -> String {
+    word.chars().filter(|c| c.is_ascii_graphic()).take(60).collect()
+}
+
 /// A number of an answer, which some write as a text.
 fn number(value: &Value, name: &str) -> Option<i64> {
     value[name].as_i64().or_else(|| value[name].as_str()?.trim().parse().ok())

@@ -4,7 +4,7 @@
 //! settings, for us, from the issuer of the settings, for this attempt; and what `userinfo` says only of the same person.
 
 use super::client::{self, Client};
-use super::{Attempt, Callback, Fault, Result, TokenInfo, encoded, number, text, with_query};
+use super::{Attempt, Callback, Fault, Result, TokenInfo, encoded, number, plain, text, with_query};
 use crate::auth::secrets;
 use crate::config::Secret;
 use base64::Engine;
@@ -441,9 +441,4 @@ fn is_family(key: &Jwk, algorithm: Algorithm) -> bool {
 fn is_of_sha256(token: &str) -> bool {
     jsonwebtoken::decode_header(token)
         .is_ok_and(|header| matches!(header.alg, Algorithm::RS256 | Algorithm::ES256 | Algorithm::PS256))
-}
-
-/// A provider's word for what is wrong, as it may stand in a log.
-fn plain(word: &str) -> String {
-    word.chars().filter(|c| c.is_ascii_graphic()).take(60).collect()
 }

@@ -106,7 +106,7 @@ pub async fn delete(
     Ok(Answer::new(Done {}))
 }
 
-/// Disable a user: tokens are refused and sockets closed at once.
+/// Disable a user: all sessions and personal tokens end, sockets are closed at once.
 #[utoipa::path(
     post, path = "/admin/api/v3/users/{id}/disable", tag = "users", params(("id" = String, Path)), security(("bearer" = [])),
     responses(
@@ -123,7 +123,7 @@ pub async fn disable(
     set(&gateway, &caller, &path, UserStatus::Disabled).await
 }
 
-/// Let a disabled user in again.
+/// Let a disabled user sign in again.
 #[utoipa::path(
     post, path = "/admin/api/v3/users/{id}/enable", tag = "users", params(("id" = String, Path)), security(("bearer" = [])),
     responses(

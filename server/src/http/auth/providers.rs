@@ -292,6 +292,9 @@ impl UserGateway {
             NoLogin::NoRandomness(error) => Error::internal(error),
         })?;
         let auth_url = provider.auth_url(&begun.attempt).await.map_err(|fault| {
+            // Nobody comes back from there: its place is free.
+            let state = &begun.attempt.state;
+            drop(self.logins.take(id, state, Some(&begun.binding), crate::clock::now()));
             tracing::warn!(target: "hongyan::security", provider = %id, reason = %fault, "no sign-in can begin there");
             Error::overloaded("the provider cannot be reached right now; try again, or sign in another way")
         })?;

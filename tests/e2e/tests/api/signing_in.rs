@@ -311,7 +311,10 @@ async fn a_disabled_user_is_refused_at_once() {
     let refresh = json!({ "refresh_token": ann.refresh_token });
     server.user().post("/api/v3/auth/refresh", &refresh).await.failure(401, "unauthenticated");
     admin.post("users/ann/enable", json!({})).await.data();
-    ann.api.get("/api/v3/messages").await.data();
+    // What there was before has ended; they sign in again.
+    ann.api.get("/api/v3/messages").await.failure(401, "unauthenticated");
+    server.user().post("/api/v3/auth/refresh", &refresh).await.failure(401, "unauthenticated");
+    server.user().post("/api/v3/auth/local/login", &login).await.data();
     assert_eq!(admin.post("users/admin/disable", json!({})).await.failure(422, "validation_failed"), ["id"]);
 }
 

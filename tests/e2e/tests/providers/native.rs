@@ -100,6 +100,23 @@ async fn a_program_is_signed_in_once_the_person_has_allowed_it() {
 }
 
 #[tokio::test]
+async fn a_code_ends_with_the_session_that_allowed_it() {
+    let server = Setup::default().start().await;
+    server.admin().await.person("ann").await;
+    for client in ["desktop", "admin-console"] {
+        let mut browser = Visitor::default();
+        let id = begun(&mut browser, &server, client).await;
+        let token = signed_in(&mut browser, &server, "ann", "a-good-password").await;
+        let code = code_of(&decided(&mut browser, &server, &id, &token, true).await.data());
+        let api = server.user().with(&format!("Bearer {token}"));
+        api.post("/api/v3/auth/logout", &json!({})).await.data();
+        let gateway = if client == "desktop" { server.user() } else { server.admin_gateway() };
+        let path = if client == "desktop" { "/api/v3/auth/token" } else { "/admin/api/v3/auth/token" };
+        gateway.post(path, &redeeming(&code, client)).await.failure(401, "unauthenticated");
+    }
+}
+
+#[tokio::test]
 async fn a_program_is_told_when_the_person_declines() {
     let server = Setup::default().start().await;
     server.admin().await.person("ann").await;

@@ -119,8 +119,14 @@ async fn a_state_is_good_once_in_its_browser_at_its_provider() {
     assert!(there.contains("error=expired"), "{there}");
     // What was begun before goes on as it was.
     assert_eq!(ann.refresh(&site.url).await.data()["session_id"], session);
-    for state in ["", "?state=", "?state=0123456789abcdef0123456789abcdef&code=x", "?code=x", "?state=%00%ff"]
-    {
+    for state in [
+        "",
+        "?state=",
+        "?state=0123456789abcdef0123456789abcdef&code=x",
+        "?code=x",
+        "?state=%00%ff",
+        "?state=aaaaaaa%E4%BD%A0&code=x",
+    ] {
         let mut stray = Visitor::default();
         let reply = stray.open(&format!("{callback}{state}")).await;
         site.refused(&mut stray, reply.header("location").unwrap(), "expired", "unknown, used or too old")
