@@ -57,23 +57,16 @@ pub fn SignIn() -> impl IntoView {
             // After a success this page, and its signals with it, is gone.
             let Err(error) = result else { return };
             busy.set(false);
-            let field = match error {
-                ApiError::Refused(ErrorType::SecondFactorRequired) => {
-                    wants_otp.set(true);
-                    trouble.set(was_given.then_some(Trouble::WrongOtp));
-                    otp
-                }
-                error => {
-                    trouble.set(Some(Trouble::of_login(&error)));
-                    password
-                }
-            };
-            // Once the page has been drawn: a hidden field takes no focus.
-            request_animation_frame(move || {
-                if let Some(input) = field.try_get_untracked().flatten() {
-                    let _ = input.focus();
-                    input.select();
-                }
+            // What is wrong is told last: by then nothing moves under who types.
+            let is_otp = matches!(error, ApiError::Refused(ErrorType::SecondFactorRequired));
+            wants_otp.update(|wants| *wants |= is_otp);
+            if let Some(input) = if is_otp { otp } else { password }.get_untracked() {
+                let _ = input.focus();
+                input.select();
+            }
+            trouble.set(match is_otp {
+                true => was_given.then_some(Trouble::WrongOtp),
+                false => Some(Trouble::of_login(&error)),
             });
         });
     };
