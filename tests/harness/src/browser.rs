@@ -115,14 +115,18 @@ impl Browser {
         format!("[data-testid=\"{id}\"]")
     }
 
-    /// Waits until something is shown.
+    /// Waits until something is shown: it is in the page, and not hidden.
     pub async fn shown(&self, id: &str) {
-        self.find(&Self::selector(id)).await;
-    }
-
-    async fn find(&self, css: &str) -> fantoccini::elements::Element {
-        let waiting = self.client.wait().at_most(PATIENCE).for_element(Locator::Css(css)).await;
-        waiting.unwrap_or_else(|e| panic!("{css} is not shown: {e}"))
+        let css = Self::selector(id);
+        let script = format!("return document.querySelector('{css}')?.checkVisibility() ?? false");
+        let looking = eventually("", || async {
+            let is_shown = self.client.execute(&script, Vec::new()).await.ok()?;
+            (is_shown == json!(true)).then_some(())
+        });
+        if tokio::time::timeout(PATIENCE - std::time::Duration::from_secs(1), looking).await.is_err() {
+            let page = self.client.execute("return document.body.innerText", Vec::new()).await;
+            panic!("{css} is not shown; what is: {page:?}");
+        }
     }
 
     pub async fn fill(&self, id: &str, text: &str) {

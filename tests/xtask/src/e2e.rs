@@ -50,6 +50,8 @@ fn tests(places: &Places, programs: &[String]) -> Result<Command> {
         .arg("test")
         .args(TESTED)
         .args(selected(programs))
+        // One run tells of everything that is wrong.
+        .arg("--no-fail-fast")
         .env("HONGYAN_SERVER_BIN", places.target.join("debug/hongyan-server"))
         .envs(browser::variables()?)
         .envs(providers::variables(places)?)
