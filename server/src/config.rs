@@ -8,18 +8,23 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-/// Messages a minute where nothing else is said.
+/// The longest that an access token may live: for so long what was ended is remembered.
+pub const ACCESS_LIFE_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// How often one may call in a minute where nothing else is said.
 #[derive(Debug, Clone, Copy)]
 pub struct Rates {
-    /// Of a person.
+    /// Messages of a person.
     pub user: u32,
-    /// Of an external service.
+    /// Messages of an external service.
     pub external: u32,
+    /// Requests from one address that come with nothing but a secret to be tried: refreshing, codes, links.
+    pub strangers: u32,
 }
 
 /// A setting that cannot be used.
@@ -62,7 +67,7 @@ settings! {
     "DATABASE_BACKUP_PATH", "backups, beside USER_STORAGE_PATH", "Where backups are kept.";
     "JWT_SECRET", "made on the first start", "At least 32 bytes; signs access tokens.";
     "JWT_SECRET_PREVIOUS", "none", "Still verifies access tokens, for a change of JWT_SECRET.";
-    "JWT_EXPIRE_TIME", "2h", "Life of an access token.";
+    "JWT_EXPIRE_TIME", "2h", "Life of an access token; at most 24h.";
     "REFRESH_TOKEN_EXPIRE_TIME", "720h", "Life of a refresh token.";
     "SESSION_MAX_TIME", "2160h", "Life of a session, however often its tokens are renewed.";
     "BOOTSTRAP_ADMIN_USERNAME", "admin", "The first administrator, made when there is none.";
@@ -73,6 +78,7 @@ settings! {
     "CORS_ALLOWED_ORIGINS", "none", "Origins besides our own that browsers may call from, separated by commas.";
     "TRUSTED_PROXIES", "none", "Addresses of proxies whose X-Forwarded-For is believed, separated by commas.";
     "SEND_RATE_USER", "120", "Messages that a person may send in a minute.";
+    "AUTH_RATE_PER_ADDRESS", "1200", "Requests in a minute from one address that renew or begin a sign-in: refresh, codes, links, callbacks, passkeys.";
     "SEND_RATE_EXTERNAL", "60", "Messages that an external service without a limit of its own may send in a minute.";
     "CALLBACK_ALLOWED_HOSTS", "none", "Hosts of the private network that services may have as callback_url, separated by commas.";
     "WS_MAX_CONNECTIONS", "10000", "Sockets open at one time.";
@@ -193,6 +199,8 @@ pub struct Config {
     pub walk_interval: Duration,
     pub log_retention: Duration,
     pub log_level: String,
+    /// Files with secrets that others on this machine can read.
+    pub open_files: Vec<PathBuf>,
 }
 
 /// A text that is never shown.
@@ -245,8 +253,12 @@ impl Config {
                 return Err(error("NATS_URL", "this version runs as one node; leave it unset"));
             }
         }
+        let secret_files = custom.iter().filter_map(|provider| provider.secret_file().map(Path::to_owned));
+        let open_files =
+            file.map(Path::to_owned).into_iter().chain(secret_files).filter(|path| is_open(path));
+        let open_files = open_files.collect();
         let providers = ProviderSettings { values: values.clone(), custom };
-        Self::check(&Values(values), providers)
+        Ok(Self { open_files, ..Self::check(&Values(values), providers)? })
     }
 
     fn check(values: &Values, providers: ProviderSettings) -> Result<Self, ConfigError> {
@@ -276,7 +288,7 @@ impl Config {
             user_storage,
             jwt_secret: values.secret("JWT_SECRET")?,
             jwt_secret_previous: values.secret("JWT_SECRET_PREVIOUS")?,
-            access_life: values.duration("JWT_EXPIRE_TIME", Duration::from_secs(2 * 3600))?,
+            access_life: values.at_most("JWT_EXPIRE_TIME", Duration::from_secs(2 * 3600), ACCESS_LIFE_MAX)?,
             refresh_life: values.duration("REFRESH_TOKEN_EXPIRE_TIME", Duration::from_secs(720 * 3600))?,
             session_life: values.duration("SESSION_MAX_TIME", Duration::from_secs(2160 * 3600))?,
             admin_username: values.text("BOOTSTRAP_ADMIN_USERNAME").unwrap_or("admin").to_owned(),
@@ -291,6 +303,7 @@ impl Config {
             rates: Rates {
                 user: values.at_least("SEND_RATE_USER", 120, 1)? as u32,
                 external: values.at_least("SEND_RATE_EXTERNAL", 60, 1)? as u32,
+                strangers: values.at_least("AUTH_RATE_PER_ADDRESS", 1_200, 1)? as u32,
             },
             sockets_max: values.at_least("WS_MAX_CONNECTIONS", 10_000, 1)?,
             sockets_per_address: values.at_least("WS_MAX_CONNECTIONS_PER_ADDRESS", 1_000, 1)?,
@@ -310,6 +323,7 @@ impl Config {
             walk_interval: values.duration("INBOX_WALK_INTERVAL", Duration::from_secs(60))?,
             log_retention: values.duration("LOG_RETENTION", Duration::from_secs(168 * 3600))?,
             log_level: values.text("LOG_LEVEL").unwrap_or("info").to_owned(),
+            open_files: Vec::new(),
         };
         if config.sign_up == SignUp::Domain && config.sign_up_domains.is_empty() {
             return Err(error("SIGN_UP_DOMAINS", "is missing; SIGN_UP=domain needs it"));
@@ -368,6 +382,12 @@ impl Values {
         }
     }
 
+    fn at_most(&self, name: &str, default: Duration, most: Duration) -> Result<Duration, ConfigError> {
+        let value = self.duration(name, default)?;
+        let hours = most.as_secs() / 3_600;
+        if value > most { Err(error(name, &format!("must be at most {hours}h"))) } else { Ok(value) }
+    }
+
     fn secret(&self, name: &str) -> Result<Option<Secret>, ConfigError> {
         match self.text(name) {
             Some(text) if text.len() < 32 => Err(error(name, "must have at least 32 bytes")),
@@ -418,6 +438,11 @@ fn read_file(path: &Path, values: &mut BTreeMap<String, String>) -> Result<Vec<C
         values.insert(name, text);
     }
     Ok(custom)
+}
+
+/// Whether everyone on this machine may read a file.
+fn is_open(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|about| about.permissions().mode() & 0o004 != 0)
 }
 
 /// The tables of providers in the file: `[[providers]]`.
@@ -496,6 +521,7 @@ mod tests {
             ("USER_SERVER_PORT", "70000"),
             ("WS_PING_INTERVAL", "30"),
             ("WS_PING_INTERVAL", "0s"),
+            ("JWT_EXPIRE_TIME", "25h"),
             ("JWT_SECRET", "too short"),
             ("PUBLIC_URL", "example.com"),
             ("CORS_ALLOWED_ORIGINS", "https://a.example,*"),

@@ -41,9 +41,10 @@ pub fn App() -> impl IntoView {
     let shown = Memo::new(move |_| match (state.route.get(), state.signed_in.get()) {
         (Route::Invited(token), _) => Page::Invited(token),
         (_, false) => Page::SignIn,
-        (Route::Settings(_), true) => Page::Settings,
+        // Who is signed in has linked an account, and it went wrong too late to know that.
+        (Route::Settings(_) | Route::SignIn(Some(_)), true) => Page::Settings,
         (Route::Authorize(id), true) => Page::Authorize(id),
-        (Route::Inbox(_) | Route::SignIn(_), true) => Page::Inbox,
+        (Route::Inbox(_) | Route::SignIn(None), true) => Page::Inbox,
     });
 
     view! {

@@ -2,6 +2,7 @@
 //! change, and anyone may claim them.
 
 use super::{Accounts, is_address, own};
+use crate::auth::Notice;
 use crate::auth::providers::UserInfo;
 use crate::auth::{Opening, SignedIn, UserCaller};
 use crate::config::SignUp;
@@ -56,6 +57,9 @@ impl Accounts {
     /// Whether an account at a provider may become one more way to sign in for a person.
     pub async fn link(&self, user: &UserId, provider: &str, info: UserInfo) -> Result<Result<(), NotLetIn>> {
         let _turn = self.administration.turn().await?;
+        if self.directory.person(user)?.is_none_or(|person| person.disabled) {
+            return Ok(Err(NotLetIn::Disabled));
+        }
         match self.known(provider, &info)? {
             Some(known) if known.user == *user => return Ok(Ok(())),
             Some(_) => return Ok(Err(NotLetIn::AlreadyLinked)),
@@ -65,7 +69,8 @@ impl Accounts {
             return Err(Error::field("provider", "there are 20 identities already; unlink one first"));
         }
         let linked = linked(user, provider, &info, None)?;
-        self.journal.append_applied(Record::IdentityLinked(Box::new(own(user, linked)))).await?;
+        let linked = vec![Record::IdentityLinked(Box::new(own(user, linked)))];
+        self.change_way(user, linked, Notice::Linked(provider)).await?;
         self.fetch_picture(user, &info);
         Ok(Ok(()))
     }
@@ -86,13 +91,16 @@ impl Accounts {
             if !is_good {
                 return Ok(Err(NotLetIn::Over));
             }
+            if self.directory.person(user)?.is_none_or(|person| person.disabled) {
+                return Ok(Err(NotLetIn::Disabled));
+            }
             if self.known(provider, &info)?.is_some_and(|known| known.user != *user) {
                 return Ok(Err(NotLetIn::AlreadyLinked));
             }
             let linked = linked(user, provider, &info, None)?;
             let linked = Record::IdentityLinked(Box::new(own(user, linked)));
             let used = Record::LinkUsed(own(user, user.clone()));
-            self.journal.append_all_applied(vec![linked.into(), used.into()]).await?;
+            self.change_way(user, vec![linked, used], Notice::Linked(provider)).await?;
         }
         self.fetch_picture(user, &info);
         self.open(user, opening).await
@@ -102,9 +110,8 @@ impl Accounts {
     pub async fn unlink(&self, user: &UserId, id: &str) -> Result<()> {
         let _turn = self.administration.turn().await?;
         let identities = self.directory.identities_of(user)?;
-        if !identities.iter().any(|identity| identity.about.id == id) {
-            return Err(Error::not_found("identity"));
-        }
+        let identity = identities.iter().find(|identity| identity.about.id == id);
+        let identity = identity.ok_or_else(|| Error::not_found("identity"))?;
         let person = self.directory.person(user)?.ok_or_else(|| Error::not_found("user"))?;
         let has_local = self.auth.has_local_login()
             && (person.has_password || !self.directory.passkeys_of(user)?.is_empty());
@@ -115,8 +122,8 @@ impl Accounts {
             ));
         }
         let key = IdentityKey { user: user.clone(), id: id.into() };
-        self.journal.append_applied(Record::IdentityUnlinked(Box::new(own(user, key)))).await?;
-        Ok(())
+        let unlinked = vec![Record::IdentityUnlinked(Box::new(own(user, key)))];
+        self.change_way(user, unlinked, Notice::Unlinked(&identity.about.provider)).await
     }
 
     /// Notes for an administrator who a user is at a provider.
@@ -141,20 +148,21 @@ impl Accounts {
         let linked = linked(user, &provider, &info, None)?;
         let (id, at) = (linked.id.clone(), crate::clock::now());
         let change = Change { actor: actor.id().as_str().into(), at, what: linked };
-        self.journal.append_applied(Record::IdentityLinked(Box::new(change))).await?;
+        self.change_way(user, vec![Record::IdentityLinked(Box::new(change))], Notice::Linked(&provider))
+            .await?;
         let found = self.directory.identities_of(user)?.into_iter().find(|one| one.about.id == id);
         found.map(|one| one.about).ok_or_else(|| Error::not_found("identity"))
     }
 
     /// Unlinks an identity for an administrator, be it the last.
     pub async fn remove_identity(&self, actor: &UserCaller, user: &UserId, id: &str) -> Result<()> {
-        if !self.directory.identities_of(user)?.iter().any(|identity| identity.about.id == id) {
-            return Err(Error::not_found("identity"));
-        }
+        let identities = self.directory.identities_of(user)?;
+        let identity = identities.iter().find(|identity| identity.about.id == id);
+        let identity = identity.ok_or_else(|| Error::not_found("identity"))?;
         let what = IdentityKey { user: user.clone(), id: id.into() };
         let change = Change { actor: actor.id().as_str().into(), at: crate::clock::now(), what };
-        self.journal.append_applied(Record::IdentityUnlinked(Box::new(change))).await?;
-        Ok(())
+        let unlinked = vec![Record::IdentityUnlinked(Box::new(change))];
+        self.change_way(user, unlinked, Notice::Unlinked(&identity.about.provider)).await
     }
 
     async fn open(&self, user: &UserId, opening: Opening) -> Result<Result<SignedIn, NotLetIn>> {
@@ -247,15 +255,7 @@ impl Accounts {
     /// Whether someone who sends to this name may mean another by it: a user, or a group. Whoever chooses their name
     /// elsewhere must not get what is for those.
     fn means_something(&self, name: &str) -> Result<bool> {
-        if self.directory.user_named(name)?.is_some() {
-            return Ok(true);
-        }
-        if let Ok(id) = UserId::new(name)
-            && self.directory.person(&id)?.is_some()
-        {
-            return Ok(true);
-        }
-        Ok(self.directory.has_group_called(name)?)
+        Ok(self.directory.user_called(name)?.is_some() || self.directory.has_group_called(name)?)
     }
 }
 

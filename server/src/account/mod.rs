@@ -12,14 +12,14 @@ mod tokens;
 pub use identities::NotLetIn;
 pub use pictures::{PICTURE_MAX, Pictures};
 
-use crate::admin::Administration;
-use crate::auth::Auth;
+use crate::admin::{Administration, is_address};
 use crate::auth::providers::UserInfo;
+use crate::auth::{Auth, Notice};
 use crate::config::{Config, SignUp};
 use crate::directory::Directory;
 use crate::error::{Error, Result};
 use crate::log::Journal;
-use crate::log::record::Change;
+use crate::log::record::{Change, Record};
 use hongyan_wire::UserId;
 use hongyan_wire::limits::{NAME_MAX, is_unshowable};
 use passkeys::Passkeys;
@@ -67,6 +67,12 @@ impl Accounts {
         self.sign_up
     }
 
+    /// Writes a change of the ways into an account, and tells the person.
+    async fn change_way(&self, user: &UserId, mut changes: Vec<Record>, notice: Notice<'_>) -> Result<()> {
+        changes.push(notice.to(user)?);
+        Ok(self.journal.append_all_applied(changes.into_iter().map(Into::into).collect()).await?)
+    }
+
     fn fetch_picture(&self, user: &UserId, info: &UserInfo) {
         if let Some(url) = &info.avatar {
             self.pictures.fetch(user, url.clone());
@@ -84,9 +90,4 @@ fn check_name(field: &str, name: &str) -> Result<()> {
     let is_name =
         !name.trim().is_empty() && name.chars().count() <= NAME_MAX && !name.contains(is_unshowable);
     if is_name { Ok(()) } else { Err(Error::field(field, "must be 1 to 100 characters that can be shown")) }
-}
-
-fn is_address(email: &str) -> bool {
-    let parts = email.split_once('@').filter(|(local, host)| !local.is_empty() && !host.is_empty());
-    parts.is_some() && email.len() <= 254 && !email.contains(|c: char| c.is_control() || c.is_whitespace())
 }

@@ -2,7 +2,7 @@
 //! PIN.
 
 use super::{Accounts, check_name, own};
-use crate::auth::{Opening, Pending, SignedIn, UserCaller, Visitor, secrets};
+use crate::auth::{Notice, Opening, Pending, SignedIn, UserCaller, Visitor, secrets};
 use crate::directory::{Person, StoredPasskey};
 use crate::error::{Error, Result};
 use crate::log::record::{Kept, PasskeyKey, PasskeyPut, Record};
@@ -117,7 +117,7 @@ impl Accounts {
             return Err(Error::exists("passkey", "credential"));
         }
         let put = put(&user, &id, request.name.clone(), &made, false)?;
-        self.journal.append_applied(put).await?;
+        self.change_way(&user, vec![put], Notice::PasskeyAdded(&request.name)).await?;
         Ok(PasskeyInfo { id, name: request.name, created_at: crate::clock::now() })
     }
 
@@ -136,8 +136,8 @@ impl Accounts {
             return Err(Error::field("id", "it is the last way to sign in; set a password first"));
         }
         let what = PasskeyKey { user: user.clone(), id: id.into() };
-        self.journal.append_applied(Record::PasskeyDeleted(Box::new(own(user, what)))).await?;
-        Ok(())
+        let deleted = vec![Record::PasskeyDeleted(Box::new(own(user, what)))];
+        self.change_way(user, deleted, Notice::PasskeyDeleted).await
     }
 
     /// Begins to sign in with a passkey, whosever it is.

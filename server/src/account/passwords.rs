@@ -1,7 +1,7 @@
 //! Passwords: changed by whoever knows the one before, set anew by a one-time link that an administrator has made.
 
 use super::{Accounts, own};
-use crate::auth::{UserCaller, Visitor, secrets};
+use crate::auth::{Notice, UserCaller, Visitor, secrets};
 use crate::error::{Error, Result};
 use crate::log::record::{Change, LinkMade, PasswordSet, Record, Sealed};
 use hongyan_wire::limits::{PASSWORD_MAX, PASSWORD_MIN};
@@ -27,8 +27,7 @@ impl Accounts {
         let set = self.password_set(user, change.new).await?;
         let _turn = self.auth.turn_of(user).await;
         let ended = self.auth.ending(user, caller.claims.session_id.as_ref())?;
-        self.journal.append_all_applied(vec![set.into(), ended.into()]).await?;
-        Ok(())
+        self.change_way(user, vec![set, ended], Notice::PasswordSet).await
     }
 
     /// Makes a link with which a person can set a password, or link an account at a provider, once. Gives its token.
@@ -71,7 +70,7 @@ impl Accounts {
         let _turn_of_user = self.auth.turn_of(&user).await;
         let used = Record::LinkUsed(own(&user, user.clone()));
         let ended = self.auth.ending(&user, None)?;
-        self.journal.append_all_applied(vec![set.into(), used.into(), ended.into()]).await?;
+        self.change_way(&user, vec![set, used, ended], Notice::PasswordSet).await?;
         tracing::info!(target: "hongyan::security", %user, "a password was set by a one-time link");
         Ok(())
     }

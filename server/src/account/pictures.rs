@@ -18,7 +18,7 @@ use smol_str::{SmolStr, format_smolstr};
 use std::io::Cursor;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Largest picture that is taken, in bytes.
 pub const PICTURE_MAX: usize = 5 * 1024 * 1024;
@@ -33,6 +33,8 @@ const QUALITY: u8 = 85;
 const AT_ONCE: usize = 2;
 /// Fetched at one time, and waiting to be.
 const FETCHES_MAX: usize = 64;
+/// Pictures that people are sending at one moment.
+const TAKEN_MAX: usize = 32;
 /// How long a picture may take to come.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -44,6 +46,7 @@ pub struct Pictures {
     journal: Journal,
     at_work: Arc<Semaphore>,
     fetching: Arc<Semaphore>,
+    taking: Arc<Semaphore>,
 }
 
 impl Pictures {
@@ -53,21 +56,19 @@ impl Pictures {
         journal: Journal,
         guard: Arc<Guard>,
     ) -> Result<Self, reqwest::Error> {
-        // Whoever was first has set the same.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = || {
-            reqwest::Client::builder()
-                .user_agent(concat!("Hongyan/", env!("CARGO_PKG_VERSION")))
-                .dns_resolver(Arc::new(Resolver(guard.clone())))
-                // A redirect, or a proxy, could lead past the guard.
-                .redirect(reqwest::redirect::Policy::none())
-                .no_proxy()
-                .timeout(PATIENCE)
-                .pool_max_idle_per_host(0)
-        };
-        let client = client().build().or_else(|_| client().tls_certs_only([]).build())?;
-        let (at_work, fetching) = (Arc::new(Semaphore::new(AT_ONCE)), Arc::new(Semaphore::new(FETCHES_MAX)));
-        Ok(Self { client, guard, directory, journal, at_work, fetching })
+        let client = client(&guard)?;
+        let places = |n| Arc::new(Semaphore::new(n));
+        let (at_work, fetching, taking) = (places(AT_ONCE), places(FETCHES_MAX), places(TAKEN_MAX));
+        Ok(Self { client, guard, directory, journal, at_work, fetching, taking })
+    }
+
+    /// A place to take a picture in: each may hold 5 MiB until its last byte is there.
+    ///
+    /// # Errors
+    /// Overloaded when all are taken.
+    pub fn place(&self) -> Result<OwnedSemaphorePermit> {
+        let place = self.taking.clone().try_acquire_owned();
+        place.map_err(|_| Error::overloaded("many pictures are being sent; try again"))
     }
 
     /// Takes a picture that a person has sent.
@@ -84,15 +85,16 @@ impl Pictures {
 
     /// Fetches a picture from a provider, some time soon, for who has none. Without it they have none.
     pub fn fetch(self: &Arc<Self>, user: &UserId, url: String) {
-        let has_one =
-            self.directory.person(user).is_ok_and(|person| person.is_none_or(|p| p.avatar.is_some()));
         let Ok(place) = self.fetching.clone().try_acquire_owned() else { return };
-        if has_one || self.guard.refuses(&url).is_some() {
+        if self.has_one(user) || self.guard.refuses(&url).is_some() || !has_usual_port(&url) {
             return;
         }
         let (this, user) = (self.clone(), user.clone());
         tokio::spawn(async move {
-            if let Some(bytes) = this.fetched(&url).await {
+            if let Some(bytes) = fetched(&this.client, &url).await
+                // They may have chosen one meanwhile.
+                && !this.has_one(&user)
+            {
                 // Told where it failed.
                 let _ = this.set(&user, bytes).await;
             }
@@ -100,20 +102,9 @@ impl Pictures {
         });
     }
 
-    async fn fetched(&self, url: &str) -> Option<Vec<u8>> {
-        let response = self.client.get(url).send().await.ok()?;
-        if response.status().as_u16() != 200 {
-            return None;
-        }
-        let mut bytes = Vec::new();
-        let mut stream = response.bytes_stream();
-        while let Some(chunk) = stream.next().await {
-            bytes.extend_from_slice(&chunk.ok()?);
-            if bytes.len() > PICTURE_MAX {
-                return None;
-            }
-        }
-        Some(bytes)
+    /// Whether a person has a picture, or is not there.
+    fn has_one(&self, user: &UserId) -> bool {
+        self.directory.person(user).is_ok_and(|person| person.is_none_or(|person| person.avatar.is_some()))
     }
 
     async fn written_anew(&self, bytes: Vec<u8>) -> Result<Option<Vec<u8>>> {
@@ -172,6 +163,45 @@ fn on_white(picture: &DynamicImage) -> RgbImage {
     })
 }
 
+/// What fetches pictures.
+fn client(guard: &Arc<Guard>) -> Result<reqwest::Client, reqwest::Error> {
+    // Whoever was first has set the same.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = || {
+        reqwest::Client::builder()
+            .user_agent(concat!("Hongyan/", env!("CARGO_PKG_VERSION")))
+            .dns_resolver(Arc::new(Resolver(guard.clone())))
+            // A redirect, or a proxy, could lead past the guard.
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .timeout(PATIENCE)
+            .pool_max_idle_per_host(0)
+    };
+    client().build().or_else(|_| client().tls_certs_only([]).build())
+}
+
+/// A picture from elsewhere; none that is too large, too slow, or anywhere but at this address.
+async fn fetched(client: &reqwest::Client, url: &str) -> Option<Vec<u8>> {
+    let response = client.get(url).send().await.ok()?;
+    if response.status().as_u16() != 200 {
+        return None;
+    }
+    let mut bytes = Vec::new();
+    let mut stream = response.bytes_stream();
+    while let Some(chunk) = stream.next().await {
+        bytes.extend_from_slice(&chunk.ok()?);
+        if bytes.len() > PICTURE_MAX {
+            return None;
+        }
+    }
+    Some(bytes)
+}
+
+/// Whether a URL is of the port that its scheme has: pictures are nowhere else, and other services of a network may be.
+fn has_usual_port(url: &str) -> bool {
+    reqwest::Url::parse(url).is_ok_and(|url| url.port().is_none())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -213,5 +243,37 @@ mod tests {
         let mut huge = png(1, 1);
         huge[16..24].copy_from_slice(&[0, 0, 0xc3, 0x50, 0, 0, 0xc3, 0x50]);
         assert!(written_anew(&huge).is_none());
+    }
+
+    #[tokio::test]
+    async fn a_picture_elsewhere_is_taken_from_its_own_place_and_within_its_bounds() {
+        use axum::response::Redirect;
+        use axum::routing::get;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let router = axum::Router::new()
+            .route("/good", get(async || png(2, 2)))
+            .route("/away", get(async || Redirect::to("/good")))
+            .route("/large", get(async || vec![0u8; PICTURE_MAX + 1]))
+            .route("/none", get(async || axum::http::StatusCode::NO_CONTENT));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let allowed =
+            client(&Arc::new(Guard::new(["127.0.0.1".to_owned(), "localhost".to_owned()]))).unwrap();
+        let get = |path: &str| fetched_owned(allowed.clone(), format!("{base}{path}"));
+        assert_eq!(get("/good").await, Some(png(2, 2)));
+        for bad in ["/away", "/large", "/none", "/nothing"] {
+            assert_eq!(get(bad).await, None, "{bad}");
+        }
+        // By a name, what it means is looked at where it is called.
+        let by_name = base.replace("127.0.0.1", "localhost");
+        let strict = client(&Arc::new(Guard::default())).unwrap();
+        assert_eq!(fetched(&strict, &format!("{by_name}/good")).await, None);
+        assert_eq!(fetched(&allowed, &format!("{by_name}/good")).await, Some(png(2, 2)));
+        assert!(has_usual_port("https://a.example/p") && has_usual_port("http://a.example:80/p"));
+        assert!(!has_usual_port("https://a.example:8443/p") && !has_usual_port("no url"));
+    }
+
+    async fn fetched_owned(client: reqwest::Client, url: String) -> Option<Vec<u8>> {
+        fetched(&client, &url).await
     }
 }

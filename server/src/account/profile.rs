@@ -1,6 +1,7 @@
 //! What people say of themselves.
 
 use super::{Accounts, check_name, own};
+use crate::admin::is_address;
 use crate::auth::UserCaller;
 use crate::error::{Error, Result};
 use crate::log::record::{ProfileChange, Record};
@@ -12,7 +13,7 @@ impl Accounts {
         if let Some(name) = &update.name {
             check_name("name", name)?;
         }
-        if update.email.as_deref().is_some_and(|email| !email.is_empty() && !super::is_address(email)) {
+        if update.email.as_deref().is_some_and(|email| !email.is_empty() && !is_address(email)) {
             return Err(Error::field("email", "must be an e-mail address, or empty"));
         }
         let ProfileUpdate { name, email } = update;

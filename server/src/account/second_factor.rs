@@ -1,7 +1,7 @@
 //! Authenticators as second factor, with codes that take their place once.
 
 use super::{Accounts, own};
-use crate::auth::{UserCaller, secrets, totp};
+use crate::auth::{Notice, UserCaller, secrets, totp};
 use crate::error::{Error, Result};
 use crate::log::record::{Change, PasskeyKey, Record, Sealed, TotpSet};
 use hashlink::LruCache;
@@ -77,7 +77,8 @@ impl Accounts {
         }
         let recovery = codes.iter().map(|code| secrets::hash(code)).collect();
         let set = TotpSet { user: user.clone(), secret: Some(Sealed(secret)), recovery };
-        self.journal.append_applied(Record::TotpSet(Box::new(own(user, set)))).await?;
+        let set = vec![Record::TotpSet(Box::new(own(user, set)))];
+        self.change_way(user, set, Notice::AuthenticatorOn).await?;
         // In four parts, which is how people copy them.
         let parted =
             |code: String| format!("{}-{}-{}-{}", &code[..4], &code[4..8], &code[8..12], &code[12..]);
@@ -88,8 +89,8 @@ impl Accounts {
     pub async fn drop_totp(&self, caller: &UserCaller) -> Result<()> {
         self.auth.require_recent(caller)?;
         let set = TotpSet { user: caller.id().clone(), secret: None, recovery: Vec::new() };
-        self.journal.append_applied(Record::TotpSet(Box::new(own(caller.id(), set)))).await?;
-        Ok(())
+        let set = vec![Record::TotpSet(Box::new(own(caller.id(), set)))];
+        self.change_way(caller.id(), set, Notice::AuthenticatorOff).await
     }
 
     /// Takes authenticator and passkeys away from someone who has lost them.
@@ -97,14 +98,12 @@ impl Accounts {
         self.directory.person(user)?.ok_or_else(|| Error::not_found("user"))?;
         let (actor, at) = (actor.id().as_str(), crate::clock::now());
         let set = TotpSet { user: user.clone(), secret: None, recovery: Vec::new() };
-        let mut records =
-            vec![Record::TotpSet(Box::new(Change { actor: actor.into(), at, what: set })).into()];
+        let mut records = vec![Record::TotpSet(Box::new(Change { actor: actor.into(), at, what: set }))];
         for passkey in self.directory.passkeys_of(user)? {
             let what = PasskeyKey { user: user.clone(), id: passkey.id.into() };
-            records.push(Record::PasskeyDeleted(Box::new(Change { actor: actor.into(), at, what })).into());
+            records.push(Record::PasskeyDeleted(Box::new(Change { actor: actor.into(), at, what })));
         }
-        self.journal.append_all_applied(records).await?;
-        Ok(())
+        self.change_way(user, records, Notice::FactorsReset).await
     }
 }
 

@@ -1,7 +1,7 @@
 //! Personal tokens: for scripts, with less than everything allowed.
 
 use super::{Accounts, check_name, own};
-use crate::auth::{UserCaller, secrets};
+use crate::auth::{Notice, UserCaller, secrets};
 use crate::error::{Error, Result};
 use crate::log::record::{Record, TokenMade};
 use hongyan_wire::SessionId;
@@ -50,7 +50,8 @@ impl Accounts {
             hash: secrets::hash(&token),
             expires_at,
         };
-        self.journal.append_applied(Record::TokenMade(Box::new(own(caller.id(), made)))).await?;
+        let made = vec![Record::TokenMade(Box::new(own(caller.id(), made)))];
+        self.change_way(caller.id(), made, Notice::TokenMade(&about.name)).await?;
         Ok(NewToken { token, about })
     }
 }

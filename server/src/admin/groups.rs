@@ -70,6 +70,10 @@ impl Administration {
         if self.directory.group(&key)?.is_some() {
             return Err(Error::exists(key.kind.as_str(), "id"));
         }
+        if self.directory.user_called(&key.id)?.is_some() {
+            // What is sent to the name without a type would go on reaching that one person.
+            return Err(Error::field("id", "is the id or the username of a user; take another"));
+        }
         let put = GroupPut { key, name, description, channel_kind, members, parent: None };
         self.put(actor, put, |change| Record::GroupPut(Box::new(change))).await
     }

@@ -7,6 +7,8 @@ mod services;
 mod templates;
 mod users;
 
+pub use users::is_address;
+
 use crate::auth::{Passwords, secrets};
 use crate::directory::Directory;
 use crate::error::{Error, Result};

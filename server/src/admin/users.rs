@@ -1,12 +1,13 @@
 //! Users: made, changed, imported, disabled, deleted with everything that is theirs.
 
 use super::{Administration, check_name, fault};
+use crate::auth::Notice;
 use crate::error::{Error, Result};
 use crate::log::Entry;
 use crate::log::record::{Change, GroupKey, Record, UserPut, UserStatusChange};
 use hongyan_wire::UserId;
 use hongyan_wire::admin::{FailedLine, ImportAnswer, User, UserRequest, UserStatus, UserUpdate};
-use hongyan_wire::limits::{PASSWORD_MAX, PASSWORD_MIN};
+use hongyan_wire::limits::{PASSWORD_MAX, PASSWORD_MIN, is_unshowable};
 use smol_str::SmolStr;
 use std::collections::HashMap;
 
@@ -194,6 +195,7 @@ impl Administration {
         let _turn_of_user = self.auth.turn_of(id).await;
         if planned.put.password_hash.is_some() {
             entries.push(self.auth.ending(id, None)?.into());
+            entries.push(Notice::PasswordSet.to(id)?.into());
         }
         let change = Change { actor: actor.into(), at: crate::clock::now(), what: vec![planned.put] };
         entries.insert(0, Record::UsersPut(change).into());
@@ -254,6 +256,15 @@ impl Failing for ImportAnswer {
     }
 }
 
+/// Whether a text can be an e-mail address: one that has two parts and can be shown.
+pub fn is_address(email: &str) -> bool {
+    let parts = email.split_once('@').filter(|(local, host)| !local.is_empty() && !host.is_empty());
+    let is_plain = |host: &str| !host.contains('@');
+    parts.is_some_and(|(_, host)| is_plain(host))
+        && email.len() <= 254
+        && !email.contains(|c: char| is_unshowable(c) || c.is_whitespace())
+}
+
 fn check_user(request: &UserRequest) -> Result<()> {
     let mut faults = Vec::new();
     check_name("name", &request.name, &mut faults);
@@ -261,14 +272,8 @@ fn check_user(request: &UserRequest) -> Result<()> {
     if request.username.contains(char::is_whitespace) {
         faults.push(fault("username", "must not contain blanks"));
     }
-    if let Some(email) = &request.email {
-        let parts = email.split_once('@').filter(|(local, host)| !local.is_empty() && !host.is_empty());
-        if parts.is_none()
-            || email.len() > 254
-            || email.contains(|c: char| c.is_control() || c.is_whitespace())
-        {
-            faults.push(fault("email", "must be an e-mail address"));
-        }
+    if request.email.as_deref().is_some_and(|email| !is_address(email)) {
+        faults.push(fault("email", "must be an e-mail address"));
     }
     if let Some(password) = &request.password
         && !(PASSWORD_MIN..=PASSWORD_MAX).contains(&password.len())

@@ -97,6 +97,7 @@ pub async fn start(mut config: Config, gateways: Gateways) -> Result<Running> {
     });
     let sockets = Arc::new(Sockets {
         hub: hub.clone(),
+        auth: auth.clone(),
         inboxes: inboxes.clone(),
         directory: directory.clone(),
         ledger: ledger.clone(),
@@ -207,9 +208,26 @@ fn warn_of_open_doors(config: &Config, providers: &[Arc<dyn Provider>]) {
             tracing::warn!(provider = %about.id, "anyone who has an account there gets one here; SIGN_UP can change that");
         }
     }
+    for path in &config.open_files {
+        tracing::warn!(path = %path.display(), "everyone on this machine can read this file, which may hold secrets; chmod 600 changes that");
+    }
+    if is_reached_openly(&config.public_url) {
+        tracing::warn!(
+            url = config.public_url,
+            "PUBLIC_URL is not https: passwords and tokens can be read on their way; put a proxy with TLS before it"
+        );
+    }
     if providers.is_empty() && !config.local_login {
         tracing::warn!("LOCAL_LOGIN is false and no provider is set up: nobody can sign in");
     }
+}
+
+/// Whether people come over a network without TLS.
+fn is_reached_openly(public_url: &str) -> bool {
+    let Some(host) = public_url.strip_prefix("http://") else { return false };
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    let address = name.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+    !address.map_or(name == "localhost", |address| address.is_loopback())
 }
 
 async fn listen(config: &Config, wanted: bool, setting: &str, port: u16) -> Result<Option<TcpListener>> {

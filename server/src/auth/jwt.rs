@@ -215,4 +215,67 @@ mod tests {
         assert_eq!(jwt.verify(&other, Gateway::User), Err(BadToken::Invalid));
         assert_eq!(jwt.verify("not.a.token", Gateway::User), Err(BadToken::Invalid));
     }
+
+    /// A token with this header and these claims, signed with the secret as ours are.
+    fn forged(secret: &Secret, header: &serde_json::Value, claims: &serde_json::Value) -> String {
+        let part = |value: &serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let content = format!("{}.{}", part(header), part(claims));
+        let mac = Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes()).unwrap();
+        let signature = mac.chain_update(&content).finalize().into_bytes();
+        format!("{content}.{}", URL_SAFE_NO_PAD.encode(signature))
+    }
+
+    #[test]
+    fn a_token_is_whole_and_of_now_or_it_is_none() {
+        let secret = Secret::new("s".repeat(32));
+        let jwt = Jwt::new(&secret, None);
+        let now = crate::clock::now().millis() / 1_000;
+        let header = serde_json::json!({ "alg": "HS256", "typ": "JWT" });
+        let whole = serde_json::json!({
+            "iss": ISSUER, "sub": "u1", "aud": "client-app", "exp": now + 60, "iat": now, "jti": "j",
+            "username": "u", "provider": "local", "scope": ["read"],
+        });
+        let verify = |token: &str| jwt.verify(token, Gateway::User).map(drop);
+        let good = forged(&secret, &header, &whole);
+        assert_eq!(verify(&good), Ok(()));
+        // What it must say.
+        for claim in ["iss", "sub", "aud", "exp", "iat"] {
+            let mut part = whole.clone();
+            part.as_object_mut().unwrap().remove(claim);
+            assert_eq!(verify(&forged(&secret, &header, &part)), Err(BadToken::Invalid), "without {claim}");
+        }
+        // When. Seconds are let pass for clocks that differ.
+        let with = |name: &str, value: i64| {
+            let mut other = whole.clone();
+            other[name] = value.into();
+            forged(&secret, &header, &other)
+        };
+        for (name, value, expected) in [
+            ("exp", now - 600, Err(BadToken::Expired)),
+            ("exp", i64::MIN, Err(BadToken::Expired)),
+            ("nbf", now + 600, Err(BadToken::Invalid)),
+            ("nbf", now - 1, Ok(())),
+            ("nbf", now + LEEWAY - 1, Ok(())),
+            ("exp", now - LEEWAY + 2, Ok(())),
+        ] {
+            assert_eq!(verify(&with(name, value)), expected, "{name} {value}");
+        }
+        // The signature, and what says how it was made.
+        let (content, signature) = good.rsplit_once('.').unwrap();
+        let none = forged(&secret, &serde_json::json!({ "alg": "none" }), &whole);
+        let foreign = serde_json::json!({ "alg": "HS256", "jwk": { "kty": "oct", "k": "AAAA" }, "kid": "x", "jku": "https://evil.test" });
+        for bad in [
+            format!("{content}."),
+            content.to_owned(),
+            format!("{content}.{}", &signature[..signature.len() - 1]),
+            format!("{content}.{signature}AA"),
+            format!("{}.{signature}", none.rsplit_once('.').unwrap().0),
+            none,
+            forged(&Secret::new("o".repeat(32)), &foreign, &whole),
+            String::new(),
+            "...".to_owned(),
+        ] {
+            assert_eq!(verify(&bad), Err(BadToken::Invalid), "{bad}");
+        }
+    }
 }

@@ -33,6 +33,7 @@ impl Auth {
     pub async fn admin_login(&self, request: LoginRequest, visitor: Visitor) -> Result<AdminTokenAnswer> {
         let (person, _turn) = self.check_login(request, visitor).await?;
         if !is_admin(&person) {
+            refused(Some(&person.id), visitor, "the user is no administrator");
             return Err(Error::forbidden("admin"));
         }
         let device = DeviceInfo { name: Some("admin console".into()), ..DeviceInfo::default() };

@@ -15,12 +15,12 @@ pub const LOGIN_LIFE: i64 = 10 * 60 * 1_000;
 /// What happens once the provider has said who it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Purpose {
-    /// Signs in, and goes on at this path of ours.
-    SignIn { return_to: String },
+    /// Signs in, and goes on at this path of ours. `before`: the session that the browser had until then.
+    SignIn { return_to: String, before: Option<SessionId> },
     /// Becomes one more way to sign in for the person in this session.
     Link { user: UserId, session: SessionId },
     /// Becomes a way to sign in for the person whose one-time link it is.
-    OneTime { user: UserId, link_hash: SmolStr },
+    OneTime { user: UserId, link_hash: SmolStr, before: Option<SessionId> },
 }
 
 /// A sign-in that was begun.
@@ -121,7 +121,7 @@ mod tests {
     }
 
     fn begin(logins: &Logins, last: u8, now: i64) -> Result<Begun, NoLogin> {
-        let purpose = Purpose::SignIn { return_to: "/".into() };
+        let purpose = Purpose::SignIn { return_to: "/".into(), before: None };
         logins.begin("a", "https://x/".into(), purpose, IpAddr::from([192, 0, 2, last]), at(now))
     }
 

@@ -5,6 +5,7 @@ pub mod jwt;
 mod local;
 mod logins;
 mod native;
+mod notice;
 mod password;
 mod pending;
 pub mod providers;
@@ -19,6 +20,7 @@ pub use bearer::{Caller, Scopes, UserCaller};
 pub use local::Proof;
 pub use logins::{LOGIN_LIFE, Logins, NoLogin, Purpose, Stray};
 pub use native::{Asked, BadCode, Client, Granted, Native, REQUEST_LIFE};
+pub use notice::Notice;
 pub use password::Passwords;
 pub use pending::{Pending, TooMany};
 pub use sessions::{Opening, SignedIn};
@@ -156,6 +158,13 @@ impl Auth {
 #[derive(Debug, Clone, Copy)]
 pub struct Visitor {
     pub address: IpAddr,
+}
+
+impl Visitor {
+    /// What one subscriber has: the address, or of IPv6 the network.
+    pub fn place(self) -> IpAddr {
+        throttle::place(self.address)
+    }
 }
 
 /// A user as seen by themself.

@@ -81,6 +81,8 @@ struct Code {
     granted: Granted,
     until: Timestamp,
     used: bool,
+    /// It was shown again.
+    replayed: bool,
     session: Option<SessionId>,
 }
 
@@ -187,7 +189,14 @@ impl Native {
                 }
                 let granted = Granted { device: request.device.clone(), ..granted };
                 let until = now.plus_millis(CODE_LIFE);
-                let open = Code { request: request.clone(), granted, until, used: false, session: None };
+                let open = Code {
+                    request: request.clone(),
+                    granted,
+                    until,
+                    used: false,
+                    replayed: false,
+                    session: None,
+                };
                 codes.insert(secrets::hash(&code), open);
                 ("code", code)
             }
@@ -202,6 +211,7 @@ impl Native {
         let mut codes = self.codes.lock();
         let code = codes.get_mut(&secrets::hash(&asked.code)).ok_or(BadCode::Invalid)?;
         if code.used {
+            code.replayed = true;
             return Err(BadCode::Replayed(code.session.clone()));
         }
         let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(asked.code_verifier.as_bytes()));
@@ -215,10 +225,14 @@ impl Native {
         if is_its { Ok(code.granted.clone()) } else { Err(BadCode::Invalid) }
     }
 
-    /// Notes what came of a code, so that it ends when the code is shown again.
-    pub fn redeemed(&self, code: &str, session: SessionId) {
-        if let Some(code) = self.codes.lock().get_mut(&secrets::hash(code)) {
-            code.session = Some(session);
+    /// Notes what came of a code, so that it ends when the code is shown again. `false`: it was, meanwhile.
+    pub fn redeemed(&self, code: &str, session: SessionId) -> bool {
+        match self.codes.lock().get_mut(&secrets::hash(code)) {
+            Some(code) => {
+                code.session = Some(session);
+                !code.replayed
+            }
+            None => true,
         }
     }
 }
@@ -321,9 +335,17 @@ mod tests {
         let code = code_of(&native);
         let session = SessionId::new("s1").unwrap();
         assert_eq!(native.redeem(&request(&code), Client::Desktop, at(2)).unwrap().claims.sub, "ann");
-        native.redeemed(&code, session.clone());
+        assert!(native.redeemed(&code, session.clone()));
         let again = native.redeem(&request(&code), Client::Desktop, at(3)).unwrap_err();
-        assert_eq!(again, BadCode::Replayed(Some(session)));
+        assert_eq!(again, BadCode::Replayed(Some(session.clone())));
+        // Shown again before the session was there.
+        let code = code_of(&native);
+        native.redeem(&request(&code), Client::Desktop, at(2)).unwrap();
+        assert_eq!(
+            native.redeem(&request(&code), Client::Desktop, at(2)).unwrap_err(),
+            BadCode::Replayed(None)
+        );
+        assert!(!native.redeemed(&code, session));
     }
 
     #[test]

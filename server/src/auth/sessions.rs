@@ -3,6 +3,7 @@
 use super::jwt::{self, Claims, Gateway};
 use super::refresh::{self, Shown};
 use super::{Auth, UserCaller, Visitor, millis, profile, secrets};
+use crate::config::ACCESS_LIFE_MAX;
 use crate::directory::{Person, StoredSession};
 use crate::error::{Error, Result};
 use crate::log::Entry;
@@ -117,11 +118,8 @@ impl Auth {
         let session = self.directory.session(&shown.session)?.filter(|session| session.expires_at > now);
         let session = session.filter(|session| shown.is_of(&session.family_hash)).ok_or_else(refused)?;
         let hash = shown.hash();
-        let is_repeat =
-            session.replaced.as_ref().is_some_and(|before| before.hash == hash && before.until > now);
-        if session.kept != kept || (hash != session.refresh_hash && !is_repeat) {
-            let reason =
-                if session.kept == kept { "a refresh token was used again" } else { "a foreign client" };
+        let shown_as = judged(&session, &hash, kept, now);
+        if let ShownAs::Stolen(reason) = shown_as {
             tracing::warn!(
                 target: "hongyan::security", user = %session.user, session = %session.id, address = %visitor.address,
                 reason, "a session was ended",
@@ -134,7 +132,7 @@ impl Auth {
             return Err(refused());
         }
         let successors = self.secrets.iter().filter_map(|secret| shown.successor(secret));
-        if is_repeat {
+        if shown_as == ShownAs::Repeat {
             let mut given = successors.filter(|token| secrets::hash(token) == session.refresh_hash);
             let token = given.next().ok_or_else(refused)?;
             return self.signed_in(&person, &reopened(&session, now), token);
@@ -220,7 +218,7 @@ impl Auth {
         Ok(ended)
     }
 
-    /// Every session that there is but the one that calls.
+    /// Every session and personal token that there is, but the one that calls.
     pub fn all_sessions(&self, but: &UserCaller) -> Result<Vec<(UserId, SessionId)>> {
         let now = crate::clock::now();
         let mut all: Vec<(UserId, SessionId)> = Vec::new();
@@ -246,18 +244,35 @@ impl Auth {
         }
     }
 
-    /// Ends the session that a refresh token is of; nothing when it is of none.
-    pub async fn logout_by(&self, token: &str, kept: Kept) -> Result<()> {
-        let Some(shown) = Shown::parse(token) else { return Ok(()) };
+    /// The session that a refresh token is of, be it a used one.
+    pub fn session_by(&self, token: &str, kept: Kept) -> Result<Option<SessionId>> {
+        let Some(shown) = Shown::parse(token) else { return Ok(None) };
         let session = self.directory.session(&shown.session)?;
         let is_its = |session: &StoredSession| session.kept == kept && shown.is_of(&session.family_hash);
-        match session.filter(is_its) {
+        Ok(session.filter(is_its).map(|session| session.id))
+    }
+
+    /// Ends the session that a refresh token is of; nothing when it is of none.
+    pub async fn logout_by(&self, token: &str, kept: Kept) -> Result<()> {
+        match self.session_by(token, kept)? {
+            Some(session) => self.supersede(&session).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Ends a session, whosever it is, in whose place there is another, or none.
+    pub async fn supersede(&self, session: &SessionId) -> Result<()> {
+        match self.directory.session(session)? {
             Some(session) => self.end(session.user, vec![session.id], None).await,
             None => Ok(()),
         }
     }
 
     async fn end(&self, user: UserId, sessions: Vec<SessionId>, expires_at: Option<Timestamp>) -> Result<()> {
+        tracing::info!(
+            target: "hongyan::security", %user, session = sessions.first().map(SessionId::as_str), sessions = sessions.len(),
+            "sessions were ended",
+        );
         let ended = self.ended(user, sessions, expires_at);
         self.journal.append_applied(Record::SessionsEnded(ended)).await?;
         Ok(())
@@ -272,7 +287,8 @@ impl Auth {
     /// Until when an access token of what ends now may still carry a valid signature. `expires_at`: when the token in
     /// hand ends, which someone else may have signed for longer than we do.
     fn remember_until(&self, now: Timestamp, expires_at: Option<Timestamp>) -> Timestamp {
-        let ours = now.plus_millis(millis(self.access_life));
+        // Also where it was given before the life was set shorter.
+        let ours = now.plus_millis(millis(self.access_life.max(ACCESS_LIFE_MAX)));
         expires_at.map_or(ours, |at| at.max(ours)).plus_millis(60_000)
     }
 
@@ -315,6 +331,30 @@ impl Auth {
             user: profile(person),
         };
         Ok(SignedIn { answer, cookie })
+    }
+}
+
+/// What a refresh token of a session is when it is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ShownAs {
+    /// The one that is good.
+    Current,
+    /// The one before it: its answer may have been lost.
+    Repeat,
+    /// By someone who has it from someone else; why that is so.
+    Stolen(&'static str),
+}
+
+fn judged(session: &StoredSession, hash: &SmolStr, kept: Kept, now: Timestamp) -> ShownAs {
+    if session.kept != kept {
+        return ShownAs::Stolen("a foreign client");
+    }
+    if *hash == session.refresh_hash {
+        return ShownAs::Current;
+    }
+    match &session.replaced {
+        Some(before) if before.hash == *hash && before.until > now => ShownAs::Repeat,
+        _ => ShownAs::Stolen("a refresh token was used again"),
     }
 }
 
@@ -361,4 +401,38 @@ fn reopened(session: &StoredSession, at: Timestamp) -> SessionOpened {
 
 fn address(address: IpAddr) -> SmolStr {
     smol_str::format_smolstr!("{address}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_before_is_taken_for_half_a_minute_and_none_before_that() {
+        let at = |millis| Timestamp::from_millis(1_800_000_000_000 + millis);
+        let session = StoredSession {
+            id: SessionId::new("s").unwrap(),
+            user: UserId::new("ann").unwrap(),
+            device: DeviceId::new("d").unwrap(),
+            device_type: hongyan_wire::account::DeviceType::Web,
+            device_name: String::new(),
+            provider: "local".into(),
+            kept: Kept::Cookie,
+            address: None,
+            family_hash: "family".into(),
+            refresh_hash: "third".into(),
+            replaced: Some(Replaced { hash: "second".into(), until: at(REPLACED_LIFE) }),
+            created_at: at(0),
+            refreshed_at: at(0),
+            expires_at: at(1_000_000),
+        };
+        let shown = |hash: &str, kept, millis| judged(&session, &hash.into(), kept, at(millis));
+        let used_again = ShownAs::Stolen("a refresh token was used again");
+        assert_eq!(shown("third", Kept::Cookie, 900_000), ShownAs::Current);
+        assert_eq!(shown("second", Kept::Cookie, 0), ShownAs::Repeat);
+        assert_eq!(shown("second", Kept::Cookie, 29_999), ShownAs::Repeat);
+        assert_eq!(shown("second", Kept::Cookie, 30_000), used_again);
+        assert_eq!(shown("first", Kept::Cookie, 0), used_again);
+        assert_eq!(shown("third", Kept::Client, 0), ShownAs::Stolen("a foreign client"));
+    }
 }

@@ -11,7 +11,8 @@ use std::net::{IpAddr, Ipv6Addr};
 const WINDOW: i64 = 15 * 60 * 1_000;
 /// Failures within it for one account from one place.
 const OF_ACCOUNT_FROM_PLACE: u32 = 10;
-/// For all accounts from one place.
+/// For all accounts from one place. Accounts that were signed in from there before are not held to it: whoever shares an
+/// address with others is not locked out by them.
 const FROM_PLACE: u32 = 100;
 /// For one account from anywhere. Places from where the account was signed in before are not held to it: nobody can
 /// be locked out by strangers.
@@ -72,10 +73,10 @@ impl Throttle {
             self.hasher.hash_one((2, &account)),
         ];
         let mut counts = self.counts.lock();
-        for (key, limit) in keys.into_iter().zip([OF_ACCOUNT_FROM_PLACE, FROM_PLACE]) {
-            check(&mut counts, key, limit, now)?;
-        }
-        if let Err(too_often) = check(&mut counts, keys[2], OF_ACCOUNT, now) {
+        check(&mut counts, keys[0], OF_ACCOUNT_FROM_PLACE, now)?;
+        let shared = check(&mut counts, keys[1], FROM_PLACE, now);
+        let shared = shared.and_then(|()| check(&mut counts, keys[2], OF_ACCOUNT, now));
+        if let Err(too_often) = shared {
             drop(counts);
             if !is_known() {
                 return Err(too_often);
@@ -169,6 +170,20 @@ mod tests {
         }
         assert!(throttle.begin("ann", v4(9), at(1), || false).is_err());
         throttle.begin("ann", v4(9), at(1), || true).unwrap();
+    }
+
+    #[test]
+    fn others_behind_the_same_address_lock_nobody_out_who_was_there_before() {
+        let throttle = Throttle::default();
+        for n in 0..FROM_PLACE {
+            throttle.begin(&format!("nobody-{n}"), v4(1), at(0), || false).unwrap();
+        }
+        assert!(throttle.begin("bob", v4(1), at(1), || false).is_err());
+        throttle.begin("ann", v4(1), at(1), || true).unwrap();
+        for _ in 1..OF_ACCOUNT_FROM_PLACE {
+            throttle.begin("ann", v4(1), at(1), || true).unwrap();
+        }
+        assert!(throttle.begin("ann", v4(1), at(1), || true).is_err(), "but to its own count");
     }
 
     #[test]

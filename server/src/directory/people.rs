@@ -93,6 +93,16 @@ impl Directory {
         self.cached(&self.people, id, |conn| load(conn, id))
     }
 
+    /// The user whose id this is, or else whose username.
+    pub fn user_called(&self, name: &str) -> Result<Option<UserId>, DirectoryError> {
+        if let Ok(id) = UserId::new(name)
+            && self.person(&id)?.is_some()
+        {
+            return Ok(Some(id));
+        }
+        Ok(self.user_named(name)?.map(|id| (*id).clone()))
+    }
+
     /// The id of the user with this username.
     pub fn user_named(&self, username: &str) -> Result<Option<Arc<UserId>>, DirectoryError> {
         let key = SmolStr::from(username.to_ascii_lowercase());

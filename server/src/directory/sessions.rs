@@ -69,7 +69,8 @@ impl Directory {
 }
 
 impl Directory {
-    /// Sessions of everyone that were opened before a moment, at most `limit`, after one by its id: to walk over them.
+    /// Sessions and personal tokens of everyone that were opened before a moment, at most `limit`, after one by its id: to
+    /// walk over them.
     pub fn sessions_before(
         &self,
         before: Timestamp,
@@ -78,7 +79,8 @@ impl Directory {
     ) -> Result<Vec<(UserId, SessionId)>, DirectoryError> {
         self.reading(|conn| {
             conn.prepare_cached(
-                "SELECT user, id FROM session WHERE created_at < ?1 AND id > ?2 ORDER BY id LIMIT ?3",
+                "SELECT user, id FROM session WHERE created_at < ?1 AND id > ?2
+                 UNION ALL SELECT user, id FROM token WHERE created_at < ?1 AND id > ?2 ORDER BY id LIMIT ?3",
             )?
             .query_map(params![before.millis(), after, limit as i64], |row| {
                 let session = SessionId::new(row.get_ref(1)?.as_str()?).map_err(|e| bad(1, e))?;

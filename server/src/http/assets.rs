@@ -1,10 +1,11 @@
 //! The web UI, embedded and compressed ahead of time.
 
 use crate::error::Error;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use hongyan_web_bundle::{Asset, find};
 
+const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
 /// Scripts, styles and connections from here only; WebAssembly is compiled, nothing is evaluated.
 const POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; \
     img-src 'self' data:; connect-src 'self'; font-src 'self'; manifest-src 'self'; \
@@ -34,8 +35,7 @@ fn answer(asset: &'static Asset, asked: &HeaderMap) -> Response {
         (header::CACHE_CONTROL, cache),
         (header::VARY, "Accept-Encoding"),
         (header::CONTENT_SECURITY_POLICY, POLICY),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (PERMISSIONS_POLICY, "camera=(), microphone=(), geolocation=(), payment=(), usb=()"),
     ];
     let text = |name| asked.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).unwrap_or_default();
     if text(header::IF_NONE_MATCH).split(',').any(|tag| tag.trim() == asset.etag) {

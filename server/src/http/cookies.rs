@@ -45,7 +45,9 @@ impl Cookies {
     /// Binds a sign-in to this browser. It must come along when a provider sends the browser back.
     pub fn bind(self, state: &str, secret: &str, seconds: i64) -> Result<HeaderValue> {
         let name = self.binding_name(state);
-        self.written(format!("{name}={secret}; Path=/api/v3/auth; Max-Age={seconds}; HttpOnly; SameSite=Lax"))
+        // What begins with `__Host-` is of this host alone, and of all its paths.
+        let path = if self.secure { "/" } else { "/api/v3/auth" };
+        self.written(format!("{name}={secret}; Path={path}; Max-Age={seconds}; HttpOnly; SameSite=Lax"))
     }
 
     fn written(self, mut text: String) -> Result<HeaderValue> {
@@ -70,9 +72,9 @@ impl Cookies {
         if self.secure { "__Secure-hongyan_session" } else { "hongyan_session" }
     }
 
-    /// One for each sign-in, so that two tabs do not disturb each other.
+    /// One for each sign-in, so that two tabs do not disturb each other. No neighbouring host can plant one.
     fn binding_name(self, state: &str) -> String {
-        let start = if self.secure { "__Secure-" } else { "" };
+        let start = if self.secure { "__Host-" } else { "" };
         let short: String = state.chars().filter(char::is_ascii_alphanumeric).take(8).collect();
         format!("{start}hongyan_login_{short}")
     }
@@ -87,7 +89,7 @@ fn find<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     values.all(|other| other == first).then_some(first)
 }
 
-/// Lets pass only what a page of ours, or of an origin that is allowed, has sent by a script.
+/// Lets pass only what a page of ours has sent by a script.
 pub fn own_page(headers: &HeaderMap, origins: &Origins) -> Result<()> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let is_scripted = text(OURS).is_some_and(|value| value.eq_ignore_ascii_case(HONGYAN));
@@ -123,6 +125,9 @@ mod tests {
         let expected =
             "__Secure-hongyan_session=t; Path=/api/v3/auth; Max-Age=5; HttpOnly; SameSite=Strict; Secure";
         assert_eq!(kept.to_str().unwrap(), expected);
+        let bound = Cookies { secure: true }.bind("abcdefghijkl", "s", 600).unwrap();
+        let expected = "__Host-hongyan_login_abcdefgh=s; Path=/; Max-Age=600; HttpOnly; SameSite=Lax; Secure";
+        assert_eq!(bound.to_str().unwrap(), expected);
         assert!(!Cookies { secure: false }.forget().unwrap().to_str().unwrap().contains("Secure"));
     }
 }

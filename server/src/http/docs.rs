@@ -1,6 +1,9 @@
 //! The OpenAPI document, made from the handlers, and a page to read it, with no outside assets.
 
 use axum::Router;
+use axum::http::{HeaderValue, header};
+use axum::middleware::map_response;
+use axum::response::Response;
 use axum::routing::get;
 use hongyan_wire::error::Failure;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -58,8 +61,18 @@ pub fn routes(document: OpenApi) -> Router {
     let json = serde_json::to_string(&document).unwrap_or_default();
     let serve = move || {
         let json = json.clone();
-        async move { ([(axum::http::header::CONTENT_TYPE, "application/json")], json) }
+        async move { ([(header::CONTENT_TYPE, "application/json")], json) }
     };
     let page = SwaggerUi::new("/docs").config(Config::from("/api/v3/openapi.json").try_it_out_enabled(true));
+    // The page's styles are in it.
+    let policy = |mut response: Response| async {
+        let policy = HeaderValue::from_static(
+            "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+             connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+        );
+        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+        response
+    };
+    let page = Router::new().merge(page).layer(map_response(policy));
     Router::new().route("/api/v3/openapi.json", get(serve)).merge(page)
 }

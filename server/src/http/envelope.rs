@@ -15,6 +15,18 @@ use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 use tower::ServiceExt;
 
+/// Who may embed an answer (Fetch standard, "Cross-Origin-Resource-Policy").
+pub const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+/// What every answer says to browsers, where its handler says nothing else: it is for this page and this moment, it is no
+/// page, and nobody frames it.
+const USUAL: [(HeaderName, HeaderValue); 6] = [
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
+    (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
+    (RESOURCE_POLICY, HeaderValue::from_static("same-origin")),
+];
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longest request id taken over from a caller or proxy.
 const REQUEST_ID_MAX: usize = 64;
@@ -96,6 +108,10 @@ pub async fn answer(router: Router, request: Request) -> Response {
     };
     if let Some(error) = failure(&mut response) {
         let status = response.status().as_u16();
+        if matches!(error.error_type, ErrorType::Internal | ErrorType::StorageUnavailable) {
+            // The cause stands in the lines before; with this a person's report finds them.
+            tracing::error!(target: "hongyan::error", request_id = id, message = error.message, "answered with a fault");
+        }
         let body = Failure {
             code: status,
             message: error.message,
@@ -108,7 +124,9 @@ pub async fn answer(router: Router, request: Request) -> Response {
         *response.body_mut() = Body::from(serde_json::to_vec(&body).unwrap_or_default());
     }
     let headers = response.headers_mut();
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    for (name, value) in USUAL {
+        headers.entry(name).or_insert(value);
+    }
     if let Ok(value) = HeaderValue::from_str(&id) {
         headers.insert(REQUEST_ID, value);
     }

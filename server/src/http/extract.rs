@@ -26,8 +26,13 @@ enum Credentials<'a> {
 }
 
 fn credentials(headers: &HeaderMap) -> Result<Credentials<'_>> {
-    let header = headers.get(header::AUTHORIZATION);
+    let mut all = headers.get_all(header::AUTHORIZATION).iter();
+    let header = all.next();
     let header = header.ok_or_else(|| Error::unauthenticated("the Authorization header is missing"))?;
+    if all.next().is_some() {
+        // A proxy may have looked at the other.
+        return Err(Error::unauthenticated("there are two Authorization headers; send one"));
+    }
     let unsupported = || Error::unauthenticated("Authorization must be `Bearer <token>` or `Service <key>`");
     let (scheme, secret) =
         header.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(unsupported)?;
@@ -97,6 +102,9 @@ impl FromRequestParts<UserGateway> for Holder {
     async fn from_request_parts(parts: &mut Parts, gateway: &UserGateway) -> Result<Self> {
         let caller = user(parts, gateway)?;
         caller.require_session()?;
+        if scope(&parts.method) == Scope::Write {
+            gateway.meters.change(&caller)?;
+        }
         Ok(Self(caller))
     }
 }
@@ -112,6 +120,19 @@ impl FromRequestParts<UserGateway> for Visitor {
 
     async fn from_request_parts(parts: &mut Parts, gateway: &UserGateway) -> Result<Self> {
         visitor(parts, &gateway.origins)
+    }
+}
+
+/// Someone who has yet to show who they are, and does not come too often from one place.
+pub struct Stranger(pub Visitor);
+
+impl FromRequestParts<UserGateway> for Stranger {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, gateway: &UserGateway) -> Result<Self> {
+        let visitor = visitor(parts, &gateway.origins)?;
+        gateway.meters.stranger(visitor)?;
+        Ok(Self(visitor))
     }
 }
 

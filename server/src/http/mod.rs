@@ -39,7 +39,9 @@ use crate::report::Reports;
 use crate::send::{Gate, Meters};
 use crate::socket::Sockets;
 use axum::Router;
-use axum::response::Redirect;
+use axum::http::{HeaderValue, header};
+use axum::middleware::map_response;
+use axum::response::{Redirect, Response};
 use axum::routing::get;
 use extract::BodyLimit;
 use std::ops::Deref;
@@ -166,14 +168,23 @@ impl UserGateway {
             .routes(routes!(socket::open))
             .split_for_parts();
         let cors = self.origins.cors();
+        let is_over_tls = self.public_url.starts_with("https://");
         // Beside what ntfy's clients post there.
         let router = router.route("/", get(assets::serve));
         let router = router.with_state(self).fallback(assets::serve).merge(docs::routes(document));
-        match cors {
+        let router = match cors {
             Some(cors) => router.layer(cors),
             None => router,
-        }
+        };
+        if is_over_tls { router.layer(map_response(stay_on_tls)) } else { router }
     }
+}
+
+/// Browsers that were here once come by TLS from then on (RFC 6797, section 6.1).
+async fn stay_on_tls(mut response: Response) -> Response {
+    let year = HeaderValue::from_static("max-age=31536000");
+    response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, year);
+    response
 }
 
 /// What the admin gateway's handlers use.

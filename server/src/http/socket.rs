@@ -26,7 +26,7 @@ const SOCKETS_PER_USER_MAX: usize = 64;
 pub struct SocketQuery {
     /// From `POST /api/v3/auth/ws-ticket`; used up by this.
     ticket: Option<String>,
-    /// An access token; a ticket keeps it out of URLs.
+    /// An access token, but no personal one; a ticket keeps it out of URLs.
     token: Option<String>,
 }
 
@@ -66,6 +66,11 @@ pub async fn open(
     let (mut parts, body) = request.into_parts();
     let caller = match (&query.ticket, &query.token) {
         (Some(ticket), _) => gateway.auth.by_ticket(ticket)?,
+        // One that is good for months has no place in an address, which proxies log.
+        (None, Some(token)) if crate::auth::secrets::personal_prefix(token).is_some() => {
+            let message = "a personal token goes into the Authorization header, or is changed for a ticket";
+            return Err(Error::unauthenticated(message));
+        }
         (None, Some(token)) => gateway.auth.user(token)?,
         (None, None) => Listener::from_request_parts(&mut parts, &gateway).await?.0,
     };

@@ -46,6 +46,8 @@ pub struct Folders {
 impl Folders {
     /// Takes the folder of all folders.
     pub fn open(root: &Path, faults: Faults) -> Result<Self, InboxError> {
+        // Below it nothing is reached by a link: see `Inbox::open`.
+        let root = &fs::canonicalize(root)?;
         // No person's id begins with a dot.
         let spare = root.join(".spare");
         match fs::remove_dir_all(&spare) {
@@ -204,8 +206,11 @@ pub struct Inbox {
 
 impl Inbox {
     fn open(messages: &Path, read_status: &Path) -> Result<Self, InboxError> {
-        // Not created when missing: an empty database must not stand in for a lost one.
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        // Not created when missing: an empty database must not stand in for a lost one. Nor by a link, which would lead to
+        // what is someone else's.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX
+            | OpenFlags::SQLITE_OPEN_NOFOLLOW;
         let conn = Connection::open_with_flags(messages, flags)?;
         conn.busy_timeout(std::time::Duration::from_secs(5))?;
         // Closing would fold the write-ahead log in and flush; the log protects what is in there.

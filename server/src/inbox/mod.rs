@@ -104,6 +104,8 @@ impl From<rusqlite::Error> for InboxError {
         use rusqlite::ErrorCode::{CannotOpen, DatabaseCorrupt, NotADatabase};
         match error.sqlite_error_code() {
             Some(DatabaseCorrupt | NotADatabase) => Self::Damaged(error),
+            // A link stands where the file should.
+            Some(CannotOpen) if is_link(&error) => Self::Damaged(error),
             // A file of the pair is missing where one is: not ours to replace.
             Some(CannotOpen) => Self::Storage(error),
             // A value that cannot be what the server wrote.
@@ -111,6 +113,11 @@ impl From<rusqlite::Error> for InboxError {
             _ => Self::Storage(error),
         }
     }
+}
+
+fn is_link(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error().map(|error| error.extended_code);
+    code == Some(rusqlite::ffi::SQLITE_CANTOPEN_SYMLINK)
 }
 
 /// A person's inbox in a few words, as of a place in the log.

@@ -83,14 +83,7 @@ enum Found {
 }
 
 fn look_up(directory: &Directory, kind: Option<RecipientType>, entry: &SmolStr) -> Result<Option<Found>> {
-    let as_user = || -> Result<Option<Found>> {
-        if let Ok(id) = UserId::new(entry)
-            && directory.person(&id)?.is_some()
-        {
-            return Ok(Some(Found::User(id)));
-        }
-        Ok(directory.user_named(entry)?.map(|id| Found::User((*id).clone())))
-    };
+    let as_user = || -> Result<Option<Found>> { Ok(directory.user_called(entry)?.map(Found::User)) };
     let as_group = |kind| -> Result<Option<Found>> {
         let key = GroupKey { kind, id: entry.clone() };
         Ok(directory.group(&key)?.map(|_| Found::Group(key)))

@@ -1,7 +1,7 @@
-//! How often each caller sends: the limit of each, and a bound on what one may have under way, so that a flood
+//! How often each caller calls: the limit of each, and a bound on what one may have under way, so that a flood
 //! by one never slows another. Each node counts for itself.
 
-use crate::auth::Caller;
+use crate::auth::{Caller, UserCaller, Visitor};
 use crate::config::Rates;
 use crate::error::{Error, Rate};
 use hongyan_wire::admin::ServiceType;
@@ -15,6 +15,8 @@ use std::time::Instant;
 const SHARDS: usize = 16;
 /// Requests of one caller that may be under way: a quarter of what may wait for the log.
 const UNDER_WAY_MAX: u32 = 1_024;
+/// Changes a minute that one person may make of their own account.
+const CHANGES_PER_MINUTE: u32 = 120;
 const MINUTE: u64 = 60_000_000;
 
 /// What is known of a caller who sends.
@@ -64,6 +66,27 @@ impl Meters {
                 (self.hasher.hash_one(("service", &service.id)), limit)
             }
         };
+        self.begin_for(key, per_minute, "you send too often")
+    }
+
+    /// Counts one change that a person makes of their own account. Fails when they make too many.
+    pub fn change(self: &Arc<Self>, caller: &UserCaller) -> Result<(), Error> {
+        let key = self.hasher.hash_one(("account", caller.id()));
+        self.begin_for(key, Some(CHANGES_PER_MINUTE), "you change your account too often").map(drop)
+    }
+
+    /// Counts one request of someone who has yet to show who they are. Fails when too many come from the same place.
+    pub fn stranger(self: &Arc<Self>, visitor: Visitor) -> Result<(), Error> {
+        let key = self.hasher.hash_one(("place", visitor.place()));
+        self.begin_for(key, Some(self.rates.strangers), "too many sign-ins come from your address").map(drop)
+    }
+
+    fn begin_for(
+        self: &Arc<Self>,
+        key: u64,
+        per_minute: Option<u32>,
+        refusal: &str,
+    ) -> Result<Metered, Error> {
         {
             let mut shard = self.shard(key).lock();
             let meter = shard.entry(key).or_default();
@@ -75,7 +98,7 @@ impl Meters {
         let mut metered = Metered { meters: self.clone(), key, per_minute, rate: None };
         match metered.take(1) {
             1 => Ok(metered),
-            _ => Err(Error { rate: metered.rate.take(), ..Error::rate_limited("you send too often") }),
+            _ => Err(Error { rate: metered.rate.take(), ..Error::rate_limited(refusal) }),
         }
     }
 

@@ -5,7 +5,7 @@
 
 mod missed;
 
-use crate::auth::UserCaller;
+use crate::auth::{Auth, UserCaller};
 use crate::directory::Directory;
 use crate::hub::{Attention, Device, Duplex, Hub, Identity, Outlet, Seat, frame};
 use crate::inbox::{DeviceSeen, Inboxes};
@@ -14,6 +14,7 @@ use crate::report::Ledger;
 use futures_util::StreamExt;
 use hongyan_wire::account::DeviceType;
 use hongyan_wire::cursor::Cursor;
+use hongyan_wire::error::ErrorType;
 use hongyan_wire::frame::{ClientFrame, Hello, ServerFrame, Welcome, close};
 use hongyan_wire::limits::{CLIENT_FRAME_MAX, NAME_MAX};
 use hongyan_wire::{DeviceId, SessionId};
@@ -39,6 +40,7 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
 /// What connections need.
 pub struct Sockets {
     pub hub: Arc<Hub>,
+    pub auth: Arc<Auth>,
     pub inboxes: Arc<Inboxes>,
     pub directory: Arc<Directory>,
     pub ledger: Arc<Ledger>,
@@ -136,13 +138,11 @@ impl Sockets {
             }
         };
         // Ended between the check of its token and the registration: nobody would tell it any more.
-        let session = caller.claims.session_id.as_ref();
-        let ended = session.is_some_and(|session| self.directory.is_revoked(session))
-            || self.directory.person(user).is_ok_and(|person| person.is_none_or(|p| p.disabled));
-        if ended {
+        let still = self.auth.bearer(caller.claims.clone());
+        if still.is_err_and(|error| error.error_type == ErrorType::Unauthenticated) {
             self.hub.sign_out(outlet, "revoked");
         }
-        let session_id = session.cloned().or_else(|| SessionId::new("none").ok())?;
+        let session_id = caller.claims.session_id.clone().or_else(|| SessionId::new("none").ok())?;
         let welcome = ServerFrame::Welcome(Welcome {
             session_id,
             device_id,

@@ -1,10 +1,11 @@
 //! The REST calls, and the tokens that they are made with.
 //!
-//! What always holds: the access token is only in memory, and tokens are renewed by one window at a time. Should two
-//! do it in the same moment all the same, the server answers both alike.
+//! What always holds: the access token is only in memory, tokens are renewed once for all calls that find them too old,
+//! and by one window at a time. Should two do it in the same moment all the same, the server answers both alike.
 
 use crate::engine::request::{Answer, Failed, Request};
 use crate::platform::{Body, Call, Method, NoReply, Platform, Reply, Session};
+use futures_util::lock::Mutex;
 use hongyan_wire::account::{LoginRequest, RefreshRequest, TicketAnswer, TokenAnswer};
 use hongyan_wire::api::{MessageList, Meta, ReadRequest, Success};
 use hongyan_wire::channel::ChannelList;
@@ -51,11 +52,13 @@ pub struct Api<P> {
     platform: P,
     access: RefCell<Option<String>>,
     profile: RefCell<Option<Profile>>,
+    /// Held while tokens are renewed.
+    renewing: Mutex<()>,
 }
 
 impl<P: Platform> Api<P> {
     pub fn new(platform: P) -> Self {
-        Self { platform, access: RefCell::default(), profile: RefCell::default() }
+        Self { platform, access: RefCell::default(), profile: RefCell::default(), renewing: Mutex::new(()) }
     }
 
     pub fn platform(&self) -> &P {
@@ -64,8 +67,12 @@ impl<P: Platform> Api<P> {
 
     /// Goes on with the session that was left, if there is one; false when nobody is signed in.
     pub async fn resume(&self) -> bool {
+        if self.platform.is_leaving() {
+            self.tell_left(None).await;
+            return false;
+        }
         // Not reached, the server is asked again by whoever needs it.
-        self.refresh().await != Err(Failed::Unauthenticated)
+        self.refresh(self.access()).await != Err(Failed::Unauthenticated)
     }
 
     /// Whether there may be a session to go on with.
@@ -93,17 +100,31 @@ impl<P: Platform> Api<P> {
 
     /// Forgets the session here, at once; what is left to do is to tell the server.
     pub fn leave(&self) -> impl Future<Output = ()> + '_ {
-        let bearer = self.access.borrow_mut().take();
-        self.profile.borrow_mut().take();
-        let session = self.platform.session();
-        self.platform.keep_session(&Session::None);
+        let (bearer, session) = (self.access(), self.platform.session());
+        self.forget();
+        // No script can take the cookie away.
+        self.platform.keep_leaving(session == Session::Cookie);
         async move {
             if bearer.is_some() || session == Session::Cookie {
-                let (path, body) = ("/api/v3/auth/logout".to_owned(), Some(Body::Json("{}".to_owned())));
-                // Untold, the session ends by itself; its tokens are gone.
-                let _ = self.platform.call(Call { method: Method::Post, path, bearer, body }).await;
+                self.tell_left(bearer).await;
             }
         }
+    }
+
+    /// Tells the server that somebody has signed out. Not reached, it is told before anyone goes on here.
+    async fn tell_left(&self, bearer: Option<String>) {
+        let (path, body) = ("/api/v3/auth/logout".to_owned(), Some(Body::Json("{}".to_owned())));
+        let told = self.platform.call(Call { method: Method::Post, path, bearer, body }).await;
+        if told.is_ok_and(|reply| reply.status < 500) {
+            self.platform.keep_leaving(false);
+        }
+    }
+
+    /// Forgets the session here; the server is told by someone else.
+    pub fn forget(&self) {
+        self.platform.keep_session(&Session::None);
+        self.access.borrow_mut().take();
+        self.profile.borrow_mut().take();
     }
 
     /// Calls without saying who calls.
@@ -123,13 +144,14 @@ impl<P: Platform> Api<P> {
         path: &str,
         body: Option<Body>,
     ) -> Result<T, ApiError> {
-        let first = match self.access() {
+        let access = self.access();
+        let first = match access.clone() {
             Some(access) => self.exchange(method, path, Some(access), body.clone()).await,
             None => Err(ApiError::Refused(ErrorType::Unauthenticated)),
         };
         match first {
             Err(ApiError::Refused(ErrorType::Unauthenticated)) => {
-                let _ = self.refresh().await;
+                let _ = self.refresh(access).await;
                 Ok(self.exchange(method, path, Some(self.access_or_fail()?), body).await?.0)
             }
             got => Ok(got?.0),
@@ -196,14 +218,19 @@ impl<P: Platform> Api<P> {
                 Answer::Ticket(answer.0.ticket)
             }
             Request::Refresh => {
-                self.refresh().await?;
+                self.refresh(self.access()).await?;
                 Answer::Refreshed
             }
         })
     }
 
-    /// New tokens, for the session that is there now.
-    async fn refresh(&self) -> Result<(), Failed> {
+    /// New tokens, for the session that is there now, in place of the one that was refused; if another call has not
+    /// brought them meanwhile.
+    async fn refresh(&self, refused: Option<String>) -> Result<(), Failed> {
+        let _renewing = self.renewing.lock().await;
+        if self.access().is_some_and(|access| refused != Some(access)) {
+            return Ok(());
+        }
         self.platform.alone(self.refresh_alone()).await
     }
 
@@ -213,7 +240,10 @@ impl<P: Platform> Api<P> {
             Session::Cookie => Some(None),
             Session::Token(token) => Some(Some(token)),
         };
-        let Some(refresh_token) = refresh_token else { return Err(self.lost()) };
+        let Some(refresh_token) = refresh_token else {
+            self.forget();
+            return Err(Failed::Unauthenticated);
+        };
         let request = RefreshRequest { refresh_token };
         match self.post::<TokenAnswer>("/api/v3/auth/refresh", None, &request).await {
             Ok((answer, _)) => {
@@ -224,19 +254,15 @@ impl<P: Platform> Api<P> {
                 if same { Ok(()) } else { Err(Failed::Unauthenticated) }
             }
             Err(ApiError::Refused(_)) => {
-                self.platform.keep_session(&Session::None);
-                Err(self.lost())
+                self.forget();
+                Err(Failed::Unauthenticated)
             }
             Err(error) => Err(error.into()),
         }
     }
 
-    fn lost(&self) -> Failed {
-        self.access.borrow_mut().take();
-        Failed::Unauthenticated
-    }
-
     fn keep(&self, answer: TokenAnswer) {
+        self.platform.keep_leaving(false);
         self.platform.keep_session(&answer.refresh_token.map_or(Session::Cookie, Session::Token));
         *self.access.borrow_mut() = Some(answer.access_token);
         *self.profile.borrow_mut() = Some(answer.user);

@@ -248,3 +248,20 @@ async fn a_session_that_is_over_ends_the_loop_and_forgets_its_token() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "current_thread", start_paused = true)]
+async fn twenty_calls_that_find_the_token_too_old_renew_it_once() {
+    local(async {
+        let (far, _sockets) = Far::new(Session::Cookie, server);
+        let api = Api::new(far.clone());
+        let all = (0..20).map(|_| api.list(""));
+        for list in futures_util::future::join_all(all).await {
+            assert_eq!(list.unwrap().total, 1);
+        }
+        let refreshes = || far.calls.borrow().iter().filter(|call| call.path.ends_with("/refresh")).count();
+        assert_eq!(refreshes(), 1);
+        api.list("").await.unwrap();
+        assert_eq!(refreshes(), 1);
+    })
+    .await;
+}

@@ -201,8 +201,8 @@ pub struct LinkAnswer {
 pub struct IdentityRequest {
     /// The provider's id here.
     pub provider: String,
-    /// Within what the subject is unique: the issuer of OpenID Connect, the company of WeCom, `unionid` of WeChat. Left
-    /// out where there is one name space.
+    /// Within what the subject is unique: the issuer of OpenID Connect, the company of WeCom, `unionid` of WeChat, the address
+    /// of a GitHub Enterprise server (`GITHUB_WEB_URL`). Left out where there is one name space.
     #[serde(default)]
     pub tenant: String,
     /// What stays the same there: a number, a `sub`, a `userid`.

@@ -223,3 +223,72 @@ async fn what_is_older_than_a_page_holds_is_found_all_the_same() {
                 return document.querySelectorAll('[data-testid=\"message-item\"]').length";
     fresh.script_until(down, json!(1202)).await;
 }
+
+#[tokio::test]
+async fn who_signs_out_while_the_server_is_away_is_signed_out_when_it_is_back() {
+    let (setup, url) = Setup::default().public("127.0.0.1");
+    let mut server = setup.start().await;
+    server.admin().await.person("zhang").await;
+    let window = Browser::start().await;
+    window.open(&url).await;
+    window.sign_in("zhang").await;
+    window.state("connection", "online").await;
+    server.kill().await;
+    let gone = "return document.querySelector('[data-testid=\"connection\"]').dataset.state !== 'online'";
+    window.script_until(gone, json!(true)).await;
+    window.click("sign-out").await;
+    window.shown("sign-in").await;
+    let server = server.start_again().await;
+    window.open(&url).await;
+    window.shown("sign-in").await;
+    window.script_until("return localStorage.length", json!(0)).await;
+    // The server knows it too: only the other device is left. And nobody is kept out by it.
+    let left = server.admin().await.get("sessions?q=zhang").await.data();
+    assert_eq!((&left["total"], &left["sessions"][0]["device_id"]), (&json!(1), &json!("zhang-1")));
+    window.sign_in("zhang").await;
+    window.state("connection", "online").await;
+    window.open(&url).await;
+    window.state("connection", "online").await;
+}
+
+#[tokio::test]
+async fn nothing_that_a_page_is_given_runs_in_it_or_is_fetched_from_elsewhere() {
+    let server = Setup::default().start().await;
+    let admin = server.admin().await;
+    let hostile = "<img src=x onerror=\"window.harmed = 1\"><script>window.harmed = 1</script>";
+    let named = json!({ "id": "zhang", "username": "zhang", "name": hostile, "password": "a-good-password" });
+    admin.post("users", named).await.data();
+    let sender = admin.sender(&format!("drive{hostile}")).await;
+    let message = json!({
+        "title": hostile, "content": hostile, "recipients": ["zhang"],
+        "sender": { "id": "x", "type": "service", "name": hostile, "avatar": "https://elsewhere.test/a.png" },
+        "attachments": [{ "type": "image", "name": hostile, "url": "https://elsewhere.test/b.png",
+            "size": 1, "mime_type": "image/png", "thumbnail": "https://elsewhere.test/c.png" }],
+    });
+    sender.send(message).await.data();
+    let window = Browser::start().await;
+    window.open(server.url()).await;
+    window
+        .client
+        .execute(
+            "window.violations = []; addEventListener('securitypolicyviolation', event => \
+             violations.push(event.effectiveDirective + ' ' + event.blockedURI))",
+            Vec::new(),
+        )
+        .await
+        .unwrap();
+    window.sign_in("zhang").await;
+    window.listed(&[(hostile, true)]).await;
+    window.click("message-item").await;
+    window.text("message-content", hostile).await;
+    window.click("settings").await;
+    window.shown("settings-name").await;
+    window.script_until("return [window.harmed ?? null, violations]", json!([null, []])).await;
+    // The policy is in force: what is put in all the same does not run.
+    let put = "const script = document.createElement('script'); script.textContent = 'window.harmed = 1'; \
+               document.body.append(script); const image = new Image(); image.src = 'https://elsewhere.test/d.png'; \
+               document.body.append(image)";
+    window.client.execute(put, Vec::new()).await.unwrap();
+    let blocked = "return [window.harmed ?? null, violations.map(one => one.split(' ')[0]).sort()]";
+    window.script_until(blocked, json!([null, ["img-src", "script-src-elem"]])).await;
+}

@@ -20,6 +20,7 @@ pub mod providers;
 mod receiver;
 mod server;
 mod socket;
+mod tls;
 mod visitor;
 mod wait;
 
@@ -32,5 +33,6 @@ pub use providers::Providers;
 pub use receiver::{Receiver, Told};
 pub use server::{Exit, Server, Setup};
 pub use socket::{Heard, Socket};
+pub use tls::TlsDocument;
 pub use visitor::Visitor;
 pub use wait::{PATIENCE, eventually, within};

@@ -122,7 +122,21 @@ fn fmt(places: &Places) -> Result<()> {
         .context("the layout differs; `cargo fmt --all` puts it right")
 }
 
+/// What others write is text: nothing makes markup of it, on any page.
+fn no_markup_from_text(places: &Places) -> Result<()> {
+    const WAYS: &str = "inner_html|outer_html|insert_adjacent_html|document.write";
+    let mut search = std::process::Command::new("git");
+    search.current_dir(&places.root).args(["grep", "-nE", WAYS, "--", "web-ui/src", "shared/client/src"]);
+    // It ends with 1 when there is none.
+    match search.status()?.code() {
+        Some(1) => Ok(()),
+        Some(0) => anyhow::bail!("markup is made of text in these places; write views instead"),
+        _ => anyhow::bail!("`git grep` could not search the web UI"),
+    }
+}
+
 fn lint(places: &Places) -> Result<()> {
+    no_markup_from_text(places)?;
     call::run(call::cargo(&places.root).args([
         "clippy",
         "--workspace",

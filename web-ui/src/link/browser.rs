@@ -40,6 +40,13 @@ pub fn open(id: Option<&MessageId>) {
     go(&id.map_or_else(|| "#/".to_owned(), |id| format!("{}{id}", route::MESSAGE)));
 }
 
+/// Who signs in has put behind them what went wrong before.
+pub fn forget_refusal(state: PageState) {
+    if state.route.with_untracked(|route| matches!(route, Route::SignIn(Some(_)))) {
+        open(None);
+    }
+}
+
 fn look_at(state: PageState) {
     let route = route::read(&window().location().hash().unwrap_or_default());
     state.open.set(match &route {

@@ -50,7 +50,6 @@ struct Inner {
     channels_asked: Cell<i64>,
     /// They will be asked for, or are being asked for.
     channels_awaited: Cell<bool>,
-    /// What waits for the person to show once more who they are.
     /// All who wait for the person to show who they are.
     confirming: RefCell<Vec<oneshot::Sender<bool>>>,
 }
@@ -90,6 +89,12 @@ impl Link {
         });
     }
 
+    /// The same, once someone has signed in in another window.
+    pub fn resume_after_sign_in(self) {
+        browser::forget_refusal(self.inner().state);
+        self.resume();
+    }
+
     pub async fn sign_in(self, username: &str, password: &str, otp: Option<String>) -> Result<(), ApiError> {
         let inner = self.inner();
         let request = LoginRequest {
@@ -126,9 +131,15 @@ impl Link {
         spawn_local(async move {
             let told = inner.api.leave();
             inner.tell(Input::Stop);
-            told.await;
+            // At once: by the time the server has answered, someone may have signed in again.
             others::tell_signed_out();
+            told.await;
         });
+    }
+
+    /// The person goes to sign in at a provider: the session with which they come back is a new one.
+    pub fn going_elsewhere(self) {
+        self.inner().api.platform().keep_leaving(false);
     }
 
     /// Signs out, and stays on the page: someone else is to sign in for it.
@@ -141,7 +152,7 @@ impl Link {
     pub fn signed_out_elsewhere(self) {
         let inner = self.inner();
         inner.leaving.set(true);
-        inner.api.platform().keep_session(&Session::None);
+        inner.api.forget();
         inner.tell(Input::Stop);
     }
 
@@ -247,6 +258,7 @@ impl Link {
 
 impl Inner {
     fn signed_in(self: &Rc<Self>) {
+        browser::forget_refusal(self.state);
         self.start();
         others::tell_signed_in();
     }
@@ -273,6 +285,10 @@ impl Inner {
     }
 
     fn start(self: &Rc<Self>) {
+        if self.inputs.borrow().is_some() {
+            // Another window was faster.
+            return;
+        }
         let (sender, inputs) = mpsc::channel(INPUTS);
         *self.inputs.borrow_mut() = Some(sender);
         self.leaving.set(false);

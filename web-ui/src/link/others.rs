@@ -16,7 +16,7 @@ pub fn listen(link: Link) {
     let heard = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
         match event.data().as_string().as_deref() {
             Some(SIGNED_OUT) => link.signed_out_elsewhere(),
-            Some(SIGNED_IN) => link.resume(),
+            Some(SIGNED_IN) => link.resume_after_sign_in(),
             _ => {}
         }
     });

@@ -11,8 +11,10 @@ use crate::parts::settings::password::Password;
 use crate::parts::settings::profile::ProfileSection;
 use crate::parts::settings::tokens::Tokens;
 use crate::parts::settings::totp::Totp;
+use crate::parts::trouble::{Trouble, TroubleLine};
 use crate::route::Route;
 use crate::state::page;
+use hongyan_client::engine::State as Connection;
 use hongyan_client::platform::Method;
 use hongyan_wire::account::ProviderList;
 use hongyan_wire::profile::Security;
@@ -25,13 +27,34 @@ pub struct Ways {
     link: Link,
     pub security: RwSignal<Option<Security>>,
     pub providers: RwSignal<ProviderList>,
+    trouble: RwSignal<Option<Trouble>>,
+    /// Counts the changes after which everything is asked for again.
+    changes: RwSignal<u32>,
 }
 
 impl Ways {
     pub fn look_again(self) {
+        self.changes.update(|changes| *changes = changes.wrapping_add(1));
+    }
+
+    /// Calls `look` now, and whenever what the sections show may have changed.
+    pub fn on_change(self, look: impl Fn() + 'static) {
+        Effect::new(move || {
+            self.changes.track();
+            untrack(&look);
+        });
+    }
+
+    fn look(self) {
         spawn_local(async move {
-            if let Ok(security) = self.link.call(Method::Get, "/api/v3/auth/security", None).await {
+            let security = self.link.call(Method::Get, "/api/v3/auth/security", None).await;
+            let providers = self.link.call_open(Method::Get, "/api/v3/auth/providers", None).await;
+            self.trouble.set(security.as_ref().err().or(providers.as_ref().err()).map(Trouble::of));
+            if let Ok(security) = security {
                 self.security.set(Some(security));
+            }
+            if let Ok(providers) = providers {
+                self.providers.set(providers);
             }
         });
     }
@@ -40,17 +63,26 @@ impl Ways {
 #[component]
 pub fn Settings() -> impl IntoView {
     let (state, link) = (page(), link());
-    let ways = Ways { link, security: RwSignal::default(), providers: RwSignal::default() };
+    let ways = Ways {
+        link,
+        security: RwSignal::default(),
+        providers: RwSignal::default(),
+        trouble: RwSignal::default(),
+        changes: RwSignal::default(),
+    };
     provide_context(ways);
-    ways.look_again();
-    spawn_local(async move {
-        if let Ok(list) = link.call_open(Method::Get, "/api/v3/auth/providers", None).await {
-            ways.providers.set(list);
+    ways.on_change(move || ways.look());
+    // What could not be had while the server was away is had once it is back.
+    Effect::new(move || {
+        if state.connection.get() == Connection::Online && ways.trouble.get_untracked().is_some() {
+            ways.look_again();
         }
     });
     let words = move || state.words().account;
     let refusal = move || match state.route.get() {
-        Route::Settings(Some(refusal)) => Some(told(&refusal, Some(&ways.providers.get()), words())),
+        Route::Settings(Some(refusal)) | Route::SignIn(Some(refusal)) => {
+            Some(told(&refusal, Some(&ways.providers.get()), words()))
+        }
         _ => None,
     };
     view! {
@@ -64,6 +96,7 @@ pub fn Settings() -> impl IntoView {
             </header>
             <main>
                 <p class="error" role="alert" data-testid="refusal" hidden=move || refusal().is_none()>{refusal}</p>
+                <TroubleLine trouble=ways.trouble />
                 <ProfileSection />
                 <Devices />
                 <section>

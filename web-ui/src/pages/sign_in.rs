@@ -57,9 +57,18 @@ pub fn SignIn() -> impl IntoView {
             // After a success this page, and its signals with it, is gone.
             let Err(error) = result else { return };
             busy.set(false);
-            // What is wrong is told last: by then nothing moves under who types.
             let is_otp = matches!(error, ApiError::Refused(ErrorType::SecondFactorRequired));
-            wants_otp.update(|wants| *wants |= is_otp);
+            if is_otp && !wants_otp.get_untracked() {
+                wants_otp.set(true);
+                // It takes the focus once it can be seen.
+                request_animation_frame(move || {
+                    if let Some(input) = otp.try_get_untracked().flatten() {
+                        let _ = input.focus();
+                    }
+                });
+                return;
+            }
+            // What is wrong is told last: by then nothing moves under who types.
             if let Some(input) = if is_otp { otp } else { password }.get_untracked() {
                 let _ = input.focus();
                 input.select();
@@ -160,6 +169,7 @@ pub fn SignIn() -> impl IntoView {
                         <a
                             class="button"
                             data-testid=format!("provider-{}", provider.id)
+                            on:click=move |_| link.going_elsewhere()
                             href=move || format!("{}?return_to={}", provider.login_url, browser::wanted(&state.route.get()))
                         >
                             <ProviderMark kind=provider.kind />
@@ -182,6 +192,7 @@ pub fn told(refusal: &Refusal, ways: Option<&ProviderList>, words: &AccountWords
         "denied" => words.denied,
         "expired" => words.expired,
         "foreign_browser" => words.foreign_browser,
+        "too_often" => words.too_often,
         "provider_unreachable" => words.provider_unreachable,
         "provider_error" => words.provider_error,
         "not_a_member" => words.not_a_member,

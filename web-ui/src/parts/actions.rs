@@ -27,7 +27,7 @@ pub fn Attachments(attachments: Vec<AttachmentInfo>) -> impl IntoView {
                         let size = attachment.size;
                         view! {
                             <li>
-                                <a href=url target="_blank" rel="noopener noreferrer">{attachment.name}</a>
+                                <a href=url target="_blank" rel="noopener noreferrer nofollow">{attachment.name}</a>
                                 {(size > 0)
                                     .then(|| view! { <span class="lead">{move || (state.words().size)(size)}</span> })}
                             </li>
@@ -55,7 +55,7 @@ pub fn Actions(message: Arc<Message>) -> impl IntoView {
                     .into_iter()
                     .map(|(url, action)| {
                         view! {
-                            <a class=look(action.style) href=url target="_blank" rel="noopener noreferrer">
+                            <a class=look(action.style) href=url target="_blank" rel="noopener noreferrer nofollow">
                                 {action.text}
                             </a>
                         }

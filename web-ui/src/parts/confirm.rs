@@ -51,7 +51,7 @@ pub fn Confirm() -> impl IntoView {
                     wants_otp.set(true);
                     trouble.set(was_given.then_some(Trouble::WrongOtp));
                 }
-                Err(error) => trouble.set(Some(Trouble::of_login(&error))),
+                Err(error) => trouble.set(Some(Trouble::of_proof(&error))),
             }
             busy.set(false);
         });

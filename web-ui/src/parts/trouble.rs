@@ -11,12 +11,15 @@ use leptos::prelude::*;
 pub enum Trouble {
     Empty,
     Wrong,
+    /// Of someone who is signed in: only the password can be.
+    WrongPassword,
     WrongOtp,
     Off,
     Passkey,
     NotTheSame,
     TooShort,
     LastWay,
+    TooLarge,
     NotAccepted,
     /// For so many minutes.
     TooOften(i64),
@@ -30,12 +33,10 @@ impl Trouble {
     pub fn of(error: &ApiError) -> Self {
         match error {
             ApiError::Refused(ErrorType::SecondFactorRequired) => Self::WrongOtp,
-            ApiError::Refused(ErrorType::PermissionDenied | ErrorType::RecentSignInRequired) => {
-                Self::NotAccepted
-            }
+            ApiError::Refused(ErrorType::TooLarge) => Self::TooLarge,
             ApiError::Refused(_) => Self::NotAccepted,
             ApiError::Unreachable { retry_after_ms: Some(wait) } if *wait > 60_000 => {
-                Self::TooOften(wait.div_euclid(60_000))
+                Self::TooOften(wait.saturating_add(59_999).div_euclid(60_000))
             }
             ApiError::Unreachable { retry_after_ms: Some(_) } => Self::Busy,
             ApiError::Unreachable { retry_after_ms: None } => Self::Unreachable,
@@ -52,11 +53,21 @@ impl Trouble {
         }
     }
 
+    /// Of one that brings the password of who is signed in.
+    pub fn of_proof(error: &ApiError) -> Self {
+        match Self::of_login(error) {
+            Self::Wrong => Self::WrongPassword,
+            other => other,
+        }
+    }
+
     fn told(self, words: &Words) -> String {
         let account = words.account;
         match self {
             Self::Empty => words.fill_in_both,
             Self::Wrong => words.wrong_password,
+            Self::WrongPassword => account.wrong_password,
+            Self::TooLarge => account.too_large,
             Self::WrongOtp => account.otp_wrong,
             Self::Off => words.local_login_off,
             Self::Passkey => account.passkey_failed,

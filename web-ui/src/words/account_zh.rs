@@ -2,6 +2,11 @@
 
 use super::account::AccountWords;
 
+/// Between Chinese and a name in Latin letters.
+fn blank(name: &str) -> &'static str {
+    if name.is_ascii() { " " } else { "" }
+}
+
 pub static WORDS: AccountWords = AccountWords {
     settings: "设置",
     back_to_inbox: "返回收件箱",
@@ -11,7 +16,11 @@ pub static WORDS: AccountWords = AccountWords {
     otp_lead: "请输入验证器显示的六位数字，或一个恢复码。",
     otp_wrong: "验证码不正确，或已使用过。",
     no_way_in: "此服务器尚未设置任何登录方式。",
-    denied: "你取消了登录。",
+    too_often: "有太多登录尚未完成，请几分钟后再试。",
+    wrong_password: "密码不正确，请重试。",
+    too_large: "文件过大：图片不能超过 5 MiB。",
+    scopes_between: "、",
+    denied: "你取消了登录，可以重试，或换一种方式登录。",
     expired: "登录用时过长，或此页面已使用过，请重试。",
     foreign_browser: "请在最初打开登录页面的浏览器中完成登录。",
     provider_unreachable: "暂时无法连接登录服务，请稍后再试，或换一种方式登录。",
@@ -20,7 +29,7 @@ pub static WORDS: AccountWords = AccountWords {
     not_invited: "你还没有被邀请，请联系管理员。",
     account_disabled: "你的帐号已被停用，请联系管理员。",
     already_linked: "该帐号已关联到另一位用户。",
-    wrong_account: "会话已结束，请重新登录后再试。",
+    wrong_account: "所对应的登录或链接已失效，请重新开始。",
     went_wrong: "出错了，请重试。",
     authorize: "登录应用",
     desktop: "桌面应用",
@@ -54,7 +63,7 @@ pub static WORDS: AccountWords = AccountWords {
     change_password: "修改密码",
     set_password: "设置密码",
     current_password: "当前密码",
-    password_changed: "密码已修改，其他设备已退出。",
+    password_changed: "密码已设置，其他设备已退出，个人令牌已失效。",
     totp: "验证器",
     totp_off_lead: "登录时除密码外，再输入手机上的六位数字。",
     totp_on_lead: "已开启。",
@@ -69,10 +78,10 @@ pub static WORDS: AccountWords = AccountWords {
     add: "添加",
     remove: "移除",
     identities: "关联的帐号",
-    link_account: |name| format!("关联{name}"),
+    link_account: |name| format!("关联{}{name}", blank(name)),
     last_way: "这是最后一种登录方式，请先设置密码或关联其他帐号。",
     tokens: "个人令牌",
-    tokens_lead: "供脚本使用，权限可以更少。",
+    tokens_lead: "供脚本使用，可限制其权限。",
     scope_read: "读取",
     scope_write: "写入",
     scope_self: "仅发送给自己",
@@ -87,7 +96,7 @@ pub static WORDS: AccountWords = AccountWords {
     wechat: "微信",
     wecom: "企业微信",
     dingtalk: "钉钉",
-    sign_in_with: |name| format!("使用{name}登录"),
+    sign_in_with: |name| format!("使用{0}{name}{0}登录", blank(name)),
     at: |provider, sentence| format!("{provider}：{sentence}"),
     greeting: |name| format!("{name}，你好"),
     wants: |program, device, who| match device {

@@ -11,7 +11,7 @@ use jsonwebtoken::Algorithm;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -60,9 +60,19 @@ pub struct CustomSettings {
 }
 
 impl CustomSettings {
-    /// Its secret, where it stands in the file itself.
+    /// The file of its secret, where it has one.
+    pub fn secret_file(&self) -> Option<&Path> {
+        self.client_secret_file.as_deref()
+    }
+
+    /// Its secret, in the configuration file or in one of its own.
     pub fn secret(&self) -> Option<String> {
-        self.client_secret.as_ref().map(|secret| secret.expose().to_owned())
+        match (&self.client_secret, &self.client_secret_file) {
+            (Some(secret), _) => Some(secret.expose().to_owned()),
+            // One that cannot be read is told of where the provider is made.
+            (None, Some(path)) => std::fs::read_to_string(path).ok().map(|text| text.trim().to_owned()),
+            (None, None) => None,
+        }
     }
 }
 
@@ -121,7 +131,7 @@ impl Default for Paths {
 struct Custom {
     about: About,
     oidc: Oidc,
-    /// The issuer, or for those without one the id of the provider: unique together with the subject.
+    /// The issuer, where there is one; without it the provider's own id keeps its people apart from others.
     tenant: String,
     paths: Paths,
     require: BTreeMap<String, String>,

@@ -9,7 +9,7 @@ use crate::auth::secrets;
 use crate::config::Secret;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use jsonwebtoken::jwk::Jwk;
+use jsonwebtoken::jwk::{Jwk, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
@@ -172,14 +172,27 @@ impl Oidc {
         if wanted("issuer")?.trim_end_matches('/') != issuer.trim_end_matches('/') {
             return Err(Fault::Wrong("its discovery document is of another issuer".into()));
         }
-        Ok(Endpoints {
+        let endpoints = Endpoints {
             issuer: Some(wanted("issuer")?),
             authorize: wanted("authorization_endpoint")?,
             token: wanted("token_endpoint")?,
             userinfo: text(&document, "userinfo_endpoint"),
             keys: Some(wanted("jwks_uri")?),
             says_issuer: document["authorization_response_iss_parameter_supported"] == true,
-        })
+        };
+        // Nothing that was found by TLS leads past it.
+        let told = [
+            Some(&endpoints.authorize),
+            Some(&endpoints.token),
+            endpoints.userinfo.as_ref(),
+            endpoints.keys.as_ref(),
+        ];
+        if issuer.starts_with("https://")
+            && told.into_iter().flatten().any(|url| !url.starts_with("https://"))
+        {
+            return Err(Fault::Wrong("its discovery document names an address without https".into()));
+        }
+        Ok(endpoints)
     }
 
     pub async fn auth_url(&self, attempt: &Attempt) -> Result<String> {
@@ -327,6 +340,10 @@ impl Oidc {
         if !self.rules.algorithms.contains(&header.alg) {
             return Err("its algorithm is not allowed".into());
         }
+        // RFC 7515, section 4.1.11: what must be understood and is not.
+        if header.crit.is_some() {
+            return Err("it wants extensions that are unknown here".into());
+        }
         let mut validation = Validation::new(header.alg);
         validation.leeway = self.rules.skew;
         validation.validate_nbf = true;
@@ -394,29 +411,41 @@ impl Oidc {
         let _one_at_a_time = self.asking.lock().await;
         let may_ask = {
             let keys = self.keys.lock();
-            let waited = keys.asked.is_none_or(|at| at.elapsed() >= PAUSE);
-            (anew || !is_good(&keys)) && (waited || keys.keys.is_empty())
+            let pause = if keys.keys.is_empty() { FAILURE_PAUSE } else { PAUSE };
+            (anew || !is_good(&keys)) && keys.asked.is_none_or(|at| at.elapsed() >= pause)
         };
         if may_ask {
-            let asked = client::send(self.client.get(address))
-                .await
-                .and_then(|answer| Ok((answer.max_age, answer.json()?)));
+            let asked = self.listed(address).await;
             let mut keys = self.keys.lock();
             keys.asked = Some(Instant::now());
             match asked {
-                Ok((max_age, set)) => {
-                    let listed = set["keys"].as_array().cloned().unwrap_or_default();
-                    // Kinds of keys that are unknown here are no fault of the others.
-                    let usable =
-                        listed.into_iter().take(KEYS_MAX).filter_map(|key| serde_json::from_value(key).ok());
-                    keys.keys = usable.collect();
+                Ok((listed, max_age)) => {
+                    keys.keys = listed;
                     let life = max_age.map_or(KEYS_LIFE, Duration::from_secs).clamp(PAUSE, KEYS_LIFE);
                     keys.until = Some(Instant::now() + life);
                 }
+                // What was good before stays.
                 Err(fault) => tracing::warn!(%fault, "the keys of a provider cannot be read"),
             }
         }
         found(&self.keys.lock().keys)
+    }
+
+    /// The keys that the provider lists, and the seconds for which they may be kept.
+    async fn listed(&self, address: &str) -> Result<(Vec<Jwk>, Option<u64>)> {
+        let answer = client::send(self.client.get(address)).await?;
+        if answer.status != 200 {
+            return Err(Fault::Unreachable(format!("status {}", answer.status)));
+        }
+        let mut set = answer.json()?;
+        let Value::Array(listed) = set["keys"].take() else {
+            return Err(Fault::Wrong("no list of keys".into()));
+        };
+        // Kinds of keys that are unknown here are no fault of the others; nor are keys for encryption.
+        let usable =
+            listed.into_iter().take(KEYS_MAX).filter_map(|key| serde_json::from_value::<Jwk>(key).ok());
+        let signs = |key: &Jwk| !matches!(key.common.public_key_use, Some(PublicKeyUse::Encryption));
+        Ok((usable.filter(signs).collect(), answer.max_age))
     }
 }
 

@@ -17,6 +17,8 @@ use tokio::sync::Mutex;
 
 /// How long before its end the application's token is fetched anew.
 const EARLY: Duration = Duration::from_secs(300);
+/// How long it is not asked again for a token that could not be had.
+const FAILURE_PAUSE: Duration = Duration::from_secs(2);
 /// A status of members: others are disabled, not activated or have left.
 const ACTIVE: i64 = 1;
 
@@ -43,8 +45,15 @@ struct WeCom {
     login: String,
     api: String,
     client: Client,
-    /// The application's token and its end. Whoever needs a new one fetches it for all.
-    token: Mutex<Option<(Secret, Instant)>>,
+    /// The application's token. Whoever needs a new one fetches it for all.
+    token: Mutex<Option<Kept>>,
+}
+
+/// The application's token, or why there is none.
+struct Kept {
+    token: Result<Secret>,
+    /// When it is fetched again.
+    until: Instant,
 }
 
 fn make(settings: &ProviderSettings) -> Result<Option<Arc<dyn Provider>>, ConfigError> {
@@ -74,51 +83,70 @@ impl WeCom {
             Some(40001 | 40014 | 42001) if !path.ends_with("/gettoken") => Err(Refused::Token),
             Some(code @ (40029 | 42003)) => Err(Refused::Fault(Fault::Expired(format!("errcode {code}")))),
             Some(code @ (-1 | 45009)) => Err(Refused::Fault(Fault::Unreachable(format!("errcode {code}")))),
+            Some(code @ (48002 | 60011 | 60111)) => Err(Refused::NotAllowed(code)),
             Some(code) => Err(Refused::Fault(Fault::Wrong(format!("errcode {code}")))),
             None => Err(Refused::Fault(Fault::Wrong("no errcode".into()))),
         }
     }
 
     /// Asks with the application's token; once more with a new one when it was refused.
-    async fn ask_as_application(&self, path: &str, more: &[(&str, &str)]) -> Result<Value> {
-        for is_last in [false, true] {
-            let token = self.token(is_last).await?;
+    async fn ask_as_application(&self, path: &str, more: &[(&str, &str)]) -> Result<Value, Refused> {
+        let mut refused = None;
+        loop {
+            let token = self.token(refused.as_ref()).await.map_err(Refused::Fault)?;
             let mut parameters = vec![("access_token", token.expose())];
             parameters.extend(more);
             match self.ask(path, &parameters).await {
-                Ok(answer) => return Ok(answer),
-                Err(Refused::Fault(fault)) => return Err(fault),
-                Err(Refused::Token) => {}
+                Err(Refused::Token) if refused.is_none() => refused = Some(token),
+                answer => return answer,
             }
         }
-        Err(Fault::Wrong("it refuses the token that it gave".into()))
     }
 
-    async fn token(&self, anew: bool) -> Result<Secret> {
+    /// The application's token; another one than `refused`. Many who come with the same dead one fetch one together.
+    async fn token(&self, refused: Option<&Secret>) -> Result<Secret> {
         let mut kept = self.token.lock().await;
-        if let Some((token, until)) = kept.as_ref().filter(|_| !anew)
-            && *until > Instant::now()
-        {
-            return Ok(token.clone());
+        if let Some(Kept { token, .. }) = kept.as_ref().filter(|kept| kept.until > Instant::now()) {
+            let is_refused = |token: &Secret| refused.is_some_and(|dead| dead.expose() == token.expose());
+            match token {
+                Ok(token) if is_refused(token) => {}
+                known => return known.clone(),
+            }
         }
+        let (token, life) = match self.fetched().await {
+            Ok((token, life)) => (Ok(token), life),
+            Err(fault) => (Err(fault), FAILURE_PAUSE),
+        };
+        *kept = Some(Kept { token: token.clone(), until: Instant::now() + life });
+        token
+    }
+
+    /// A new token of the application, and for how long it is kept.
+    async fn fetched(&self) -> Result<(Secret, Duration)> {
         let parameters = [("corpid", self.company.as_str()), ("corpsecret", self.secret.expose())];
-        let answer = self.ask("/cgi-bin/gettoken", &parameters).await.map_err(|refused| match refused {
-            Refused::Fault(fault) => fault,
-            Refused::Token => Fault::Wrong("it gives no token".into()),
-        })?;
+        let answer = self.ask("/cgi-bin/gettoken", &parameters).await?;
         let token = text(&answer, "access_token").ok_or_else(|| Fault::Wrong("no access_token".into()))?;
-        let token = Secret::new(token);
         let life = number(&answer, "expires_in").and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(7200);
-        let until = Instant::now() + Duration::from_secs(life).saturating_sub(EARLY);
-        *kept = Some((token.clone(), until));
-        Ok(token)
+        Ok((Secret::new(token), Duration::from_secs(life).saturating_sub(EARLY)))
     }
 }
 
 enum Refused {
     /// The application's token.
     Token,
+    /// The application may not ask this; with WeCom's number for it.
+    NotAllowed(i64),
     Fault(Fault),
+}
+
+impl From<Refused> for Fault {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Token => Self::Wrong("it refuses the token that it gave".into()),
+            Refused::NotAllowed(code) => Self::Wrong(format!("errcode {code}")),
+            Refused::Fault(fault) => fault,
+        }
+    }
 }
 
 #[async_trait]
@@ -150,17 +178,25 @@ impl Provider for WeCom {
         if is_member { Ok(token) } else { Err(Fault::NotAMember("no userid".into())) }
     }
 
+    /// WeCom does not tell capitals from small letters here.
+    fn subject(&self, typed: &str) -> String {
+        typed.to_lowercase()
+    }
+
     async fn user_info(&self, token: &TokenInfo) -> Result<UserInfo> {
         let id = text(&token.claims, "userid").or_else(|| text(&token.claims, "UserId")).unwrap_or_default();
-        // An application without the right to read it still knows who it is.
-        let member = self.ask_as_application("/cgi-bin/user/get", &[("userid", &id)]).await.unwrap_or_default();
+        let member = match self.ask_as_application("/cgi-bin/user/get", &[("userid", &id)]).await {
+            Ok(member) => member,
+            // An application without the right to read it still knows who it is.
+            Err(Refused::NotAllowed(_)) => Value::Null,
+            Err(refused) => return Err(refused.into()),
+        };
         if number(&member, "status").is_some_and(|status| status != ACTIVE) {
             return Err(Fault::NotAMember("the member is not active".into()));
         }
         Ok(UserInfo {
             tenant: self.company.clone(),
-            // WeCom does not tell capitals from small letters here.
-            subject: id.to_lowercase(),
+            subject: self.subject(&id),
             before: None,
             username: text(&member, "alias").or_else(|| Some(id.clone())),
             name: text(&member, "name").or(Some(id)),

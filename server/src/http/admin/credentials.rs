@@ -106,10 +106,11 @@ pub async fn add_identity(
     body: Json<IdentityRequest>,
 ) -> Result<Answer<Identity>> {
     let user: UserId = id(&path, "user")?;
-    if !gateway.providers.iter().any(|provider| provider.about().id == body.value.provider) {
-        return Err(Error::field("provider", "there is no such provider"));
-    }
-    Ok(Answer::new(gateway.accounts.add_identity(&caller, &user, body.value).await?))
+    let request = body.value;
+    let provider = gateway.providers.iter().find(|provider| provider.about().id == request.provider);
+    let provider = provider.ok_or_else(|| Error::field("provider", "there is no such provider"))?;
+    let request = IdentityRequest { subject: provider.subject(&request.subject), ..request };
+    Ok(Answer::new(gateway.accounts.add_identity(&caller, &user, request).await?))
 }
 
 /// Unlink an account of a user's at a provider.

@@ -64,7 +64,8 @@ pub async fn end(
     Ok(Answer::new(Done {}))
 }
 
-/// End all sessions of everyone, but the one that calls: as after a secret was lost.
+/// End all sessions and personal tokens of everyone, but the session that calls. Tokens that others have signed with the
+/// server's secret end with that secret: change `JWT_SECRET`.
 #[utoipa::path(
     delete, path = "/admin/api/v3/sessions", tag = "sessions", security(("bearer" = [])),
     responses(

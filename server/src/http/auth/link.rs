@@ -1,13 +1,14 @@
 //! One-time links that administrators make: with one a person sets a password, or signs in at a provider for the first
 //! time. The token never stands in an address that a server sees.
 
-use crate::auth::{Purpose, Visitor};
+use crate::auth::Purpose;
 use crate::config::SignUp;
 use crate::error::{Error, Result};
 use crate::http::UserGateway;
 use crate::http::envelope::Answer;
-use crate::http::extract::StrangerJson;
+use crate::http::extract::{Stranger, StrangerJson};
 use axum::extract::State;
+use axum::http::HeaderMap;
 use axum::response::Response;
 use hongyan_wire::account::LoginUrl;
 use hongyan_wire::api::{Done, Success};
@@ -24,6 +25,7 @@ use hongyan_wire::profile::{LinkInfo, LinkPassword, LinkProvider, LinkRequest};
 )]
 pub async fn see(
     State(gateway): State<UserGateway>,
+    _: Stranger,
     StrangerJson(request): StrangerJson<LinkRequest>,
 ) -> Result<Answer<LinkInfo>> {
     Ok(Answer::new(gateway.accounts.link_info(&request.token)?))
@@ -41,6 +43,7 @@ pub async fn see(
 )]
 pub async fn set_password(
     State(gateway): State<UserGateway>,
+    _: Stranger,
     StrangerJson(request): StrangerJson<LinkPassword>,
 ) -> Result<Answer<Done>> {
     gateway.accounts.set_password(&request.token, request.password).await?;
@@ -58,12 +61,14 @@ pub async fn set_password(
 )]
 pub async fn link_identity(
     State(gateway): State<UserGateway>,
-    visitor: Visitor,
+    Stranger(visitor): Stranger,
+    headers: HeaderMap,
     StrangerJson(request): StrangerJson<LinkProvider>,
 ) -> Result<Response> {
     if gateway.accounts.sign_up() == SignUp::Closed {
         return Err(Error::forbidden("sign_up"));
     }
     let (user, _, link_hash) = gateway.accounts.whose_link(&request.token)?;
-    gateway.away(&request.provider, Purpose::OneTime { user, link_hash }, visitor).await
+    let before = gateway.session_here(&headers)?;
+    gateway.away(&request.provider, Purpose::OneTime { user, link_hash, before }, visitor).await
 }

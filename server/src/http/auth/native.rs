@@ -6,12 +6,13 @@ use crate::auth::{
 use crate::directory::Directory;
 use crate::error::{Error, Result};
 use crate::http::envelope::{Answer, OwnWords};
-use crate::http::extract::{Holder, Json, StrangerJson, body, parse};
+use crate::http::extract::{Holder, Json, Stranger, StrangerJson, body, parse};
 use crate::http::{AdminGateway, UserGateway};
 use crate::log::record::Kept;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use hongyan_wire::SessionId;
 use hongyan_wire::account::{
     CodeRequest, DeviceInfo, RedirectTo, SignInDecision, SignInRequest, TokenAnswer,
 };
@@ -111,7 +112,7 @@ fn none() -> Error {
 )]
 pub async fn token(
     State(gateway): State<UserGateway>,
-    visitor: Visitor,
+    Stranger(visitor): Stranger,
     request: Request,
 ) -> Result<Response> {
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
@@ -179,7 +180,7 @@ pub async fn admin_token(
     let provider = caller.claims.provider.clone();
     let opening = Opening { device: granted.device, provider, kept: Kept::Nowhere, visitor };
     let (answer, session) = gateway.auth.open_admin_session(&caller.person, opening).await?;
-    gateway.native.redeemed(&asked.code, session);
+    settled(&gateway.native, &gateway.auth, &gateway.directory, &asked.code, session).await?;
     Ok(Answer::new(answer))
 }
 
@@ -194,7 +195,8 @@ impl UserGateway {
         let provider = caller.claims.provider.clone();
         let opening = Opening { device: granted.device, provider, kept: Kept::Client, visitor };
         let signed_in = self.auth.open_session(&caller.person, opening).await?;
-        self.native.redeemed(&asked.code, signed_in.answer.session_id.clone());
+        let session = signed_in.answer.session_id.clone();
+        settled(&self.native, &self.auth, &self.directory, &asked.code, session).await?;
         Ok(signed_in)
     }
 }
@@ -212,6 +214,20 @@ async fn end_replayed(auth: &Auth, directory: &Directory, bad: BadCode) -> Resul
         auth.end_session(&found.user, &session).await?;
     }
     Ok(bad_code())
+}
+
+/// Notes what came of a code. One that was shown again meanwhile comes to nothing.
+async fn settled(
+    native: &Native,
+    auth: &Auth,
+    directory: &Directory,
+    code: &str,
+    session: SessionId,
+) -> Result<()> {
+    if native.redeemed(code, session.clone()) {
+        return Ok(());
+    }
+    Err(end_replayed(auth, directory, BadCode::Replayed(Some(session))).await?)
 }
 
 fn granted(

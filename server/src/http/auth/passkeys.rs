@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::http::UserGateway;
 use crate::http::cookies::own_page;
 use crate::http::envelope::Answer;
-use crate::http::extract::{Holder, Json, StrangerJson};
+use crate::http::extract::{Holder, Json, Stranger, StrangerJson};
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
@@ -81,7 +81,10 @@ pub async fn delete(
         (status = 422, description = "There can be none here", body = Failure),
     ),
 )]
-pub async fn ask(State(gateway): State<UserGateway>, visitor: Visitor) -> Result<Answer<PasskeyChallenge>> {
+pub async fn ask(
+    State(gateway): State<UserGateway>,
+    Stranger(visitor): Stranger,
+) -> Result<Answer<PasskeyChallenge>> {
     Ok(Answer::new(gateway.accounts.ask_for_passkey(visitor)?))
 }
 
@@ -97,12 +100,12 @@ pub async fn ask(State(gateway): State<UserGateway>, visitor: Visitor) -> Result
 )]
 pub async fn login(
     State(gateway): State<UserGateway>,
-    visitor: Visitor,
+    Stranger(visitor): Stranger,
     headers: HeaderMap,
     StrangerJson(request): StrangerJson<PasskeyLogin>,
 ) -> Result<Response> {
     if request.cookie {
         own_page(&headers, &gateway.origins)?;
     }
-    gateway.answer(gateway.accounts.passkey_login(request, visitor).await?)
+    gateway.answer_here(&headers, gateway.accounts.passkey_login(request, visitor).await?).await
 }

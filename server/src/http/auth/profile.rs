@@ -4,7 +4,7 @@ use crate::account::PICTURE_MAX;
 use crate::auth::{UserCaller, profile};
 use crate::error::{Error, Result};
 use crate::http::UserGateway;
-use crate::http::envelope::Answer;
+use crate::http::envelope::{Answer, RESOURCE_POLICY};
 use crate::http::extract::{Holder, Json, body};
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderValue, header};
@@ -60,6 +60,7 @@ pub async fn set_avatar(
     Holder(caller): Holder,
     request: Request,
 ) -> Result<Answer<Profile>> {
+    let _place = gateway.accounts.pictures.place()?;
     let bytes = body(request, PICTURE_MAX).await?;
     gateway.accounts.pictures.set(caller.id(), bytes.into()).await?;
     gateway.profile(&caller)
@@ -96,6 +97,8 @@ pub async fn avatar(State(gateway): State<UserGateway>, Path(name): Path<String>
         (header::CONTENT_TYPE, HeaderValue::from_static("image/jpeg")),
         (header::CACHE_CONTROL, HeaderValue::from_static("private, max-age=31536000, immutable")),
         (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox")),
+        // The desktop app shows it on a page of its own.
+        (RESOURCE_POLICY, HeaderValue::from_static("cross-origin")),
     ];
     Ok((headers, picture).into_response())
 }

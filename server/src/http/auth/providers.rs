@@ -8,15 +8,15 @@ use crate::auth::{Asked, LOGIN_LIFE, NoLogin, Opening, Purpose, SignedIn, Stray,
 use crate::error::{Error, Result};
 use crate::http::UserGateway;
 use crate::http::envelope::Answer;
-use crate::http::extract::Query;
+use crate::http::extract::{Query, Stranger};
 use crate::log::record::Kept;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use hongyan_wire::DeviceId;
 use hongyan_wire::account::{DeviceInfo, DeviceType, LoginUrl, ProviderInfo, ProviderList};
 use hongyan_wire::api::Success;
-use hongyan_wire::error::Failure;
+use hongyan_wire::error::{ErrorType, Failure};
+use hongyan_wire::{DeviceId, SessionId};
 use serde::Deserialize;
 use std::sync::Arc;
 use utoipa::IntoParams;
@@ -85,7 +85,7 @@ pub struct LoginQuery {
 )]
 pub async fn login(
     State(gateway): State<UserGateway>,
-    visitor: Visitor,
+    Stranger(visitor): Stranger,
     Path(id): Path<String>,
     Query(query): Query<LoginQuery>,
     headers: HeaderMap,
@@ -104,7 +104,7 @@ pub async fn login(
 )]
 pub async fn login_here(
     State(gateway): State<UserGateway>,
-    visitor: Visitor,
+    Stranger(visitor): Stranger,
     Query(query): Query<LoginQuery>,
     headers: HeaderMap,
 ) -> Result<Response> {
@@ -118,7 +118,14 @@ async fn begin(
     query: LoginQuery,
     headers: &HeaderMap,
 ) -> Result<Response> {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let is_page = accept.contains("text/html");
     let provider = if id == LOCAL { None } else { Some(gateway.provider(id)?) };
+    // A foreign page that embeds this address as a picture takes nobody's places.
+    let says = |name: &str, value: &str| headers.get(name).is_some_and(|told| told == value);
+    if says("sec-fetch-site", "cross-site") && !says("sec-fetch-mode", "navigate") {
+        return Err(Error::new(ErrorType::PermissionDenied, "this address is one to go to"));
+    }
     let mut cookies = Vec::new();
     let return_to = match query.client_id.clone() {
         Some(client_id) => {
@@ -132,14 +139,26 @@ async fn begin(
         None if return_to == "/" => format!("{}/#/sign-in", gateway.public_url),
         None => format!("{}{return_to}", gateway.public_url),
         Some(provider) => {
-            let purpose = Purpose::SignIn { return_to };
-            let (auth_url, cookie) = gateway.to_provider(&provider, purpose, visitor).await?;
-            cookies.push(cookie);
-            auth_url
+            let purpose = Purpose::SignIn { return_to, before: gateway.session_here(headers)? };
+            match gateway.to_provider(&provider, purpose, visitor).await {
+                Ok((auth_url, cookie)) => {
+                    cookies.push(cookie);
+                    auth_url
+                }
+                // A person is told on a page of ours.
+                Err(error) if is_page => {
+                    let code = match error.error_type {
+                        ErrorType::RateLimited => "too_often",
+                        ErrorType::Overloaded => "provider_unreachable",
+                        _ => return Err(error),
+                    };
+                    format!("{}/#/sign-in?error={code}&provider={id}", gateway.public_url)
+                }
+                Err(error) => return Err(error),
+            }
         }
     };
-    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let mut response = match accept.contains("text/html") {
+    let mut response = match is_page {
         true => see_other(&auth_url)?,
         false => Answer::new(LoginUrl { auth_url, expires_in: (LOGIN_LIFE / 1_000) as u64 }).into_response(),
     };
@@ -185,15 +204,19 @@ pub struct CallbackQuery {
 )]
 pub async fn callback(
     State(gateway): State<UserGateway>,
-    visitor: Visitor,
+    Stranger(visitor): Stranger,
     Path(id): Path<String>,
     headers: HeaderMap,
-    Query(query): Query<CallbackQuery>,
+    query: Result<Query<CallbackQuery>>,
 ) -> Result<Response> {
     let provider = gateway.provider(&id)?;
     let mut cookies = Vec::new();
-    let state = query.state.clone().unwrap_or_default();
-    let address = match gateway.come_back(&provider, query, &headers, visitor).await {
+    let state = query.as_ref().ok().and_then(|Query(query)| query.state.clone()).unwrap_or_default();
+    let come_back = match query {
+        Ok(Query(query)) => gateway.come_back(&provider, query, &headers, visitor).await,
+        Err(_) => Err(Fault::Wrong("what it sent the browser back with cannot be read".into()).into()),
+    };
+    let address = match come_back {
         Ok((return_to, cookie)) => {
             cookies.extend(cookie);
             format!("{}{return_to}", gateway.public_url)
@@ -349,17 +372,18 @@ impl UserGateway {
             visitor,
         };
         match purpose {
-            Purpose::SignIn { return_to } => {
+            Purpose::SignIn { return_to, before } => {
                 let signed_in = self.accounts.sign_in(provider, info, opening()).await??;
-                Ok((return_to, self.kept(&signed_in)?))
+                Ok((return_to, self.kept(&signed_in, before).await?))
             }
-            Purpose::OneTime { user, link_hash } => {
+            Purpose::OneTime { user, link_hash, before } => {
                 let linked = self.accounts.link_once(&user, &link_hash, provider, info, opening()).await??;
-                Ok(("/".to_owned(), self.kept(&linked)?))
+                Ok(("/".to_owned(), self.kept(&linked, before).await?))
             }
             Purpose::Link { user, session } => {
                 let is_there = self.directory.session(&session).map_err(Error::from)?;
-                if is_there.is_none_or(|session| session.user != user) {
+                let now = crate::clock::now();
+                if is_there.is_none_or(|session| session.user != user || session.expires_at <= now) {
                     return Err(NotLetIn::Over.into());
                 }
                 self.accounts.link(&user, provider, info).await??;
@@ -368,8 +392,17 @@ impl UserGateway {
         }
     }
 
-    /// The cookie of a session. The page asks for its access token by that.
-    fn kept(&self, signed_in: &SignedIn) -> Result<Option<HeaderValue>> {
+    /// The session of the browser that calls. Where a provider sends it back from elsewhere its cookie does not come along.
+    pub fn session_here(&self, headers: &HeaderMap) -> Result<Option<SessionId>> {
+        let token = self.cookies.refresh_token(headers);
+        token.map_or(Ok(None), |token| self.auth.session_by(&token, Kept::Cookie))
+    }
+
+    /// The cookie of a session, which takes the place of the one before. The page asks for its access token by that.
+    async fn kept(&self, signed_in: &SignedIn, before: Option<SessionId>) -> Result<Option<HeaderValue>> {
+        if let Some(before) = before {
+            self.auth.supersede(&before).await?;
+        }
         signed_in.cookie.as_ref().map(|(token, until)| self.cookies.keep(token, *until)).transpose()
     }
 }

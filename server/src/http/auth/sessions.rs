@@ -5,14 +5,14 @@ use crate::error::{Error, Result};
 use crate::http::UserGateway;
 use crate::http::cookies::own_page;
 use crate::http::envelope::Answer;
-use crate::http::extract::{Holder, Listener, StrangerJson, id};
+use crate::http::extract::{Holder, Listener, OptionalJson, Stranger, StrangerJson, id};
 use crate::log::record::Kept;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use hongyan_wire::SessionId;
 use hongyan_wire::account::{
-    EndedAnswer, LoginRequest, RefreshRequest, Session, SessionList, TicketAnswer, TokenAnswer,
+    EndedAnswer, LoginRequest, LogoutRequest, RefreshRequest, Session, SessionList, TicketAnswer, TokenAnswer,
 };
 use hongyan_wire::api::{Done, Success};
 use hongyan_wire::error::Failure;
@@ -37,7 +37,7 @@ pub async fn login(
     if request.cookie {
         own_page(&headers, &gateway.origins)?;
     }
-    gateway.answer(gateway.auth.login(request, visitor).await?)
+    gateway.answer_here(&headers, gateway.auth.login(request, visitor).await?).await
 }
 
 /// Renew the tokens. A refresh token is good once; a repeat within 30 seconds gets the same successor, anything
@@ -48,11 +48,12 @@ pub async fn login(
         (status = 200, description = "New tokens", body = Success<TokenAnswer>),
         (status = 401, description = "Used, expired or unknown", body = Failure),
         (status = 403, description = "The cookie came from a foreign page", body = Failure),
+        (status = 429, description = "Too many from one address; see Retry-After", body = Failure),
     ),
 )]
 pub async fn refresh(
     State(gateway): State<UserGateway>,
-    visitor: Visitor,
+    Stranger(visitor): Stranger,
     headers: HeaderMap,
     StrangerJson(request): StrangerJson<RefreshRequest>,
 ) -> Result<Response> {
@@ -73,9 +74,11 @@ pub async fn refresh(
     }
 }
 
-/// End the session that calls, or the one whose refresh token this is. Ending one that is not there is no fault.
+/// End the session that calls, or the one whose refresh token this is, in the body or in the cookie. Ending one that is not
+/// there is no fault (as RFC 7009, section 2.2, has it).
 #[utoipa::path(
-    post, path = "/api/v3/auth/logout", tag = "signing in", security(("bearer" = []), ()),
+    post, path = "/api/v3/auth/logout", tag = "signing in", request_body = Option<LogoutRequest>,
+    security(("bearer" = []), ()),
     responses(
         (status = 200, description = "Its tokens are refused and its sockets closed from now on", body = Success<Done>),
         (status = 401, description = "Bad credentials", body = Failure),
@@ -85,7 +88,11 @@ pub async fn logout(
     State(gateway): State<UserGateway>,
     caller: Result<Option<UserCaller>>,
     headers: HeaderMap,
+    OptionalJson(request): OptionalJson<LogoutRequest>,
 ) -> Result<Response> {
+    if let Some(token) = &request.refresh_token {
+        gateway.auth.logout_by(token, Kept::Client).await?;
+    }
     let own =
         gateway.cookies.refresh_token(&headers).filter(|_| own_page(&headers, &gateway.origins).is_ok());
     // A page's access token may have expired, or be of another session than its cookie is by now: both end.
@@ -94,6 +101,7 @@ pub async fn logout(
     }
     match caller {
         Ok(Some(caller)) => gateway.auth.logout(&caller).await?,
+        _ if request.refresh_token.is_some() => {}
         Err(error) if own.is_none() => return Err(error),
         Ok(None) if own.is_none() => {
             return Err(Error::unauthenticated("the Authorization header is missing"));
@@ -108,6 +116,16 @@ pub async fn logout(
 }
 
 impl UserGateway {
+    /// As [`Self::answer`], for who has signed in: the session that this browser had before ends.
+    pub async fn answer_here(&self, headers: &HeaderMap, signed_in: SignedIn) -> Result<Response> {
+        if signed_in.cookie.is_some()
+            && let Some(before) = self.cookies.refresh_token(headers)
+        {
+            self.auth.logout_by(&before, Kept::Cookie).await?;
+        }
+        self.answer(signed_in)
+    }
+
     /// Tokens, in the body or beside it in a cookie.
     pub fn answer(&self, signed_in: SignedIn) -> Result<Response> {
         let SignedIn { answer, cookie } = signed_in;

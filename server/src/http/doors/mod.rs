@@ -38,6 +38,8 @@ use std::fmt::Write;
 /// A path as it may be written down: the door for Slack has the key in it, wherever that door is looked for.
 pub fn without_key(path: &str) -> String {
     let hidden = |part| if secrets::key_prefix(part).is_some() { "***" } else { part };
+    // As it is understood: an escaped key is the key.
+    let path = percent_encoding::percent_decode_str(path).decode_utf8_lossy();
     path.split('/').map(hidden).collect::<Vec<_>>().join("/")
 }
 

@@ -16,6 +16,8 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{AbortController, CloseEvent, Headers, MessageEvent, RequestInit, Response, WebSocket, Window};
 
+/// In the storage of the browser, while the server has not heard that somebody signed out.
+const LEAVING: &str = "hongyan.leaving";
 /// The lock under which tokens are renewed.
 const REFRESH_LOCK: &str = "hongyan.refresh";
 /// Where the name of this window is kept.
@@ -137,6 +139,17 @@ impl Platform for Browser {
         self.nobody.set(*session == Session::None);
     }
 
+    fn is_leaving(&self) -> bool {
+        let mark = self.storage().and_then(|storage| storage.get_item(LEAVING).ok()?);
+        mark.is_some()
+    }
+
+    fn keep_leaving(&self, is_leaving: bool) {
+        // Without a storage the session ends when its cookie does.
+        let Some(storage) = self.storage() else { return };
+        let _ = if is_leaving { storage.set_item(LEAVING, "1") } else { storage.remove_item(LEAVING) };
+    }
+
     async fn alone<T>(&self, work: impl Future<Output = T>) -> T {
         let _held = match self.locks() {
             Some(locks) => lock(&locks, REFRESH_LOCK, false).await,
@@ -147,6 +160,10 @@ impl Platform for Browser {
 }
 
 impl Browser {
+    fn storage(&self) -> Option<web_sys::Storage> {
+        self.window.local_storage().ok()?
+    }
+
     async fn fetch(&self, call: &Call, abort: &AbortController) -> Result<Reply, JsValue> {
         let headers = Headers::new()?;
         headers.set("accept", "application/json")?;

@@ -132,7 +132,7 @@ pub async fn checks(setting: &Setting, report: &mut Report) -> Result<()> {
     rooms.append(Record::ServicePut(Box::new(change))).await?;
     let known = rooms.directory.service_by_prefix(&"abcdef012345".into())?.context("no service")?;
     let caller = Caller::Service(known);
-    let meters = Arc::new(Meters::new(Rates { user: 1, external: 1 }));
+    let meters = Arc::new(Meters::new(Rates { user: 1, external: 1, strangers: 1 }));
     let request = SendMessageRequest { message_type: Some("alert".into()), ..SendMessageRequest::default() };
     let audience = Audience {
         everyone: false,

@@ -121,3 +121,67 @@ async fn a_one_time_link_sets_a_password_once() {
     admin.post("users/ann/disable", json!({})).await.data();
     set(&token, "fourth-password").await.failure(404, "not_found");
 }
+
+#[tokio::test]
+async fn whoever_has_a_way_into_an_account_changed_is_told_at_once() {
+    let server = Setup::default().start().await;
+    let admin = server.admin().await;
+    let ann = admin.person("ann").await;
+    let mut elsewhere = ann.connect().await;
+    let token = json!({ "name": "backup <b>", "scopes": ["read"] });
+    ann.api.post("/api/v3/auth/tokens", &token).await.data();
+    let told = elsewhere.frame("message").await;
+    assert_eq!(
+        (&told["message_type"], &told["metadata"]["event"]),
+        (&json!("security"), &json!("token_made"))
+    );
+    assert!(
+        told["content"].as_str().unwrap().contains("The personal token “backup <b>” was made."),
+        "{told}"
+    );
+    let reset = Reply::of(
+        admin
+            .api
+            .request(Method::PUT, "/admin/api/v3/users/ann")
+            .json(&json!({ "password": "another-password" })),
+    );
+    reset.await.data();
+    admin
+        .post("users/ann/identities", json!({ "provider": "none", "subject": "1" }))
+        .await
+        .failure(422, "validation_failed");
+    admin.api.delete("/admin/api/v3/users/ann/second-factors").await.data();
+    // Whoever comes later reads it too, and nobody else does.
+    let login = json!({ "username": "ann", "password": "another-password" });
+    let again = server.user().post("/api/v3/auth/local/login", &login).await.data();
+    let again = server.user().with(&format!("Bearer {}", again["access_token"].as_str().unwrap()));
+    let listed = again.get("/api/v3/messages?message_type=security").await.data();
+    let events: Vec<&Value> =
+        listed["messages"].as_array().unwrap().iter().map(|message| &message["metadata"]["event"]).collect();
+    assert_eq!(events, ["second_factors_reset", "password_set", "token_made"]);
+    assert_eq!(admin.person("bob").await.list("").await["total"], 0);
+}
+
+#[tokio::test]
+async fn an_account_is_not_changed_without_end() {
+    let server = Setup::default().start().await;
+    let admin = server.admin().await;
+    let (ann, bob) = (admin.person("ann").await, admin.person("bob").await);
+    let put = |api: &hongyan_harness::Api| {
+        Reply::of(api.request(Method::PUT, "/api/v3/auth/profile").json(&json!({ "name": "Ann" })))
+    };
+    let mut refused = None;
+    for _ in 0..200 {
+        let reply = put(&ann.api).await;
+        if reply.status != 200 {
+            refused = Some(reply);
+            break;
+        }
+    }
+    let refused = refused.expect("a bound");
+    refused.failure(429, "rate_limited");
+    assert!(refused.header("retry-after").is_some());
+    // Looking is free, and others are not held to it.
+    ann.api.get("/api/v3/auth/profile").await.data();
+    put(&bob.api).await.data();
+}

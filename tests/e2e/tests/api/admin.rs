@@ -102,6 +102,9 @@ async fn groups_have_members_and_services_have_keys() {
         );
         let stranger = json!({ "id": "h", "name": "H", "members": ["ann", "nobody"] });
         assert_eq!(admin.post(kind, stranger).await.failure(422, "validation_failed"), ["members[1]"]);
+        // What is sent to the name would go on reaching the one person.
+        let same = json!({ "id": "ANN", "name": "All of ann" });
+        assert_eq!(admin.post(kind, same).await.failure(422, "validation_failed"), ["id"]);
         let member = format!("/admin/api/v3/{kind}/g/members/ann");
         admin.api.put(&member).await.data();
         admin.api.delete(&member).await.data();

@@ -133,3 +133,48 @@ async fn moments_are_rfc_3339_in_utc_with_milliseconds() {
     let created = message["created_at"].as_str().unwrap();
     assert!(created.len() == 24 && created.ends_with('Z') && created.as_bytes()[19] == b'.', "{created}");
 }
+
+#[tokio::test]
+async fn every_answer_tells_browsers_what_it_is_for() {
+    let (setup, _) = Setup::default().public("127.0.0.1");
+    let server = setup.start().await;
+    let ann = server.admin().await.person("ann").await;
+    let paths =
+        ["/", "/docs/", "/api/v3/openapi.json", "/api/v3/auth/providers", "/api/v3/no-such-path", "/ws"];
+    let mut replies = Vec::new();
+    for path in paths {
+        replies.push((path, server.user().get(path).await));
+    }
+    replies.push(("messages", ann.api.get("/api/v3/messages").await));
+    replies.push(("admin", server.admin_gateway().get("/admin/api/v3/users").await));
+    for (path, reply) in replies {
+        for (name, value) in [
+            ("x-content-type-options", "nosniff"),
+            ("referrer-policy", "no-referrer"),
+            ("cross-origin-opener-policy", "same-origin"),
+            ("cross-origin-resource-policy", "same-origin"),
+        ] {
+            assert_eq!(reply.header(name), Some(value), "{path}: {name}");
+        }
+        let policy = reply.header("content-security-policy").unwrap_or_default();
+        assert!(policy.starts_with("default-src 'none'"), "{path}: {policy}");
+        assert!(policy.contains("frame-ancestors 'none'"), "{path}: {policy}");
+        let is_data = reply.header("content-type").is_none_or(|kind| kind.contains("json"));
+        assert!(!is_data || reply.header("cache-control") == Some("no-store"), "{path}");
+        assert_eq!(reply.header("strict-transport-security"), None, "{path}: it is not reached by TLS");
+    }
+    let server = Setup::default().set("PUBLIC_URL", "https://notices.example").start().await;
+    for path in ["/", "/api/v3/auth/providers", "/api/v3/no-such-path"] {
+        let reply = server.user().get(path).await;
+        assert_eq!(reply.header("strict-transport-security"), Some("max-age=31536000"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn two_authorizations_are_none() {
+    let server = Setup::default().start().await;
+    let ann = server.admin().await.user("ann").await;
+    let twice =
+        ann.api.request(Method::GET, "/api/v3/messages").header("authorization", "Service hy0123_something");
+    Reply::of(twice).await.failure(401, "unauthenticated");
+}

@@ -11,6 +11,7 @@ mod documents;
 mod door_edges;
 mod doors;
 mod envelope;
+mod guards;
 mod permissions;
 mod reading;
 mod receipts;

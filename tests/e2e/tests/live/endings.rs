@@ -30,6 +30,14 @@ async fn only_good_credentials_and_our_own_pages_open_sockets() {
     let with_ticket = format!("{url}?ticket={}", ticket["ticket"].as_str().unwrap());
     Socket::open(&with_ticket, &[]).await.unwrap();
     assert_eq!(Socket::open(&with_ticket, &[]).await.err().unwrap().0, 401, "a ticket is good once");
+    // One that is good for months does not go into an address.
+    let admin = server.admin().await;
+    let script = admin.person("bob").await;
+    let body = json!({ "name": "script", "scopes": ["read"] });
+    let personal = script.api.post("/api/v3/auth/tokens", &body).await.data();
+    let personal = personal["token"].as_str().unwrap();
+    assert_eq!(Socket::open(&format!("{url}?token={personal}"), &[]).await.err().unwrap().0, 401);
+    Socket::open(&url, &[("authorization", &format!("Bearer {personal}"))]).await.unwrap();
     let plain = server.user().with(&bearer).get("/ws").await;
     assert_eq!(plain.failure(422, "validation_failed"), ["Upgrade"]);
 }

@@ -12,7 +12,7 @@ fn text(value: &Value, field: &str) -> String {
 }
 
 /// Every file below a folder that holds one of the secrets.
-fn holding(folder: &Path, secrets: &[String], found: &mut Vec<String>) {
+pub fn holding(folder: &Path, secrets: &[String], found: &mut Vec<String>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {

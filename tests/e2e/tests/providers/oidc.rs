@@ -301,6 +301,12 @@ async fn identities_are_linked_and_unlinked_by_who_has_just_signed_in() {
     site.sign_in(&mut stranger, "alice", "/").await;
     let newcomer = stranger.refresh(&site.url).await.data();
     assert_ne!(newcomer["user"]["id"], "ann");
+    // She was told of both, wherever she reads.
+    let inbox =
+        ann.call(Method::GET, &format!("{}/api/v3/messages", site.url), Some(&anns), &json!({})).await.data();
+    let told: Vec<&Value> =
+        inbox["messages"].as_array().unwrap().iter().map(|message| &message["metadata"]["event"]).collect();
+    assert_eq!(told, ["identity_unlinked", "identity_linked"]);
     // The last way to sign in stays.
     let bearer = newcomer["access_token"].as_str().unwrap().to_owned();
     let shown = stranger.call(Method::GET, &security, Some(&bearer), &json!({})).await.data();
@@ -330,9 +336,16 @@ async fn a_provider_that_is_down_keeps_nobody_else_out() {
          client_secret = \"b\"\n"
     );
     let server = setup.file(&file).start().await;
-    server.admin().await.person("ann").await;
-    let there = Visitor::default().open(&format!("{url}/api/v3/auth/gone/login")).await;
-    there.failure(503, "overloaded");
+    let admin = server.admin().await;
+    admin.person("ann").await;
+    let login = "/api/v3/auth/gone/login";
+    let page = Visitor::default().open(&format!("{url}{login}")).await;
+    let told = format!("{url}/#/sign-in?error=provider_unreachable&provider=gone");
+    assert_eq!((page.status, page.header("location")), (303, Some(told.as_str())));
+    server.user().get(login).await.failure(503, "overloaded");
+    assert!(server.stderr().contains("no sign-in can begin there"), "{}", server.stderr());
+    // She comes in by the other way.
+    admin.sign_in_person("ann", "second").await.api.get("/api/v3/messages").await.data();
 }
 
 #[tokio::test]
@@ -345,4 +358,62 @@ async fn claims_are_found_by_paths_and_can_be_required() {
     let mut bob = Visitor::default();
     let back = site.sign_in(&mut bob, "bob", "/").await;
     site.refused(&mut bob, &back, "not_a_member", "/email").await;
+}
+
+#[tokio::test]
+async fn only_a_certificate_that_is_trusted_is_believed() {
+    let document = hongyan_harness::TlsDocument::start(|url| {
+        json!({
+            "issuer": url, "authorization_endpoint": format!("{url}/authorize"), "token_endpoint": format!("{url}/token"),
+            "jwks_uri": format!("{url}/keys"),
+        })
+    })
+    .await;
+    let provider = |id: &str, more: &str| {
+        format!(
+            "[[providers]]\nid = \"{id}\"\nname = \"{id}\"\nkind = \"oidc\"\nissuer = \"{}\"\nclient_id = \"a\"\n\
+             client_secret = \"b\"\n{more}\n",
+            document.url
+        )
+    };
+    let trusted = format!("ca_file = {:?}", document.certificate());
+    let file = format!("{}{}", provider("trusted", &trusted), provider("unknown", ""));
+    let server = hongyan_harness::Setup::default().file(&file).start().await;
+    let away = server.user().get("/api/v3/auth/trusted/login").await.data();
+    let expected = format!("{}/authorize?", document.url);
+    assert!(away["auth_url"].as_str().unwrap().starts_with(&expected), "{away}");
+    server.user().get("/api/v3/auth/unknown/login").await.failure(503, "overloaded");
+}
+
+#[tokio::test]
+async fn an_address_that_two_providers_have_checked_makes_nobody_the_same_person() {
+    let site = Site::start(OidcKind::Certified, "", |setup| {
+        let twin = setup.text().replace("\"corp\"", "\"twin\"");
+        let both = format!("{}{twin}", setup.text());
+        setup.file(&both)
+    })
+    .await;
+    let admin = site.server.admin().await;
+    let known = json!({ "id": "ann", "username": "ann", "name": "Ann", "email": "alice@example.test" });
+    admin.post("users", known).await.data();
+    let mut alice = Visitor::default();
+    site.sign_in(&mut alice, "alice", "/").await;
+    let user = alice.refresh(&site.url).await.data()["user"].clone();
+    assert_eq!(user["email"], "alice@example.test");
+    assert_ne!(user["id"], "ann");
+}
+
+#[tokio::test]
+async fn coming_back_from_a_provider_takes_the_place_of_the_session_that_the_browser_had() {
+    let site = Site::start(OidcKind::NodeMock, "", |setup| setup).await;
+    site.server.admin().await.person("bob").await;
+    let mut visitor = Visitor::default();
+    let body = json!({ "username": "bob", "password": "a-good-password", "cookie": true });
+    let login = format!("{}/api/v3/auth/local/login", site.url);
+    let first = visitor.call(Method::POST, &login, None, &body).await.data();
+    let bob = site.server.user().with(&format!("Bearer {}", first["access_token"].as_str().unwrap()));
+    bob.get("/api/v3/messages").await.data();
+    site.sign_in(&mut visitor, "alice", "/").await;
+    bob.get("/api/v3/messages").await.failure(401, "unauthenticated");
+    assert_ne!(visitor.refresh(&site.url).await.data()["user"]["id"], "bob");
 }

@@ -88,10 +88,15 @@ async fn devices_password_and_tokens_are_seen_to_in_the_settings() {
     window.fill("password-current", "wrong-password").await;
     window.fill("password-new", "another-password").await;
     window.click("password-save").await;
-    window.script_until(SAID, json!("The username or the password is not right. Please try again.")).await;
+    window.script_until(SAID, json!("The password is not right. Please try again.")).await;
     window.fill("password-current", "a-good-password").await;
     window.click("password-save").await;
-    window.text("password-saved", "The password is changed. Other devices are signed out.").await;
+    window
+        .text(
+            "password-saved",
+            "The password is set. Other devices are signed out, and personal tokens have ended.",
+        )
+        .await;
     script.get("/api/v3/messages").await.failure(401, "unauthenticated");
     // This window goes on.
     window.click("to-inbox").await;

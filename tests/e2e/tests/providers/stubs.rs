@@ -2,7 +2,7 @@
 
 use crate::steps::log_in;
 use hongyan_harness::providers::{Fault, IdFault};
-use hongyan_harness::{Providers, Server, Setup, Visitor};
+use hongyan_harness::{Providers, Reply, Server, Setup, Visitor};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -93,12 +93,21 @@ async fn an_address_is_a_persons_only_where_the_provider_has_checked_it() {
         person["email_verified"] = json!(true);
     });
     assert!(five.sign_in("google").await["user"]["email"].is_string());
+    // Of another house, whose addresses Google does not answer for.
+    for (n, email, is_known) in [(1, "reader@elsewhere.test", false), (2, "reader@Gmail.com", true)] {
+        five.stub.person("goog", |person| {
+            drop(person.as_object_mut().unwrap().remove("hd"));
+            person["sub"] = json!(format!("99999999999999999999{n}"));
+            person["email"] = json!(email);
+        });
+        assert_eq!(five.sign_in("google").await["user"]["email"].is_string(), is_known, "{email}");
+    }
     assert_eq!(five.sign_in("dingtalk").await["user"]["email"], Value::Null);
 }
 
 #[tokio::test]
 async fn whatever_a_provider_answers_wrongly_is_a_clear_page_and_no_session() {
-    let five = Five::start(|setup| setup).await;
+    let five = Five::start(|setup| setup.set("LOG_LEVEL", "trace")).await;
     for (provider, step, fault, code) in [
         ("github", "gh.authorize", Fault::Deny, "denied"),
         ("github", "gh.token", Fault::TokenError, "expired"),
@@ -111,6 +120,7 @@ async fn whatever_a_provider_answers_wrongly_is_a_clear_page_and_no_session() {
         ("github", "gh.check", Fault::TokenError, "provider_error"),
         ("google", "goog.authorize", Fault::Deny, "denied"),
         ("google", "goog.authorize", Fault::OtherIssuer, "provider_error"),
+        ("google", "goog.authorize", Fault::NoIssuer, "provider_error"),
         ("google", "goog.token", Fault::TokenError, "expired"),
         ("google", "goog.token", Fault::IdToken(IdFault::WrongAud), "provider_error"),
         ("google", "goog.token", Fault::IdToken(IdFault::WrongIss), "provider_error"),
@@ -149,10 +159,16 @@ async fn whatever_a_provider_answers_wrongly_is_a_clear_page_and_no_session() {
     for provider in FIVE {
         five.sign_in(provider).await;
     }
-    let log = five.server.stderr();
-    for secret in five.stub.secrets() {
-        assert!(!log.contains(&secret), "{secret} is logged");
+    // What does not change is asked for once, or as often as it was wrong.
+    assert_eq!(five.stub.calls_of("goog.discovery").len(), 1);
+    assert!(five.stub.calls_of("goog.certs").len() <= 3);
+    let (log, secrets) = (five.server.stderr(), five.stub.secrets());
+    for secret in &secrets {
+        assert!(!log.contains(secret), "{secret} is logged");
     }
+    let mut found = Vec::new();
+    crate::canary::holding(five.server.users().parent().unwrap(), &secrets, &mut found);
+    assert!(found.is_empty(), "{found:#?}");
 }
 
 #[tokio::test]
@@ -185,6 +201,39 @@ async fn the_applications_token_is_fetched_once_for_fifty_at_once() {
     let all = (0..50).map(|_| five.sign_in("wecom"));
     futures_util::future::join_all(all).await;
     assert_eq!(five.stub.calls_of("wecom.gettoken").len(), 1);
+    // It died early, and many find out at once.
+    five.stub.fail("wecom.getuserinfo", Fault::TokenDied);
+    let all = (0..20).map(|_| five.sign_in("wecom"));
+    futures_util::future::join_all(all).await;
+    assert_eq!(five.stub.calls_of("wecom.gettoken").len(), 2);
+}
+
+#[tokio::test]
+async fn what_an_administrator_types_is_who_comes() {
+    let five = Five::start(|setup| setup.set("SIGN_UP", "closed")).await;
+    let admin = five.server.admin().await;
+    admin.user("ann").await;
+    let mut typed = Value::Null;
+    five.stub.person("wecom", |person| typed = person["userid"].clone());
+    let corp = Providers::WECOM_CORP_ID;
+    let identity =
+        json!({ "provider": "wecom", "tenant": corp, "subject": typed.as_str().unwrap().to_uppercase() });
+    admin.post("users/ann/identities", identity).await.data();
+    assert_eq!(five.sign_in("wecom").await["user"]["id"], "ann");
+    five.refused("github", "not_invited").await;
+}
+
+#[tokio::test]
+async fn a_foreign_page_begins_nothing_by_embedding_the_address() {
+    let five = Five::start(|setup| setup).await;
+    let embedded = |mode: &str| {
+        let request = five.server.user().request(reqwest::Method::GET, "/api/v3/auth/github/login");
+        Reply::of(request.header("sec-fetch-site", "cross-site").header("sec-fetch-mode", mode))
+    };
+    let refused = embedded("no-cors").await;
+    refused.failure(403, "permission_denied");
+    assert!(refused.header("set-cookie").is_none());
+    embedded("navigate").await.data();
 }
 
 #[tokio::test]

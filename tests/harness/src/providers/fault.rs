@@ -13,6 +13,8 @@ pub enum Fault {
     NoCode,
     /// Google: the browser comes back with the `iss` of somebody else.
     OtherIssuer,
+    /// Google: the browser comes back with no `iss`, although there is to be one.
+    NoIssuer,
     /// DingTalk: the code is called `code` and not `authCode`.
     OtherCodeName,
     /// DingTalk: besides `authCode` there is a `code`, which is none.
@@ -112,7 +114,7 @@ impl Fault {
         let authorize = step.ends_with(".authorize");
         match self {
             Self::Deny | Self::BadState | Self::NoCode => authorize,
-            Self::OtherIssuer => step == "goog.authorize",
+            Self::OtherIssuer | Self::NoIssuer => step == "goog.authorize",
             Self::OtherCodeName | Self::BothCodeNames => step == "ding.authorize",
             Self::CodeUsed | Self::CodeExpired => REDEEMING.contains(&step),
             Self::TokenError => !authorize && !PUBLIC.contains(&step),

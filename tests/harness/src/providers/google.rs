@@ -87,6 +87,10 @@ pub(super) fn authorize(stub: &Stub, call: &Call, fault: Option<&Fault>) -> Outc
         Some(Fault::OtherIssuer) => "https://accounts.example.test".to_owned(),
         _ => stub.url("goog"),
     };
+    let also: &[(&str, String)] = match fault {
+        Some(Fault::NoIssuer) => &[],
+        _ => &[("iss", issuer)],
+    };
     let back = Back {
         provider: "goog",
         code_name: "code",
@@ -94,7 +98,7 @@ pub(super) fn authorize(stub: &Stub, call: &Call, fault: Option<&Fault>) -> Outc
         code: random("canary-goog-4/0A", 73),
         life: CODE_LIFE,
         denied: &[("error", "access_denied")],
-        also: &[("iss", issuer)],
+        also,
     };
     Ok(stub.send_back(call, fault, grant, back))
 }

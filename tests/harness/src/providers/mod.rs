@@ -89,6 +89,8 @@ const PIECES: usize = 1600;
 impl Providers {
     /// The organisation that is chosen at DingTalk.
     pub const DINGTALK_CORP_ID: &str = dingtalk::CORP_ID;
+    /// The only company of WeCom.
+    pub const WECOM_CORP_ID: &str = wecom::CORP_ID;
 
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -2,6 +2,7 @@
 
 use super::sure::Sure;
 use crate::link::link;
+use crate::pages::settings::ways;
 use crate::parts::trouble::{Trouble, TroubleLine};
 use crate::state::page;
 use hongyan_client::platform::Method;
@@ -14,18 +15,21 @@ const PATH: &str = "/api/v3/auth/sessions";
 
 #[component]
 pub fn Devices() -> impl IntoView {
-    let (state, link) = (page(), link());
+    let (state, link, ways) = (page(), link(), ways());
     let (sessions, trouble) = (RwSignal::new(Vec::<Session>::new()), RwSignal::new(None::<Trouble>));
     let words = move || state.words().account;
     let look = move || {
         spawn_local(async move {
             match link.call::<SessionList>(Method::Get, PATH, None).await {
-                Ok(list) => sessions.set(list.sessions),
+                Ok(list) => {
+                    sessions.set(list.sessions);
+                    trouble.set(None);
+                }
                 Err(error) => trouble.set(Some(Trouble::of(&error))),
             }
         });
     };
-    look();
+    ways.on_change(look);
     let end = move |session: Session| {
         if session.current {
             return link.sign_out();

@@ -44,14 +44,14 @@ pub fn Password() -> impl IntoView {
             match changed {
                 Ok(Done {}) => {
                     for field in [current, new] {
-                        if let Some(input) = field.get_untracked() {
+                        if let Some(input) = field.try_get_untracked().flatten() {
                             input.set_value("");
                         }
                     }
                     saved.set(true);
                     ways.look_again();
                 }
-                Err(error) => trouble.set(Some(Trouble::of_login(&error))),
+                Err(error) => trouble.set(Some(Trouble::of_proof(&error))),
             }
         });
     };

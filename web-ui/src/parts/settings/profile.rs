@@ -12,6 +12,8 @@ use leptos::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 
 const PATH: &str = "/api/v3/auth/profile";
+/// Bytes of a picture that the server takes.
+const PICTURE_MAX: f64 = 5.0 * 1024.0 * 1024.0;
 const AVATAR: &str = "/api/v3/auth/profile/avatar";
 
 #[component]
@@ -44,6 +46,13 @@ pub fn ProfileSection() -> impl IntoView {
     let choose = move |_| {
         let chosen = file.get_untracked().and_then(|input| input.files()).and_then(|files| files.get(0));
         let Some(chosen) = chosen else { return };
+        if let Some(input) = file.get_untracked() {
+            // The same file may be chosen again.
+            input.set_value("");
+        }
+        if chosen.size() > PICTURE_MAX {
+            return trouble.set(Some(Trouble::TooLarge));
+        }
         spawn_local(async move {
             let Ok(bytes) = JsFuture::from(chosen.array_buffer()).await else { return };
             let bytes = js_sys::Uint8Array::new(&bytes).to_vec();

@@ -2,6 +2,7 @@
 
 use super::sure::Sure;
 use crate::link::link;
+use crate::pages::settings::ways;
 use crate::parts::trouble::{Trouble, TroubleLine};
 use crate::state::page;
 use hongyan_client::api::json;
@@ -19,7 +20,7 @@ const DAYS: u32 = 90;
 
 #[component]
 pub fn Tokens() -> impl IntoView {
-    let (state, link) = (page(), link());
+    let (state, link, ways) = (page(), link(), ways());
     let (tokens, made) = (RwSignal::new(Vec::<PersonalToken>::new()), RwSignal::new(None::<String>));
     let (trouble, name) = (RwSignal::new(None::<Trouble>), NodeRef::<Input>::new());
     let boxes = [Scope::Read, Scope::Write, Scope::SendSelf].map(|scope| (scope, NodeRef::<Input>::new()));
@@ -28,12 +29,15 @@ pub fn Tokens() -> impl IntoView {
     let look = move || {
         spawn_local(async move {
             match link.call::<PersonalTokenList>(Method::Get, PATH, None).await {
-                Ok(list) => tokens.set(list.tokens),
+                Ok(list) => {
+                    tokens.set(list.tokens);
+                    trouble.set(None);
+                }
                 Err(error) => trouble.set(Some(Trouble::of(&error))),
             }
         });
     };
-    look();
+    ways.on_change(look);
     let make = move |event: SubmitEvent| {
         event.prevent_default();
         if busy.get_untracked() {
@@ -54,6 +58,12 @@ pub fn Tokens() -> impl IntoView {
             match link.call::<NewToken>(Method::Post, PATH, Some(body)).await {
                 Ok(new) => {
                     made.set(Some(new.token));
+                    for field in boxes.iter().map(|(_, field)| field).chain([&name]) {
+                        if let Some(input) = field.try_get_untracked().flatten() {
+                            input.set_value("");
+                            input.set_checked(false);
+                        }
+                    }
                     look();
                 }
                 Err(error) => trouble.set(Some(Trouble::of(&error))),
@@ -77,7 +87,8 @@ pub fn Tokens() -> impl IntoView {
     };
     let line = move |token: PersonalToken| {
         let (scopes, until) = (token.scopes.clone(), token.expires_at);
-        let allows = move || scopes.iter().map(|scope| named(*scope)).collect::<Vec<_>>().join(", ");
+        let allows =
+            move || scopes.iter().map(|scope| named(*scope)).collect::<Vec<_>>().join(words().scopes_between);
         let ends = move || match until {
             Some(until) => format!("{}{}", words().until, &until.to_string()[..10]),
             None => words().never_expires.to_owned(),
