@@ -5,6 +5,7 @@ use super::InboxError;
 use super::file::Inbox;
 use crate::log::record::{Marked, Posted, PressMade, Recalled, Record};
 use crate::log::{Logged, Pos};
+use hongyan_backup::AMENDED_LIFE;
 use hongyan_wire::frame::StatusUpdate;
 use hongyan_wire::{ChannelId, MessageId, Timestamp};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
@@ -12,9 +13,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Messages that expire in one step.
 const EXPIRE_STEP: usize = 1_000;
-
-/// Milliseconds for which clients that were away are told of recalls and presses: 90 days.
-const AMENDED_LIFE: i64 = 90 * 24 * 60 * 60 * 1000;
 
 /// By how much the counts of channels change.
 type Deltas = BTreeMap<Option<ChannelId>, i64>;

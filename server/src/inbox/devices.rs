@@ -6,7 +6,7 @@ use hongyan_wire::account::DeviceType;
 use hongyan_wire::{DeviceId, Timestamp, UserId};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 /// Devices noted but not yet written; beyond it the oldest news is good enough.
@@ -40,6 +40,25 @@ impl Devices {
         if noted.len() < NOTED_MAX || noted.contains_key(&key) {
             noted.insert(key, seen);
         }
+    }
+
+    /// Where a person's devices stand, by their ids. Blocks on storage.
+    pub(super) fn of(&self, folders: &Folders, user: &UserId) -> Vec<DeviceSeen> {
+        let mut devices = BTreeMap::new();
+        // Without the folder there are those in memory.
+        let files = std::fs::read_dir(folders.of(user).join(".sync")).into_iter().flatten().flatten();
+        for path in files.map(|file| file.path()) {
+            if path.extension().is_some_and(|extension| extension == "json")
+                && let Ok(json) = std::fs::read(&path)
+                && let Ok(seen) = serde_json::from_slice::<DeviceSeen>(&json)
+            {
+                devices.insert(seen.device_id.clone(), seen);
+            }
+        }
+        let noted = self.noted.lock();
+        let own = noted.iter().filter(|((owner, _), _)| owner == user);
+        devices.extend(own.map(|((_, device), seen)| (device.clone(), seen.clone())));
+        devices.into_values().collect()
     }
 
     /// Writes what was noted into the folders of those who have one. Blocks on storage.

@@ -10,6 +10,7 @@ mod mark;
 mod page;
 mod pending;
 mod read;
+mod snapshot;
 mod walker;
 
 pub use devices::{DeviceSeen, Devices};
@@ -18,6 +19,7 @@ pub use mark::{MarkOutcome, MarkRequest};
 pub use page::Page;
 pub use pending::Pending;
 pub use read::{Changes, Filter, State};
+pub use snapshot::{Snapshot, Stamp};
 pub use walker::Walker;
 
 use crate::clock::Clock;
