@@ -65,6 +65,8 @@ settings! {
     "USER_STORAGE_PATH", "data/user_storage", "One folder a user. A folder that is named must exist, or its parent must.";
     "SYSTEM_STORAGE_PATH", "system, beside USER_STORAGE_PATH", "The log, the directory and the secret: everything that is no single user's.";
     "DATABASE_BACKUP_PATH", "backups, beside USER_STORAGE_PATH", "Where backups are kept.";
+    "BACKUP_KEEP", "24h", "How long a backup that a person asked for can be fetched.";
+    "BACKUP_QUOTA", "10737418240", "Bytes that the backups of one person may have together; the oldest go first.";
     "JWT_SECRET", "made on the first start", "At least 32 bytes; signs access tokens.";
     "JWT_SECRET_PREVIOUS", "none", "Still verifies access tokens, for a change of JWT_SECRET.";
     "JWT_EXPIRE_TIME", "2h", "Life of an access token; at most 24h.";
@@ -172,6 +174,8 @@ pub struct Config {
     pub user_storage: PathBuf,
     pub system_storage: PathBuf,
     pub backups: PathBuf,
+    pub backup_keep: Duration,
+    pub backup_quota: u64,
     pub jwt_secret: Option<Secret>,
     pub jwt_secret_previous: Option<Secret>,
     pub access_life: Duration,
@@ -285,6 +289,8 @@ impl Config {
             public_url: values.text("PUBLIC_URL").map(public_url).transpose()?.unwrap_or_default(),
             system_storage: folder("SYSTEM_STORAGE_PATH", "system")?,
             backups: folder("DATABASE_BACKUP_PATH", "backups")?,
+            backup_keep: values.duration("BACKUP_KEEP", Duration::from_secs(24 * 3600))?,
+            backup_quota: values.at_least("BACKUP_QUOTA", 10 << 30, 1_024)? as u64,
             user_storage,
             jwt_secret: values.secret("JWT_SECRET")?,
             jwt_secret_previous: values.secret("JWT_SECRET_PREVIOUS")?,

@@ -1,6 +1,7 @@
 //! What can go wrong with a request, and what is said of it. One `match` gives type, status and words;
 //! an internal cause is logged once and never shown.
 
+use crate::backup::BackupError;
 use crate::directory::DirectoryError;
 use crate::inbox::InboxError;
 use crate::log::LogError;
@@ -196,6 +197,27 @@ impl From<InboxError> for Error {
             InboxError::Panicked => Self::internal(error),
             InboxError::Stopping => Self::overloaded("the server is stopping"),
             InboxError::Storage(_) | InboxError::Io(_) | InboxError::Path(_) => Self::storage(error),
+        }
+    }
+}
+
+impl From<BackupError> for Error {
+    fn from(error: BackupError) -> Self {
+        match error {
+            BackupError::OverQuota { .. } => {
+                Self::new(ErrorType::TooLarge, format!("the backup is too large: {error}"))
+            }
+            BackupError::Busy | BackupError::Stopping => Self::overloaded(&error.to_string()),
+            BackupError::Inbox(error) => error.into(),
+            BackupError::Backup(hongyan_backup::Error::TooOld) => Self::field(
+                "since",
+                "is too long ago: what was taken back since is not known any more; take a full backup",
+            ),
+            BackupError::Backup(error) => Self::internal(error),
+            BackupError::Io(error) => {
+                let message = "backups cannot be written or read right now";
+                Self { message: message.into(), ..Self::storage(error) }
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ pub mod account;
 pub mod admin;
 pub mod app;
 pub mod auth;
+pub mod backup;
 pub mod callback;
 pub mod clock;
 pub mod config;

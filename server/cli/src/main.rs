@@ -1,6 +1,7 @@
 //! The program `hongyan`: sends from a shell, and sees what became of it. It speaks to a server's user gateway with a
 //! service's key.
 
+mod backup;
 mod gateway;
 mod send;
 mod settings;
@@ -54,6 +55,9 @@ enum Command {
     Recall { message: MessageId },
     /// See how far a message has got: meant, delivered, read.
     Receipts { message: MessageId },
+    /// Backups: join increments to a full one. Needs no server.
+    #[command(subcommand)]
+    Backup(backup::Backup),
     /// Print what a shell needs to complete commands: bash, zsh, fish, …
     Completion { shell: Shell },
 }
@@ -75,10 +79,13 @@ async fn perform(to: To, command: Command) -> Result<(), Failure> {
         clap_complete::generate(shell, &mut Arguments::command(), "hongyan", &mut std::io::stdout());
         return Ok(());
     }
+    if let Command::Backup(command) = command {
+        return command.perform();
+    }
     let settings = Settings::gather(to.url, to.key_file.as_deref(), to.config.as_deref());
     let gateway = Gateway::new(&settings.map_err(Failure::Usage)?).map_err(Failure::Usage)?;
     match command {
-        Command::Completion { .. } => Ok(()),
+        Command::Completion { .. } | Command::Backup(_) => Ok(()),
         Command::Send(send) => send.perform(&gateway, to.json).await,
         Command::Recall { message } => {
             let path = format!("/api/v3/messages/{message}/recall");

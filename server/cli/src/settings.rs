@@ -51,6 +51,11 @@ impl Settings {
     }
 }
 
+/// What opens a backup that is encrypted for a passphrase.
+pub fn backup_passphrase() -> Option<String> {
+    std::env::var("HONGYAN_BACKUP_PASSPHRASE").ok().filter(|passphrase| !passphrase.is_empty())
+}
+
 fn default_path() -> Option<PathBuf> {
     let base = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     let base = base.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".config")))?;

@@ -10,14 +10,15 @@ mod second_factor;
 mod tokens;
 
 pub use identities::NotLetIn;
-pub use pictures::{PICTURE_MAX, Pictures};
+pub use pictures::Pictures;
 
 use crate::admin::{Administration, is_address};
 use crate::auth::providers::UserInfo;
-use crate::auth::{Auth, Notice};
+use crate::auth::{Auth, Notice, UserCaller};
 use crate::config::{Config, SignUp};
 use crate::directory::Directory;
 use crate::error::{Error, Result};
+use crate::lanes::Turn;
 use crate::log::Journal;
 use crate::log::record::{Change, Record};
 use hongyan_wire::UserId;
@@ -65,6 +66,15 @@ impl Accounts {
     /// Who may come that nobody knows yet.
     pub fn sign_up(&self) -> SignUp {
         self.sign_up
+    }
+
+    /// A turn with the ways into the caller's account, for who has just signed in. Checked within it: whoever ends the
+    /// session meanwhile has it before or after.
+    async fn turn_of_recent(&self, caller: &UserCaller) -> Result<Turn> {
+        let turn = self.auth.turn_of(caller.id()).await;
+        self.auth.bearer(caller.claims.clone())?;
+        self.auth.require_recent(caller)?;
+        Ok(turn)
     }
 
     /// Writes a change of the ways into an account, and tells the person.

@@ -117,6 +117,7 @@ impl Accounts {
             return Err(Error::exists("passkey", "credential"));
         }
         let put = put(&user, &id, request.name.clone(), &made, false)?;
+        let _turn = self.turn_of_recent(caller).await?;
         self.change_way(&user, vec![put], Notice::PasskeyAdded(&request.name)).await?;
         Ok(PasskeyInfo { id, name: request.name, created_at: crate::clock::now() })
     }

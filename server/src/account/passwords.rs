@@ -18,6 +18,7 @@ impl Accounts {
         visitor: Visitor,
     ) -> Result<()> {
         check("new", &change.new)?;
+        let before = self.directory.password_hash(caller.id())?;
         match (caller.person.has_password, change.current) {
             (true, Some(current)) => self.auth.check_own_password(caller, current, visitor).await?,
             (true, None) => return Err(Error::field("current", "is missing")),
@@ -26,6 +27,10 @@ impl Accounts {
         let user = caller.id();
         let set = self.password_set(user, change.new).await?;
         let _turn = self.auth.turn_of(user).await;
+        self.auth.bearer(caller.claims.clone())?;
+        if self.directory.password_hash(user)? != before {
+            return Err(Error::unauthenticated("the password was changed meanwhile"));
+        }
         let ended = self.auth.ending(user, caller.claims.session_id.as_ref())?;
         self.change_way(user, vec![set, ended], Notice::PasswordSet).await
     }

@@ -10,18 +10,19 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::StreamExt;
 use hongyan_wire::UserId;
+use hongyan_wire::limits::PICTURE_MAX;
 use image::codecs::jpeg::JpegEncoder;
 use image::imageops::FilterType;
 use image::{DynamicImage, ImageReader, Limits, Rgb, RgbImage};
+use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use smol_str::{SmolStr, format_smolstr};
+use std::collections::HashSet;
 use std::io::Cursor;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Largest picture that is taken, in bytes.
-pub const PICTURE_MAX: usize = 5 * 1024 * 1024;
 /// Width and height of what is kept, in pixels.
 const SIDE: u32 = 192;
 /// Largest width and height of what comes in.
@@ -30,7 +31,7 @@ const SIDE_MAX: u32 = 10_000;
 const DECODED_MAX: u64 = 128 * 1024 * 1024;
 const QUALITY: u8 = 85;
 /// Decoded at one time.
-const AT_ONCE: usize = 2;
+const AT_ONCE: usize = 1;
 /// Fetched at one time, and waiting to be.
 const FETCHES_MAX: usize = 64;
 /// Pictures that people are sending at one moment.
@@ -47,6 +48,21 @@ pub struct Pictures {
     at_work: Arc<Semaphore>,
     fetching: Arc<Semaphore>,
     taking: Arc<Semaphore>,
+    /// Who is sending one.
+    senders: Mutex<HashSet<UserId>>,
+}
+
+/// A place to take a picture in, until it is dropped.
+pub struct Place<'a> {
+    pictures: &'a Pictures,
+    user: UserId,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.pictures.senders.lock().remove(&self.user);
+    }
 }
 
 impl Pictures {
@@ -59,16 +75,20 @@ impl Pictures {
         let client = client(&guard)?;
         let places = |n| Arc::new(Semaphore::new(n));
         let (at_work, fetching, taking) = (places(AT_ONCE), places(FETCHES_MAX), places(TAKEN_MAX));
-        Ok(Self { client, guard, directory, journal, at_work, fetching, taking })
+        Ok(Self { client, guard, directory, journal, at_work, fetching, taking, senders: Mutex::default() })
     }
 
-    /// A place to take a picture in: each may hold 5 MiB until its last byte is there.
+    /// A place to take a person's picture in: each may hold 5 MiB until its last byte is there.
     ///
     /// # Errors
-    /// Overloaded when all are taken.
-    pub fn place(&self) -> Result<OwnedSemaphorePermit> {
-        let place = self.taking.clone().try_acquire_owned();
-        place.map_err(|_| Error::overloaded("many pictures are being sent; try again"))
+    /// Overloaded when all are taken, or the person has one already.
+    pub fn place(&self, user: &UserId) -> Result<Place<'_>> {
+        let permit = self.taking.clone().try_acquire_owned();
+        let permit = permit.map_err(|_| Error::overloaded("many pictures are being sent; try again"))?;
+        if !self.senders.lock().insert(user.clone()) {
+            return Err(Error::overloaded("you are sending a picture already"));
+        }
+        Ok(Place { pictures: self, user: user.clone(), _permit: permit })
     }
 
     /// Takes a picture that a person has sent.

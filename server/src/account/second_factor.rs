@@ -76,6 +76,7 @@ impl Accounts {
             codes.push(totp::base32(&bytes).to_ascii_lowercase());
         }
         let recovery = codes.iter().map(|code| secrets::hash(code)).collect();
+        let _turn = self.turn_of_recent(caller).await?;
         let set = TotpSet { user: user.clone(), secret: Some(Sealed(secret)), recovery };
         let set = vec![Record::TotpSet(Box::new(own(user, set)))];
         self.change_way(user, set, Notice::AuthenticatorOn).await?;
@@ -88,6 +89,9 @@ impl Accounts {
     /// The password alone suffices again.
     pub async fn drop_totp(&self, caller: &UserCaller) -> Result<()> {
         self.auth.require_recent(caller)?;
+        if self.directory.totp_secret(caller.id())?.is_none() {
+            return Ok(());
+        }
         let set = TotpSet { user: caller.id().clone(), secret: None, recovery: Vec::new() };
         let set = vec![Record::TotpSet(Box::new(own(caller.id(), set)))];
         self.change_way(caller.id(), set, Notice::AuthenticatorOff).await
@@ -96,10 +100,14 @@ impl Accounts {
     /// Takes authenticator and passkeys away from someone who has lost them.
     pub async fn reset_second_factors(&self, actor: &UserCaller, user: &UserId) -> Result<()> {
         self.directory.person(user)?.ok_or_else(|| Error::not_found("user"))?;
+        let passkeys = self.directory.passkeys_of(user)?;
+        if passkeys.is_empty() && self.directory.totp_secret(user)?.is_none() {
+            return Ok(());
+        }
         let (actor, at) = (actor.id().as_str(), crate::clock::now());
         let set = TotpSet { user: user.clone(), secret: None, recovery: Vec::new() };
         let mut records = vec![Record::TotpSet(Box::new(Change { actor: actor.into(), at, what: set }))];
-        for passkey in self.directory.passkeys_of(user)? {
+        for passkey in passkeys {
             let what = PasskeyKey { user: user.clone(), id: passkey.id.into() };
             records.push(Record::PasskeyDeleted(Box::new(Change { actor: actor.into(), at, what })));
         }

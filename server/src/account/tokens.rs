@@ -50,6 +50,7 @@ impl Accounts {
             hash: secrets::hash(&token),
             expires_at,
         };
+        let _turn = self.turn_of_recent(caller).await?;
         let made = vec![Record::TokenMade(Box::new(own(caller.id(), made)))];
         self.change_way(caller.id(), made, Notice::TokenMade(&about.name)).await?;
         Ok(NewToken { token, about })

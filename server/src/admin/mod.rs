@@ -10,6 +10,7 @@ mod users;
 pub use users::is_address;
 
 use crate::auth::{Passwords, secrets};
+use crate::backup::Backups;
 use crate::directory::Directory;
 use crate::error::{Error, Result};
 use crate::guard::Guard;
@@ -33,6 +34,7 @@ pub struct Administration {
     journal: Journal,
     auth: Arc<crate::auth::Auth>,
     inboxes: Arc<Inboxes>,
+    backups: Arc<Backups>,
     ledger: Arc<Ledger>,
     callback_guard: Arc<Guard>,
     one_at_a_time: Mutex<()>,
@@ -44,10 +46,20 @@ impl Administration {
         journal: Journal,
         auth: Arc<crate::auth::Auth>,
         inboxes: Arc<Inboxes>,
+        backups: Arc<Backups>,
         ledger: Arc<Ledger>,
         callback_guard: Arc<Guard>,
     ) -> Self {
-        Self { directory, journal, auth, inboxes, ledger, callback_guard, one_at_a_time: Mutex::default() }
+        Self {
+            directory,
+            journal,
+            auth,
+            inboxes,
+            backups,
+            ledger,
+            callback_guard,
+            one_at_a_time: Mutex::default(),
+        }
     }
 
     fn passwords(&self) -> &Passwords {

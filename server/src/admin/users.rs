@@ -2,6 +2,7 @@
 
 use super::{Administration, check_name, fault};
 use crate::auth::Notice;
+use crate::backup::BackupError;
 use crate::error::{Error, Result};
 use crate::log::Entry;
 use crate::log::record::{Change, GroupKey, Record, UserPut, UserStatusChange};
@@ -89,8 +90,7 @@ impl Administration {
                     let is_new = planned.is_new && !puts.iter().any(|put| put.id == planned.put.id);
                     *(if is_new { &mut answer.created } else { &mut answer.updated }) += 1;
                     if !planned.is_new && planned.put.password_hash.is_some() {
-                        // Whoever signed in with the old password signs in anew.
-                        entries.push(self.auth.ending(&planned.put.id, None)?.into());
+                        entries.extend(self.password_replaced(&planned.put.id)?);
                     }
                     puts.push(planned.put);
                 }
@@ -105,6 +105,11 @@ impl Administration {
         entries.insert(0, Record::UsersPut(change).into());
         self.journal.append_all_applied(entries).await?;
         Ok(())
+    }
+
+    /// What follows from a new password: whoever signed in with the old one signs in anew, and the person is told.
+    fn password_replaced(&self, user: &UserId) -> Result<[Entry; 2]> {
+        Ok([self.auth.ending(user, None)?.into(), Notice::PasswordSet.to(user)?.into()])
     }
 
     /// A line without an id means the user who has that username already, if there is one.
@@ -194,8 +199,7 @@ impl Administration {
         let mut entries = Vec::new();
         let _turn_of_user = self.auth.turn_of(id).await;
         if planned.put.password_hash.is_some() {
-            entries.push(self.auth.ending(id, None)?.into());
-            entries.push(Notice::PasswordSet.to(id)?.into());
+            entries.extend(self.password_replaced(id)?);
         }
         let change = Change { actor: actor.into(), at: crate::clock::now(), what: vec![planned.put] };
         entries.insert(0, Record::UsersPut(change).into());
@@ -217,9 +221,11 @@ impl Administration {
         self.journal.append_all_applied(entries).await?;
         let (inboxes, directory, ledger) =
             (self.inboxes.clone(), self.directory.clone(), self.ledger.clone());
+        let backups = self.backups.clone();
         let (journal, user) = (self.journal.clone(), id.clone());
         tokio::task::spawn_blocking(move || -> Result<()> {
             inboxes.remove(&user)?;
+            backups.shelf().remove_all(&user).map_err(BackupError::Io)?;
             journal.log().erase(&user)?;
             directory.fold_in()?;
             ledger.settle(&**journal.log())?;

@@ -4,6 +4,7 @@
 use crate::account::{Accounts, Pictures};
 use crate::admin::Administration;
 use crate::auth::Auth;
+use crate::backup::{Backups, Shelf};
 use crate::config::{Config, Secret};
 use crate::directory::Directory;
 use crate::faults::Faults;
@@ -34,6 +35,7 @@ pub struct Core {
     pub inboxes: Arc<Inboxes>,
     pub auth: Arc<Auth>,
     pub administration: Arc<Administration>,
+    pub(super) backups: Arc<Backups>,
     pub(super) accounts: Arc<Accounts>,
     pub(super) pending: Arc<Pending>,
     pub(super) hub: Arc<Hub>,
@@ -78,6 +80,9 @@ impl Core {
         let folders = Folders::open(&config.user_storage, Faults::default()).context("USER_STORAGE_PATH")?;
         let inboxes =
             Arc::new(Inboxes::new(folders, journal.clone(), directory.clone(), pending.clone(), handles));
+        let shelf = Shelf::open(config.backups.join("people"), config.backup_quota);
+        let shelf = shelf.context("DATABASE_BACKUP_PATH")?;
+        let backups = Arc::new(Backups::new(inboxes.clone(), shelf, config.backup_keep));
         let auth = Arc::new(Auth::new(config, &secret(config)?, directory.clone(), journal.clone())?);
         let guard = Arc::new(Guard::new(config.callback_hosts.iter().cloned()));
         let administration = Arc::new(Administration::new(
@@ -85,6 +90,7 @@ impl Core {
             journal.clone(),
             auth.clone(),
             inboxes.clone(),
+            backups.clone(),
             ledger.clone(),
             guard.clone(),
         ));
@@ -103,6 +109,7 @@ impl Core {
             inboxes,
             auth,
             administration,
+            backups,
             accounts,
             pending,
             hub,

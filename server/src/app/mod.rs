@@ -69,7 +69,18 @@ pub async fn start(mut config: Config, gateways: Gateways) -> Result<Running> {
     warn_of_open_doors(&config, &providers);
     let core = Core::open(&config, handles)?;
     let Core {
-        directory, pending, hub, ledger, journal, inboxes, auth, accounts, guard, administration, ..
+        directory,
+        pending,
+        hub,
+        ledger,
+        journal,
+        inboxes,
+        backups,
+        auth,
+        accounts,
+        guard,
+        administration,
+        ..
     } = &core;
     let stopping = core.stop.subscribe();
     let callbacks = Callbacks::new(directory.clone(), journal.clone(), guard.clone());
@@ -129,6 +140,7 @@ pub async fn start(mut config: Config, gateways: Gateways) -> Result<Running> {
             directory: directory.clone(),
             hub: hub.clone(),
             reports: reports.clone(),
+            backups: backups.clone(),
             journal: journal.clone(),
             sockets,
             limits: limits.clone(),
@@ -164,6 +176,7 @@ pub async fn start(mut config: Config, gateways: Gateways) -> Result<Running> {
     );
     tasks.spawn(Scheduler(gate).run(stopping.clone()));
     tasks.spawn(callbacks.run(stopping.clone()));
+    tasks.spawn(backups.clone().run(stopping.clone()));
     tasks.spawn(reports.run(stopping.clone()));
     tasks.spawn(beat(hub.clone(), config.ping_interval, stopping));
     Ok(Running { user, admin, bootstrapped, tasks, limits, core })
@@ -224,10 +237,10 @@ fn warn_of_open_doors(config: &Config, providers: &[Arc<dyn Provider>]) {
 
 /// Whether people come over a network without TLS.
 fn is_reached_openly(public_url: &str) -> bool {
-    let Some(host) = public_url.strip_prefix("http://") else { return false };
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    let address = name.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
-    !address.map_or(name == "localhost", |address| address.is_loopback())
+    let Ok(url) = reqwest::Url::parse(public_url) else { return false };
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+    url.scheme() == "http" && !address.map_or(host == "localhost", |address| address.is_loopback())
 }
 
 async fn listen(config: &Config, wanted: bool, setting: &str, port: u16) -> Result<Option<TcpListener>> {

@@ -196,9 +196,9 @@ impl Auth {
 
     /// Whether the user has a session that was last heard of from there.
     fn was_here(&self, user: &UserId, visitor: Visitor) -> bool {
-        let from = visitor.address.to_string();
         let sessions = self.directory.sessions_of(user).unwrap_or_default();
-        sessions.iter().any(|session| session.address.as_deref() == Some(from.as_str()))
+        let addresses = sessions.iter().filter_map(|session| session.address.as_deref()?.parse().ok());
+        addresses.map(|address| Visitor { address }.place()).any(|place| place == visitor.place())
     }
 }
 

@@ -32,10 +32,12 @@ use crate::error::{Error, Result};
 use crate::lanes::Lanes;
 use crate::log::Journal;
 use crate::log::record::{GroupKey, GroupKind};
+use hmac::{Hmac, Mac};
 use hongyan_wire::profile::Profile;
 use hongyan_wire::{RoleId, SessionId, Timestamp, UserId};
 use jwt::Jwt;
 use parking_lot::Mutex;
+use sha2::Sha256;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -79,6 +81,9 @@ pub struct Auth {
     throttle: Throttle,
     /// Sessions that have shown once more who they are, and when.
     confirmed: Mutex<HashMap<SessionId, Timestamp>>,
+    /// Sessions that came of a code, and when the one that allowed it had last shown who it is, if it is known: they are no
+    /// fresher than that. Each is kept for as long as it would count as just opened.
+    derived: Mutex<HashMap<SessionId, (Option<Timestamp>, Timestamp)>>,
     /// The last step of each authenticator that was taken.
     totp_steps: Mutex<HashMap<UserId, i64>>,
 }
@@ -104,6 +109,7 @@ impl Auth {
             refreshing: Lanes::new(REFRESH_LANES),
             throttle: Throttle::default(),
             confirmed: Mutex::default(),
+            derived: Mutex::default(),
             totp_steps: Mutex::default(),
         })
     }
@@ -128,12 +134,42 @@ impl Auth {
         self.bearer(claims.ok_or_else(|| Error::unauthenticated("the ticket is used, old or unknown"))?)
     }
 
+    /// Signs what stands in a link of ours, so that nobody else can make one.
+    pub fn sign_link(&self, text: &str) -> String {
+        let signed = self.secrets.first().map(|secret| link_signature(secret, text));
+        signed.unwrap_or_default()
+    }
+
+    /// Whether a signature is ours, also by the secret of before.
+    pub fn is_link(&self, text: &str, signature: &str) -> bool {
+        self.secrets.iter().any(|secret| secrets::same(&link_signature(secret, text), signature))
+    }
+
     /// Until when a session counts as just signed in, if it does.
     pub fn recent_until(&self, session: &SessionId) -> Result<Option<Timestamp>> {
-        let confirmed = self.confirmed.lock().get(session).copied();
-        let opened = self.directory.session(session)?.map(|session| session.created_at);
-        let until = confirmed.max(opened).map(|at| at.plus_millis(RECENT));
+        let until = self.shown_at(session)?.map(|at| at.plus_millis(RECENT));
         Ok(until.filter(|until| *until > crate::clock::now()))
+    }
+
+    /// When whoever has a session has last shown who they are, as far as that is known here.
+    fn shown_at(&self, session: &SessionId) -> Result<Option<Timestamp>> {
+        let confirmed = self.confirmed.lock().get(session).copied();
+        let derived = self.derived.lock().get(session).map(|(shown_at, _)| *shown_at);
+        let opened = match derived {
+            Some(shown_at) => shown_at,
+            None => self.directory.session(session)?.map(|session| session.created_at),
+        };
+        Ok(confirmed.max(opened))
+    }
+
+    /// Notes that a session came of a code that another one has allowed: nobody has shown anew who they are.
+    pub fn note_derived(&self, session: &SessionId, from: Option<&SessionId>) -> Result<()> {
+        let shown_at = from.map_or(Ok(None), |from| self.shown_at(from))?;
+        let now = crate::clock::now();
+        let mut derived = self.derived.lock();
+        derived.retain(|_, (_, until)| *until > now);
+        derived.insert(session.clone(), (shown_at, now.plus_millis(RECENT)));
+        Ok(())
     }
 
     /// Lets pass only who has just signed in.
@@ -178,6 +214,13 @@ pub fn profile(person: &Person) -> Profile {
         department_id: person.department.clone(),
         roles: person.roles(),
     }
+}
+
+/// HMAC-SHA256 in hex, of what no access token begins with.
+fn link_signature(secret: &Secret, text: &str) -> String {
+    // HMAC takes keys of any length; there is no error.
+    let Ok(mac) = Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes()) else { return String::new() };
+    secrets::hex(&mac.chain_update("link\n").chain_update(text).finalize().into_bytes())
 }
 
 fn millis(duration: Duration) -> i64 {

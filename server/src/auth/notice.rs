@@ -3,6 +3,7 @@
 
 use crate::error::{Error, Result};
 use crate::log::record::{Audience, Posted, Record};
+use hongyan_wire::limits::ACCOUNT_SECURITY;
 use hongyan_wire::message::{AnswerMode, Message, SenderInfo, SenderType};
 use hongyan_wire::{MessageId, UserId};
 use serde_json::{Map, json};
@@ -51,20 +52,20 @@ impl Notice<'_> {
         match self {
             Self::PasswordSet => plain("已设置新密码。", "A new password was set."),
             Self::Linked(provider) => (
-                format!("已关联 {provider} 账号，可用它登录。"),
+                format!("已关联 {provider} 帐号，可用它登录。"),
                 format!("An account at {provider} was linked; it can sign in."),
             ),
             Self::Unlinked(provider) => {
-                (format!("已取消关联 {provider} 账号。"), format!("The account at {provider} was unlinked."))
+                (format!("已取消关联 {provider} 帐号。"), format!("The account at {provider} was unlinked."))
             }
             Self::PasskeyAdded(name) => {
                 (format!("已添加通行密钥“{name}”。"), format!("The passkey “{name}” was added."))
             }
             Self::PasskeyDeleted => plain("已删除一个通行密钥。", "A passkey was deleted."),
-            Self::AuthenticatorOn => plain("已启用身份验证器。", "The authenticator was turned on."),
-            Self::AuthenticatorOff => plain("已停用身份验证器。", "The authenticator was turned off."),
+            Self::AuthenticatorOn => plain("已开启验证器。", "The authenticator was turned on."),
+            Self::AuthenticatorOff => plain("已关闭验证器。", "The authenticator was turned off."),
             Self::FactorsReset => plain(
-                "管理员已移除您的身份验证器和通行密钥。",
+                "管理员已移除你的验证器和通行密钥。",
                 "An administrator removed your authenticator and passkeys.",
             ),
             Self::TokenMade(name) => {
@@ -93,10 +94,10 @@ impl Notice<'_> {
             channel_id: None,
             title: "登录方式有变化 · Your sign-in has changed".into(),
             content: format!(
-                "{zh}\n{en}\n\n如果不是您本人操作，请立即修改密码并退出其他设备。\n\
+                "{zh}\n{en}\n\n如果不是你本人操作，请立即修改密码并退出其他设备。\n\
                  If this was not you, change your password and sign out your other devices now."
             ),
-            message_type: "security".into(),
+            message_type: ACCOUNT_SECURITY.into(),
             priority: PRIORITY,
             sender: sender_info.id.clone(),
             sender_info,

@@ -10,9 +10,11 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 /// Things of one kind at one time; the oldest go first.
-const WAITING_MAX: usize = 10_000;
+const WAITING_MAX: usize = 50_000;
 /// Of these, from one place.
 const WAITING_OF_ONE_PLACE: usize = 200;
+/// And where half of all are taken: whoever has many places does not get the other half.
+const WAITING_OF_ONE_PLACE_WHEN_FULL: usize = 20;
 
 /// Too much was begun from one place and not finished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -52,8 +54,10 @@ impl<T> Pending<T> {
         let place = place(address);
         let mut waiting = self.0.lock();
         waiting.make_room(now);
+        let is_filling = waiting.things.len() >= WAITING_MAX / 2;
+        let most = if is_filling { WAITING_OF_ONE_PLACE_WHEN_FULL } else { WAITING_OF_ONE_PLACE };
         let held = waiting.of_place.entry(place).or_default();
-        if *held >= WAITING_OF_ONE_PLACE {
+        if *held >= most {
             return Err(TooMany);
         }
         *held += 1;
@@ -131,5 +135,21 @@ mod tests {
         keep(&pending, 90_001, "192.0.2.1").unwrap();
         assert_eq!(pending.take("0", at(1)), Some(0));
         keep(&pending, 90_002, "2001:db8::1").unwrap();
+    }
+
+    #[test]
+    fn who_has_many_places_does_not_push_others_out() {
+        let pending = Pending::default();
+        keep(&pending, 1_000_000, "192.0.2.1").unwrap();
+        let mut key = 0;
+        // A whole /48.
+        for place in 0..256 {
+            for _ in 0..WAITING_OF_ONE_PLACE {
+                let _ = keep(&pending, key, &format!("2001:db8:0:{:x}::1", place << 8));
+                key += 1;
+            }
+        }
+        assert_eq!(pending.take("1000000", at(1)), Some(1_000_000));
+        keep(&pending, 1_000_001, "192.0.2.2").unwrap();
     }
 }

@@ -115,13 +115,13 @@ fn check(counts: &mut LruCache<u64, Count>, key: u64, limit: u32, now: Timestamp
     Err(TooOften { seconds: u32::try_from(left / 1_000 + 1).unwrap_or(u32::MAX), is_news })
 }
 
-/// From where someone comes: of IPv6 the first 64 bits, which is what one subscriber has (RFC 6177).
+/// From where someone comes: of IPv6 the first 56 bits, as much as one subscriber usually has (RFC 6177, section 2).
 pub fn place(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
         IpAddr::V6(address) => {
             let [a, b, c, d, ..] = address.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+            Ipv6Addr::new(a, b, c, d & 0xff00, 0, 0, 0, 0).into()
         }
     }
 }
@@ -189,8 +189,8 @@ mod tests {
     #[test]
     fn all_addresses_of_one_subscriber_are_one_place() {
         let of = |text: &str| place(text.parse().unwrap());
-        assert_eq!(of("2001:db8:1:2::1"), of("2001:db8:1:2:ffff::9"));
-        assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
+        assert_eq!(of("2001:db8:1:2::1"), of("2001:db8:1:ff:ffff::9"));
+        assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:102::1"));
         assert_eq!(of("::ffff:192.0.2.1"), v4(1));
     }
 }

@@ -3,9 +3,10 @@
 use super::origin::Origins;
 use super::serve::Peer;
 use super::{AdminGateway, UserGateway};
+use crate::auth::jwt::Claims;
 use crate::auth::{Caller, UserCaller, Visitor};
 use crate::error::{Error, Result};
-use crate::send::{Metered, RepeatKey};
+use crate::send::{Metered, Purpose, RepeatKey};
 use axum::body::HttpBody;
 use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequestParts, Request};
 use axum::http::request::Parts;
@@ -17,6 +18,7 @@ use hongyan_wire::profile::Scope;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What `Authorization` holds.
@@ -46,10 +48,18 @@ fn credentials(headers: &HeaderMap) -> Result<Credentials<'_>> {
     }
 }
 
+/// Who was let in before the body was there, beside the request.
+#[derive(Clone)]
+struct LetIn(Arc<Claims>);
+
 /// The user who calls, whatever their token allows.
-fn user(parts: &Parts, gateway: &UserGateway) -> Result<UserCaller> {
+fn user(parts: &mut Parts, gateway: &UserGateway) -> Result<UserCaller> {
     match credentials(&parts.headers)? {
-        Credentials::Bearer(token) => gateway.auth.user(token),
+        Credentials::Bearer(token) => {
+            let caller = gateway.auth.user(token)?;
+            parts.extensions.insert(LetIn(caller.claims.clone()));
+            Ok(caller)
+        }
         Credentials::Service(_) => {
             Err(Error::new(ErrorType::PermissionDenied, "this is for people; with a service's key one sends"))
         }
@@ -131,7 +141,7 @@ impl FromRequestParts<UserGateway> for Stranger {
 
     async fn from_request_parts(parts: &mut Parts, gateway: &UserGateway) -> Result<Self> {
         let visitor = visitor(parts, &gateway.origins)?;
-        gateway.meters.stranger(visitor)?;
+        gateway.meters.stranger(Purpose::SigningIn, visitor)?;
         Ok(Self(visitor))
     }
 }
@@ -156,9 +166,9 @@ impl FromRequestParts<UserGateway> for Caller {
     }
 }
 
-fn anyone(parts: &Parts, gateway: &UserGateway) -> Result<Caller> {
+fn anyone(parts: &mut Parts, gateway: &UserGateway) -> Result<Caller> {
     match credentials(&parts.headers)? {
-        Credentials::Bearer(token) => gateway.auth.user(token).map(Caller::User),
+        Credentials::Bearer(_) => user(parts, gateway).map(Caller::User),
         Credentials::Service(key) => gateway.auth.service(key).map(Caller::Service),
     }
 }
@@ -199,7 +209,11 @@ impl FromRequestParts<AdminGateway> for AdminCaller {
 
     async fn from_request_parts(parts: &mut Parts, gateway: &AdminGateway) -> Result<Self> {
         match credentials(&parts.headers)? {
-            Credentials::Bearer(token) => gateway.auth.admin(token).map(AdminCaller),
+            Credentials::Bearer(token) => {
+                let caller = gateway.auth.admin(token)?;
+                parts.extensions.insert(LetIn(caller.claims.clone()));
+                Ok(AdminCaller(caller))
+            }
             Credentials::Service(_) => Err(Error::forbidden("admin")),
         }
     }
@@ -242,9 +256,13 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for StrangerJson<T> {
     }
 }
 
-/// How large a JSON body may be, in bytes.
-pub trait BodyLimit {
+/// What bodies are held to.
+pub trait BodyRules {
+    /// How large a JSON body may be, in bytes.
     fn body_max(&self) -> usize;
+
+    /// Whether whoever was let in still is. A body may take its time, and their session end meanwhile.
+    fn still(&self, claims: Arc<Claims>) -> Result<()>;
 }
 
 /// A JSON body, and its bytes.
@@ -253,11 +271,14 @@ pub struct Json<T> {
     pub bytes: Bytes,
 }
 
-impl<S: BodyLimit + Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+impl<S: BodyRules + Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = Error;
 
     async fn from_request(request: Request, state: &S) -> Result<Self> {
-        json(request, state.body_max()).await
+        let let_in = request.extensions().get::<LetIn>().cloned();
+        let json = json(request, state.body_max()).await?;
+        let_in.map_or(Ok(()), |LetIn(claims)| state.still(claims))?;
+        Ok(json)
     }
 }
 
@@ -296,24 +317,42 @@ async fn json<T: DeserializeOwned>(request: Request, max: usize) -> Result<Json<
     Ok(Json { value, bytes })
 }
 
+/// A small JSON body from someone who has not shown who they are, or none.
+pub struct OptionalStrangerJson<T>(pub T);
+
+impl<S: Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalStrangerJson<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self> {
+        Ok(Self(optional(request, STRANGER_BODY_MAX).await?))
+    }
+}
+
 /// A JSON body that may be left out.
 pub struct OptionalJson<T>(pub T);
 
-impl<S: BodyLimit + Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalJson<T> {
+impl<S: BodyRules + Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalJson<T> {
     type Rejection = Error;
 
     async fn from_request(request: Request, state: &S) -> Result<Self> {
-        let json = is_json(request.headers());
-        let bytes = body(request, state.body_max()).await?;
-        if bytes.is_empty() {
-            return Ok(Self(T::default()));
-        }
-        if !json {
-            let message = "the Content-Type must be application/json";
-            return Err(Error::new(ErrorType::UnsupportedMediaType, message));
-        }
-        Ok(Self(parse(&bytes)?))
+        let let_in = request.extensions().get::<LetIn>().cloned();
+        let value = optional(request, state.body_max()).await?;
+        let_in.map_or(Ok(()), |LetIn(claims)| state.still(claims))?;
+        Ok(Self(value))
     }
+}
+
+async fn optional<T: DeserializeOwned + Default>(request: Request, max: usize) -> Result<T> {
+    let json = is_json(request.headers());
+    let bytes = body(request, max).await?;
+    if bytes.is_empty() {
+        return Ok(T::default());
+    }
+    if !json {
+        let message = "the Content-Type must be application/json";
+        return Err(Error::new(ErrorType::UnsupportedMediaType, message));
+    }
+    parse(&bytes)
 }
 
 /// A whole body of at most so many bytes, if it comes in time.

@@ -5,6 +5,7 @@ mod actions;
 mod admin;
 mod assets;
 mod auth;
+mod backup;
 mod channels;
 mod cookies;
 mod docs;
@@ -14,6 +15,7 @@ mod extract;
 mod messages;
 mod origin;
 mod page;
+mod ranges;
 mod receipts;
 mod send;
 pub mod serve;
@@ -28,10 +30,12 @@ pub use page::PageQuery;
 
 use crate::account::Accounts;
 use crate::admin::Administration;
+use crate::auth::jwt::Claims;
 use crate::auth::providers::Provider;
 use crate::auth::{Auth, Logins, Native};
+use crate::backup::Backups;
 use crate::directory::Directory;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::hub::{Hub, Limits};
 use crate::inbox::Inboxes;
 use crate::log::Journal;
@@ -43,7 +47,7 @@ use axum::http::{HeaderValue, header};
 use axum::middleware::map_response;
 use axum::response::{Redirect, Response};
 use axum::routing::get;
-use extract::BodyLimit;
+use extract::BodyRules;
 use std::ops::Deref;
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
@@ -68,6 +72,7 @@ pub struct UserParts {
     pub directory: Arc<Directory>,
     pub hub: Arc<Hub>,
     pub reports: Arc<Reports>,
+    pub backups: Arc<Backups>,
     pub journal: Journal,
     pub sockets: Arc<Sockets>,
     pub limits: Arc<Limits>,
@@ -135,6 +140,12 @@ impl UserGateway {
             .routes(routes!(channels::members))
             .routes(routes!(channels::add_member, channels::remove_member))
             .routes(routes!(sync::sync))
+            .routes(routes!(backup::database))
+            .routes(routes!(backup::messages))
+            .routes(routes!(backup::list))
+            .routes(routes!(backup::delete))
+            .routes(routes!(backup::link))
+            .routes(routes!(backup::file))
             .routes(routes!(auth::providers::list))
             .routes(routes!(auth::sessions::login, auth::providers::login_here))
             .routes(routes!(auth::providers::login))
@@ -267,14 +278,23 @@ impl AdminGateway {
     }
 }
 
-impl BodyLimit for UserGateway {
+impl BodyRules for UserGateway {
     fn body_max(&self) -> usize {
         self.body_max
     }
+
+    fn still(&self, claims: Arc<Claims>) -> Result<()> {
+        self.auth.bearer(claims).map(drop)
+    }
 }
 
-impl BodyLimit for AdminGateway {
+impl BodyRules for AdminGateway {
     fn body_max(&self) -> usize {
         ADMIN_BODY_MAX
+    }
+
+    fn still(&self, claims: Arc<Claims>) -> Result<()> {
+        let caller = self.auth.bearer(claims)?;
+        if caller.is_admin() { Ok(()) } else { Err(Error::forbidden("admin")) }
     }
 }

@@ -6,11 +6,12 @@ use crate::log::Pos;
 use hongyan_backup::{About, Device, Kind, Since, Source};
 use hongyan_wire::{Timestamp, UserId};
 use rusqlite::{Connection, OpenFlags};
+use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::sync::Arc;
 
 /// What tells one state of an inbox from another: an inbox with the same stamp has the same rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Stamp {
     last_message: Pos,
     version: u64,

@@ -18,6 +18,17 @@ const UNDER_WAY_MAX: u32 = 1_024;
 /// Changes a minute that one person may make of their own account.
 const CHANGES_PER_MINUTE: u32 = 120;
 const MINUTE: u64 = 60_000_000;
+/// Meters of a part below which nothing is swept.
+const SWEEP_LEAST: usize = 1_024;
+
+/// What a stranger comes for: too much of the one keeps nobody from the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// Shows a refresh token.
+    Renewing,
+    /// Begins or ends a sign-in.
+    SigningIn,
+}
 
 /// What is known of a caller who sends.
 #[derive(Default)]
@@ -33,7 +44,23 @@ pub struct Meters {
     rates: Rates,
     start: Instant,
     hasher: RandomState,
-    shards: Box<[Mutex<HashMap<u64, Meter>>]>,
+    shards: Box<[Mutex<Shard>]>,
+}
+
+/// Those of a part. What has nothing to remember is swept out when there are twice as many as after the last sweep.
+#[derive(Default)]
+struct Shard {
+    meters: HashMap<u64, Meter>,
+    sweep_at: usize,
+}
+
+impl Shard {
+    fn sweep(&mut self, now: u64) {
+        if self.meters.len() >= self.sweep_at.max(SWEEP_LEAST) {
+            self.meters.retain(|_, meter| meter.under_way > 0 || meter.earned_at > now);
+            self.sweep_at = self.meters.len() * 2;
+        }
+    }
 }
 
 /// A caller's request that is under way.
@@ -69,15 +96,17 @@ impl Meters {
         self.begin_for(key, per_minute, "you send too often")
     }
 
-    /// Counts one change that a person makes of their own account. Fails when they make too many.
+    /// Counts one change that a person makes of their own account. Fails when they make too many from one session: whoever
+    /// has stolen one keeps its owner from ending it in no other.
     pub fn change(self: &Arc<Self>, caller: &UserCaller) -> Result<(), Error> {
-        let key = self.hasher.hash_one(("account", caller.id()));
+        let key = self.hasher.hash_one(("account", caller.id(), &caller.claims.session_id));
         self.begin_for(key, Some(CHANGES_PER_MINUTE), "you change your account too often").map(drop)
     }
 
-    /// Counts one request of someone who has yet to show who they are. Fails when too many come from the same place.
-    pub fn stranger(self: &Arc<Self>, visitor: Visitor) -> Result<(), Error> {
-        let key = self.hasher.hash_one(("place", visitor.place()));
+    /// Counts one request of someone who has yet to show who they are. Fails when too many for the same purpose come from
+    /// the same place.
+    pub fn stranger(self: &Arc<Self>, purpose: Purpose, visitor: Visitor) -> Result<(), Error> {
+        let key = self.hasher.hash_one((purpose, visitor.place()));
         self.begin_for(key, Some(self.rates.strangers), "too many sign-ins come from your address").map(drop)
     }
 
@@ -88,8 +117,10 @@ impl Meters {
         refusal: &str,
     ) -> Result<Metered, Error> {
         {
+            let now = self.now();
             let mut shard = self.shard(key).lock();
-            let meter = shard.entry(key).or_default();
+            shard.sweep(now);
+            let meter = shard.meters.entry(key).or_default();
             if meter.under_way >= UNDER_WAY_MAX {
                 return Err(Error::overloaded("1024 of your requests are under way; wait for their answers"));
             }
@@ -102,7 +133,7 @@ impl Meters {
         }
     }
 
-    fn shard(&self, key: u64) -> &Mutex<HashMap<u64, Meter>> {
+    fn shard(&self, key: u64) -> &Mutex<Shard> {
         &self.shards[key as usize % SHARDS]
     }
 
@@ -123,7 +154,7 @@ impl Metered {
         let each = (MINUTE / u64::from(per_minute)).max(1);
         let now = self.meters.now();
         let mut shard = self.meters.shard(self.key).lock();
-        let meter = shard.entry(self.key).or_default();
+        let meter = shard.meters.entry(self.key).or_default();
         let earned_at = meter.earned_at.max(now);
         let left = (now + MINUTE).saturating_sub(earned_at) / each;
         let taken = wanted.min(u32::try_from(left).unwrap_or(u32::MAX));
@@ -143,10 +174,10 @@ impl Metered {
 impl Drop for Metered {
     fn drop(&mut self) {
         let mut shard = self.meters.shard(self.key).lock();
-        if let Some(meter) = shard.get_mut(&self.key) {
+        if let Some(meter) = shard.meters.get_mut(&self.key) {
             meter.under_way = meter.under_way.saturating_sub(1);
             if meter.under_way == 0 && (meter.earned_at == 0 || meter.earned_at <= self.meters.now()) {
-                shard.remove(&self.key);
+                shard.meters.remove(&self.key);
             }
         }
     }

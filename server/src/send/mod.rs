@@ -8,7 +8,7 @@ mod recall;
 mod schedule;
 mod validate;
 
-pub use meter::{Metered, Meters};
+pub use meter::{Metered, Meters, Purpose};
 pub use schedule::Scheduler;
 
 use crate::auth::Caller;

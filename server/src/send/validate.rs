@@ -56,6 +56,12 @@ pub fn check(request: &SendMessageRequest, recipients_max: usize, now: Timestamp
             "message_type",
             "must be 1 to 64 of a-z 0-9 _ - .",
         );
+        // What it says is believed because only the server says it.
+        faults.unless(
+            message_type != limits::ACCOUNT_SECURITY,
+            "message_type",
+            "is for the server's own messages",
+        );
     }
     if let Some(priority) = request.priority {
         faults.unless(

@@ -13,10 +13,10 @@ use hongyan_wire::error::{ErrorType, Failure};
 use hongyan_wire::limits::SYNC_LIMIT_MAX;
 use hongyan_wire::message::{Message, PressAnswer};
 use hongyan_wire::profile::Profile;
-use hongyan_wire::{MessageId, UserId};
+use hongyan_wire::{MessageId, SessionId, UserId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 /// Why a call has failed.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -52,13 +52,24 @@ pub struct Api<P> {
     platform: P,
     access: RefCell<Option<String>>,
     profile: RefCell<Option<Profile>>,
+    /// The session of the access token.
+    session: RefCell<Option<SessionId>>,
     /// Held while tokens are renewed.
     renewing: Mutex<()>,
+    /// How often someone has left: what was asked before is not theirs who come after.
+    departures: Cell<u64>,
 }
 
 impl<P: Platform> Api<P> {
     pub fn new(platform: P) -> Self {
-        Self { platform, access: RefCell::default(), profile: RefCell::default(), renewing: Mutex::new(()) }
+        Self {
+            platform,
+            access: RefCell::default(),
+            profile: RefCell::default(),
+            session: RefCell::default(),
+            renewing: Mutex::new(()),
+            departures: Cell::default(),
+        }
     }
 
     pub fn platform(&self) -> &P {
@@ -67,12 +78,37 @@ impl<P: Platform> Api<P> {
 
     /// Goes on with the session that was left, if there is one; false when nobody is signed in.
     pub async fn resume(&self) -> bool {
-        if self.platform.is_leaving() {
-            self.tell_left(None).await;
-            return false;
+        if let Some(left) = self.platform.leaving() {
+            return self.come_after(&left).await;
         }
         // Not reached, the server is asked again by whoever needs it.
         self.refresh(self.access()).await != Err(Failed::Unauthenticated)
+    }
+
+    /// Goes on where somebody has signed out and the server has not heard of it: only with another session, which they, or
+    /// someone else, have come back with since.
+    async fn come_after(&self, left: &str) -> bool {
+        match self.refresh(None).await {
+            Ok(())
+                if left.is_empty()
+                    || self.session.borrow().as_ref().is_some_and(|id| id.as_str() == left) =>
+            {
+                self.leave().await;
+                false
+            }
+            Ok(()) => {
+                self.platform.keep_leaving(None);
+                true
+            }
+            Err(Failed::Unauthenticated) => {
+                self.platform.keep_leaving(None);
+                false
+            }
+            Err(_) => {
+                self.forget();
+                false
+            }
+        }
     }
 
     /// Whether there may be a session to go on with.
@@ -94,6 +130,8 @@ impl<P: Platform> Api<P> {
     /// Signs in by any call that ends in tokens.
     pub async fn sign_in(&self, path: &str, request: &impl Serialize) -> Result<(), ApiError> {
         let (answer, _) = self.post(path, None, request).await?;
+        // The session before is over, by the server too.
+        self.platform.keep_leaving(None);
         self.keep(answer);
         Ok(())
     }
@@ -101,9 +139,12 @@ impl<P: Platform> Api<P> {
     /// Forgets the session here, at once; what is left to do is to tell the server.
     pub fn leave(&self) -> impl Future<Output = ()> + '_ {
         let (bearer, session) = (self.access(), self.platform.session());
+        if session == Session::Cookie {
+            // No script can take the cookie away.
+            let id = self.session.borrow();
+            self.platform.keep_leaving(Some(id.as_ref().map_or("", SessionId::as_str)));
+        }
         self.forget();
-        // No script can take the cookie away.
-        self.platform.keep_leaving(session == Session::Cookie);
         async move {
             if bearer.is_some() || session == Session::Cookie {
                 self.tell_left(bearer).await;
@@ -111,20 +152,23 @@ impl<P: Platform> Api<P> {
         }
     }
 
-    /// Tells the server that somebody has signed out. Not reached, it is told before anyone goes on here.
+    /// Tells the server that somebody has signed out. Not heard, it is told before anyone goes on here.
     async fn tell_left(&self, bearer: Option<String>) {
         let (path, body) = ("/api/v3/auth/logout".to_owned(), Some(Body::Json("{}".to_owned())));
         let told = self.platform.call(Call { method: Method::Post, path, bearer, body }).await;
-        if told.is_ok_and(|reply| reply.status < 500) {
-            self.platform.keep_leaving(false);
+        // 401: it is over already.
+        if told.is_ok_and(|reply| matches!(reply.status, 200 | 401)) {
+            self.platform.keep_leaving(None);
         }
     }
 
     /// Forgets the session here; the server is told by someone else.
     pub fn forget(&self) {
+        self.departures.set(self.departures.get().wrapping_add(1));
         self.platform.keep_session(&Session::None);
         self.access.borrow_mut().take();
         self.profile.borrow_mut().take();
+        self.session.borrow_mut().take();
     }
 
     /// Calls without saying who calls.
@@ -245,7 +289,10 @@ impl<P: Platform> Api<P> {
             return Err(Failed::Unauthenticated);
         };
         let request = RefreshRequest { refresh_token };
+        let departures = self.departures.get();
         match self.post::<TokenAnswer>("/api/v3/auth/refresh", None, &request).await {
+            // Somebody has signed out meanwhile.
+            Ok(_) if self.departures.get() != departures => Err(Failed::Unauthenticated),
             Ok((answer, _)) => {
                 let before = self.profile.borrow().as_ref().map(|profile| profile.id.clone());
                 let same = before.is_none_or(|before: UserId| before == answer.user.id);
@@ -262,9 +309,9 @@ impl<P: Platform> Api<P> {
     }
 
     fn keep(&self, answer: TokenAnswer) {
-        self.platform.keep_leaving(false);
         self.platform.keep_session(&answer.refresh_token.map_or(Session::Cookie, Session::Token));
         *self.access.borrow_mut() = Some(answer.access_token);
+        *self.session.borrow_mut() = Some(answer.session_id);
         *self.profile.borrow_mut() = Some(answer.user);
     }
 

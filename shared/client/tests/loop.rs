@@ -265,3 +265,48 @@ async fn twenty_calls_that_find_the_token_too_old_renew_it_once() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "current_thread", start_paused = true)]
+async fn who_has_signed_out_unheard_stays_so_and_whoever_comes_after_is_let_in() {
+    local(async {
+        for (left, logs_out, comes_in) in [("s", true, false), ("", true, false), ("another", false, true)] {
+            let (far, _sockets) = Far::new(Session::Cookie, |call| match call.path.as_str() {
+                "/api/v3/auth/refresh" => tokens(None, "anna"),
+                "/api/v3/auth/logout" => good(json!({}), json!({})),
+                _ => server(call),
+            });
+            *far.left.borrow_mut() = Some(left.to_owned());
+            let api = Api::new(far.clone());
+            assert_eq!(api.resume().await, comes_in, "{left}");
+            let told = far.calls.borrow().iter().any(|call| call.path.ends_with("/logout"));
+            assert_eq!((told, far.left.borrow().clone()), (logs_out, None), "{left}");
+        }
+        // Not reached, nobody is in, and it is told another time; also where something else answers for the server.
+        for answer in [Err(NoReply), bad(404, "not_found")] {
+            let (far, _sockets) = Far::new(Session::Cookie, move |call| match call.path.as_str() {
+                "/api/v3/auth/refresh" if answer.is_ok() => tokens(None, "anna"),
+                _ => answer.clone(),
+            });
+            *far.left.borrow_mut() = Some("s".to_owned());
+            assert!(!Api::new(far.clone()).resume().await);
+            assert_eq!(far.left.borrow().as_deref(), Some("s"));
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "current_thread", start_paused = true)]
+async fn who_signs_out_while_tokens_are_renewed_is_signed_out() {
+    local(async {
+        let (far, _sockets) = Far::new(Session::Cookie, |call| match call.path.as_str() {
+            "/api/v3/auth/refresh" => tokens(None, "anna"),
+            "/api/v3/auth/logout" => good(json!({}), json!({})),
+            _ => server(call),
+        });
+        let api = Api::new(far.clone());
+        let (list, ()) = futures_util::future::join(api.list(""), async { api.leave().await }).await;
+        assert!(list.is_err());
+        assert_eq!((far.session(), api.profile()), (Session::None, None));
+    })
+    .await;
+}

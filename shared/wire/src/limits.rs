@@ -49,6 +49,10 @@ pub const TEMPLATE_BYTES_MAX: usize = 64 * 1024;
 pub const ATTACHMENTS_MAX: usize = 20;
 /// Most actions of a message.
 pub const ACTIONS_MAX: usize = 10;
+/// The `message_type` by which the server tells people that a way into their account has changed; nobody else may use it.
+pub const ACCOUNT_SECURITY: &str = "account_security";
+/// Bytes of a picture of a person.
+pub const PICTURE_MAX: usize = 5 * 1024 * 1024;
 /// Longest name of a user, channel, role, service, device or action, in characters.
 pub const NAME_MAX: usize = 100;
 /// Longest description, in characters.

@@ -89,7 +89,7 @@ pub struct Delivery {
     pub channel_id: Option<ChannelId>,
     /// As readers see it.
     pub sender_info: SenderInfo,
-    /// Whose credentials sent it: `service:<id>` or `user:<id>`.
+    /// Whose credentials sent it: `service:<id>` or `user:<id>`; `system` for what the server itself told somebody.
     #[schema(value_type = String)]
     pub sent_by: SmolStr,
     pub to: SentTo,

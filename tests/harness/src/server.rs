@@ -196,6 +196,11 @@ impl Server {
         &self.user
     }
 
+    /// Where the admin gateway is.
+    pub fn admin_url(&self) -> &str {
+        &self.admin
+    }
+
     /// Where sockets are opened.
     pub fn socket_url(&self) -> String {
         format!("{}/ws", self.user.replacen("http", "ws", 1))

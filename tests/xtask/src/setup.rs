@@ -23,7 +23,12 @@ pub enum Need {
     Node,
     NodeSignInServers,
     PythonSignInServer,
+    /// Which open backups.
+    Archivers,
 }
+
+/// Programs, and the packages of the same names.
+const ARCHIVERS: [&str; 5] = ["age", "curl", "gzip", "sqlite3", "zstd"];
 
 /// Installs those of the needs that are not met yet.
 pub fn provide(places: &Places, needs: &[Need]) -> Result<()> {
@@ -44,6 +49,7 @@ pub fn provide(places: &Places, needs: &[Need]) -> Result<()> {
             Need::Node => providers::install_node(places)?,
             Need::NodeSignInServers => providers::install_node_servers(places)?,
             Need::PythonSignInServer => providers::install_python_server(places)?,
+            Need::Archivers => apt::install(&ARCHIVERS)?,
         }
         if !is_met(places, *need)? {
             bail!("{need} cannot be found although installing it went well");
@@ -68,6 +74,7 @@ fn is_met(places: &Places, need: Need) -> Result<bool> {
         Need::Node => providers::node(places).is_ok(),
         Need::NodeSignInServers => providers::node_servers(places).is_ok(),
         Need::PythonSignInServer => providers::python_server(places).is_ok(),
+        Need::Archivers => ARCHIVERS.iter().all(|name| program(&[name]).is_some()),
     })
 }
 
@@ -94,6 +101,7 @@ impl fmt::Display for Need {
             Self::Node => "Node.js and npm",
             Self::NodeSignInServers => "oidc-provider and oauth2-mock-server",
             Self::PythonSignInServer => "oidc-provider-mock",
+            Self::Archivers => "sqlite3, age, gzip, zstd and curl",
         })
     }
 }

@@ -37,6 +37,7 @@ const EVERYTHING: &[Need] = &[
     Need::Node,
     Need::NodeSignInServers,
     Need::PythonSignInServer,
+    Need::Archivers,
 ];
 const LINTER: &[Need] = &[Need::Linter, Need::WasmTarget, Need::Make];
 /// Tests beside the code of the harness drive what the end-to-end tests drive, but for the server.
@@ -50,6 +51,7 @@ const OUTSIDE: &[Need] = &[
     Need::Node,
     Need::NodeSignInServers,
     Need::PythonSignInServer,
+    Need::Archivers,
 ];
 
 /// Runs every step and stops at the first that fails.

@@ -137,11 +137,6 @@ impl Link {
         });
     }
 
-    /// The person goes to sign in at a provider: the session with which they come back is a new one.
-    pub fn going_elsewhere(self) {
-        self.inner().api.platform().keep_leaving(false);
-    }
-
     /// Signs out, and stays on the page: someone else is to sign in for it.
     pub fn sign_out_here(self) {
         self.inner().staying.set(true);

@@ -169,7 +169,6 @@ pub fn SignIn() -> impl IntoView {
                         <a
                             class="button"
                             data-testid=format!("provider-{}", provider.id)
-                            on:click=move |_| link.going_elsewhere()
                             href=move || format!("{}?return_to={}", provider.login_url, browser::wanted(&state.route.get()))
                         >
                             <ProviderMark kind=provider.kind />

@@ -180,13 +180,20 @@ impl Oidc {
             keys: Some(wanted("jwks_uri")?),
             says_issuer: document["authorization_response_iss_parameter_supported"] == true,
         };
-        // Nothing that was found by TLS leads past it.
         let told = [
             Some(&endpoints.authorize),
             Some(&endpoints.token),
             endpoints.userinfo.as_ref(),
             endpoints.keys.as_ref(),
         ];
+        let is_url = |url: &&String| {
+            let parsed = reqwest::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
+            parsed && !url.contains(|c: char| c.is_control() || c.is_whitespace())
+        };
+        if !told.into_iter().flatten().all(|url| is_url(&url)) {
+            return Err(Fault::Wrong("its discovery document names what is no address".into()));
+        }
+        // Nothing that was found by TLS leads past it.
         if issuer.starts_with("https://")
             && told.into_iter().flatten().any(|url| !url.starts_with("https://"))
         {
@@ -438,7 +445,7 @@ impl Oidc {
             return Err(Fault::Unreachable(format!("status {}", answer.status)));
         }
         let mut set = answer.json()?;
-        let Value::Array(listed) = set["keys"].take() else {
+        let Some(Value::Array(listed)) = set.get_mut("keys").map(Value::take) else {
             return Err(Fault::Wrong("no list of keys".into()));
         };
         // Kinds of keys that are unknown here are no fault of the others; nor are keys for encryption.

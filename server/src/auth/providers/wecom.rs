@@ -126,7 +126,7 @@ impl WeCom {
         let parameters = [("corpid", self.company.as_str()), ("corpsecret", self.secret.expose())];
         let answer = self.ask("/cgi-bin/gettoken", &parameters).await?;
         let token = text(&answer, "access_token").ok_or_else(|| Fault::Wrong("no access_token".into()))?;
-        let life = number(&answer, "expires_in").and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(7200);
+        let life = number(&answer, "expires_in").and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(7200).min(86_400);
         Ok((Secret::new(token), Duration::from_secs(life).saturating_sub(EARLY)))
     }
 }

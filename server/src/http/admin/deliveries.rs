@@ -20,7 +20,7 @@ use utoipa::IntoParams;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct DeliveryQuery {
-    /// Whose: `service:<id>` or `user:<id>`.
+    /// Whose: `service:<id>`, `user:<id>` or `system`.
     sent_by: Option<String>,
     message_type: Option<String>,
     /// Sent at this moment or later.
@@ -55,8 +55,9 @@ pub async fn list(
     if let Some(by) = &query.sent_by
         && !by.starts_with("service:")
         && !by.starts_with("user:")
+        && by != "system"
     {
-        return Err(Error::field("sent_by", "must be service:<id> or user:<id>"));
+        return Err(Error::field("sent_by", "must be service:<id>, user:<id> or system"));
     }
     let filter = DeliveryFilter {
         sent_by: query.sent_by,

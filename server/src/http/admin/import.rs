@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::http::AdminGateway;
 use crate::http::envelope::Answer;
-use crate::http::extract::{AdminCaller, BODY_PATIENCE};
+use crate::http::extract::{AdminCaller, BODY_PATIENCE, BodyRules};
 use axum::body::Body;
 use axum::extract::State;
 use bytes::BytesMut;
@@ -47,12 +47,14 @@ pub async fn import(
         lines.feed(&part);
         while lines.ready.len() >= CHUNK {
             let chunk = lines.ready.drain(..CHUNK).collect();
+            gateway.still(caller.0.claims.clone())?;
             gateway.administration.import(caller.name(), chunk, &mut answer).await?;
         }
     }
     lines.finish();
     while !lines.ready.is_empty() {
         let chunk = lines.ready.drain(..lines.ready.len().min(CHUNK)).collect();
+        gateway.still(caller.0.claims.clone())?;
         gateway.administration.import(caller.name(), chunk, &mut answer).await?;
     }
     Ok(Answer::new(answer))

@@ -180,6 +180,7 @@ pub async fn admin_token(
     let provider = caller.claims.provider.clone();
     let opening = Opening { device: granted.device, provider, kept: Kept::Nowhere, visitor };
     let (answer, session) = gateway.auth.open_admin_session(&caller.person, opening).await?;
+    gateway.auth.note_derived(&session, caller.claims.session_id.as_ref())?;
     settled(&gateway.native, &gateway.auth, &gateway.directory, &asked.code, session).await?;
     Ok(Answer::new(answer))
 }
@@ -196,6 +197,7 @@ impl UserGateway {
         let opening = Opening { device: granted.device, provider, kept: Kept::Client, visitor };
         let signed_in = self.auth.open_session(&caller.person, opening).await?;
         let session = signed_in.answer.session_id.clone();
+        self.auth.note_derived(&session, caller.claims.session_id.as_ref())?;
         settled(&self.native, &self.auth, &self.directory, &asked.code, session).await?;
         Ok(signed_in)
     }

@@ -1,16 +1,16 @@
 //! Who the caller is, as they see and change it themself.
 
-use crate::account::PICTURE_MAX;
 use crate::auth::{UserCaller, profile};
 use crate::error::{Error, Result};
 use crate::http::UserGateway;
 use crate::http::envelope::{Answer, RESOURCE_POLICY};
-use crate::http::extract::{Holder, Json, body};
+use crate::http::extract::{BodyRules, Holder, Json, body};
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use hongyan_wire::api::Success;
 use hongyan_wire::error::Failure;
+use hongyan_wire::limits::PICTURE_MAX;
 use hongyan_wire::profile::{Profile, ProfileUpdate};
 
 /// Who the caller is.
@@ -60,8 +60,9 @@ pub async fn set_avatar(
     Holder(caller): Holder,
     request: Request,
 ) -> Result<Answer<Profile>> {
-    let _place = gateway.accounts.pictures.place()?;
+    let _place = gateway.accounts.pictures.place(caller.id())?;
     let bytes = body(request, PICTURE_MAX).await?;
+    gateway.still(caller.claims.clone())?;
     gateway.accounts.pictures.set(caller.id(), bytes.into()).await?;
     gateway.profile(&caller)
 }

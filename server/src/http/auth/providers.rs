@@ -79,13 +79,15 @@ pub struct LoginQuery {
         (status = 200, description = "Where to sign in", body = Success<LoginUrl>),
         (status = 303, description = "To a browser (`Accept: text/html`): there"),
         (status = 404, description = "There is no such provider", body = Failure),
+        (status = 403, description = "A foreign page has embedded the address", body = Failure),
         (status = 422, description = "A parameter is not valid", body = Failure),
-        (status = 429, description = "Too many were begun and not finished", body = Failure),
+        (status = 429, description = "Too many were begun and not finished, or from one address", body = Failure),
+        (status = 503, description = "The provider cannot be reached", body = Failure),
     ),
 )]
 pub async fn login(
     State(gateway): State<UserGateway>,
-    Stranger(visitor): Stranger,
+    visitor: Visitor,
     Path(id): Path<String>,
     Query(query): Query<LoginQuery>,
     headers: HeaderMap,
@@ -104,7 +106,7 @@ pub async fn login(
 )]
 pub async fn login_here(
     State(gateway): State<UserGateway>,
-    Stranger(visitor): Stranger,
+    visitor: Visitor,
     Query(query): Query<LoginQuery>,
     headers: HeaderMap,
 ) -> Result<Response> {
@@ -120,12 +122,13 @@ async fn begin(
 ) -> Result<Response> {
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let is_page = accept.contains("text/html");
-    let provider = if id == LOCAL { None } else { Some(gateway.provider(id)?) };
-    // A foreign page that embeds this address as a picture takes nobody's places.
+    // A foreign page that embeds this address, as a picture or in a frame, takes nobody's places.
     let says = |name: &str, value: &str| headers.get(name).is_some_and(|told| told == value);
-    if says("sec-fetch-site", "cross-site") && !says("sec-fetch-mode", "navigate") {
+    if says("sec-fetch-site", "cross-site") && !says("sec-fetch-dest", "document") {
         return Err(Error::new(ErrorType::PermissionDenied, "this address is one to go to"));
     }
+    gateway.meters.stranger(crate::send::Purpose::SigningIn, visitor)?;
+    let provider = if id == LOCAL { None } else { Some(gateway.provider(id)?) };
     let mut cookies = Vec::new();
     let return_to = match query.client_id.clone() {
         Some(client_id) => {
@@ -400,8 +403,11 @@ impl UserGateway {
 
     /// The cookie of a session, which takes the place of the one before. The page asks for its access token by that.
     async fn kept(&self, signed_in: &SignedIn, before: Option<SessionId>) -> Result<Option<HeaderValue>> {
-        if let Some(before) = before {
-            self.auth.supersede(&before).await?;
+        if let Some(before) = before
+            && let Err(error) = self.auth.supersede(&before).await
+        {
+            // They are signed in all the same.
+            tracing::warn!(%error, "the session before could not be ended");
         }
         signed_in.cookie.as_ref().map(|(token, until)| self.cookies.keep(token, *until)).transpose()
     }

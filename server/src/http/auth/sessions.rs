@@ -5,8 +5,9 @@ use crate::error::{Error, Result};
 use crate::http::UserGateway;
 use crate::http::cookies::own_page;
 use crate::http::envelope::Answer;
-use crate::http::extract::{Holder, Listener, OptionalJson, Stranger, StrangerJson, id};
+use crate::http::extract::{Holder, Listener, OptionalStrangerJson, StrangerJson, id};
 use crate::log::record::Kept;
+use crate::send::Purpose;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
@@ -53,10 +54,11 @@ pub async fn login(
 )]
 pub async fn refresh(
     State(gateway): State<UserGateway>,
-    Stranger(visitor): Stranger,
+    visitor: Visitor,
     headers: HeaderMap,
     StrangerJson(request): StrangerJson<RefreshRequest>,
 ) -> Result<Response> {
+    gateway.meters.stranger(Purpose::Renewing, visitor)?;
     if let Some(token) = request.refresh_token {
         return gateway.answer(gateway.auth.refresh(&token, Kept::Client, visitor).await?);
     }
@@ -82,15 +84,18 @@ pub async fn refresh(
     responses(
         (status = 200, description = "Its tokens are refused and its sockets closed from now on", body = Success<Done>),
         (status = 401, description = "Bad credentials", body = Failure),
+        (status = 429, description = "Too many from one address; see Retry-After", body = Failure),
     ),
 )]
 pub async fn logout(
     State(gateway): State<UserGateway>,
     caller: Result<Option<UserCaller>>,
+    visitor: Visitor,
     headers: HeaderMap,
-    OptionalJson(request): OptionalJson<LogoutRequest>,
+    OptionalStrangerJson(request): OptionalStrangerJson<LogoutRequest>,
 ) -> Result<Response> {
     if let Some(token) = &request.refresh_token {
+        gateway.meters.stranger(Purpose::Renewing, visitor)?;
         gateway.auth.logout_by(token, Kept::Client).await?;
     }
     let own =
@@ -120,8 +125,10 @@ impl UserGateway {
     pub async fn answer_here(&self, headers: &HeaderMap, signed_in: SignedIn) -> Result<Response> {
         if signed_in.cookie.is_some()
             && let Some(before) = self.cookies.refresh_token(headers)
+            && let Err(error) = self.auth.logout_by(&before, Kept::Cookie).await
         {
-            self.auth.logout_by(&before, Kept::Cookie).await?;
+            // They are signed in all the same.
+            tracing::warn!(%error, "the session before could not be ended");
         }
         self.answer(signed_in)
     }

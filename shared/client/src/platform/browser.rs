@@ -139,15 +139,17 @@ impl Platform for Browser {
         self.nobody.set(*session == Session::None);
     }
 
-    fn is_leaving(&self) -> bool {
-        let mark = self.storage().and_then(|storage| storage.get_item(LEAVING).ok()?);
-        mark.is_some()
+    fn leaving(&self) -> Option<String> {
+        self.storage().and_then(|storage| storage.get_item(LEAVING).ok()?)
     }
 
-    fn keep_leaving(&self, is_leaving: bool) {
+    fn keep_leaving(&self, session: Option<&str>) {
         // Without a storage the session ends when its cookie does.
         let Some(storage) = self.storage() else { return };
-        let _ = if is_leaving { storage.set_item(LEAVING, "1") } else { storage.remove_item(LEAVING) };
+        let _ = match session {
+            Some(session) => storage.set_item(LEAVING, session),
+            None => storage.remove_item(LEAVING),
+        };
     }
 
     async fn alone<T>(&self, work: impl Future<Output = T>) -> T {

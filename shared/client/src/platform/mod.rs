@@ -102,12 +102,13 @@ pub trait Platform {
     /// The session that all windows of this person share.
     fn session(&self) -> Session;
     fn keep_session(&self, session: &Session);
-    /// Whether somebody has signed out whose session the server, and a cookie out of our reach, may still have.
-    fn is_leaving(&self) -> bool {
-        false
+    /// The session that somebody has signed out of, and that the server, and a cookie out of our reach, may still have;
+    /// empty where it is not known which.
+    fn leaving(&self) -> Option<String> {
+        None
     }
     /// Keeps that over a restart, or that it is over.
-    fn keep_leaving(&self, _is_leaving: bool) {}
+    fn keep_leaving(&self, _session: Option<&str>) {}
     /// Does the work while no other window does such work, where the system can tell.
     fn alone<T>(&self, work: impl Future<Output = T>) -> impl Future<Output = T>;
 }

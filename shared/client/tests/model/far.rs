@@ -60,6 +60,8 @@ pub struct Far {
     sockets: mpsc::Sender<FarSocket>,
     pub calls: Rc<RefCell<VecDeque<Call>>>,
     session: Rc<RefCell<Session>>,
+    /// The session that was left while the server did not hear it.
+    pub left: Rc<RefCell<Option<String>>>,
 }
 
 impl Far {
@@ -73,6 +75,7 @@ impl Far {
             sockets,
             calls: Rc::default(),
             session: Rc::new(RefCell::new(session)),
+            left: Rc::default(),
         };
         (far, opened)
     }
@@ -102,6 +105,14 @@ impl Platform for Far {
         let far = FarSocket { path: path.into(), events: near_events, said: far_said };
         self.sockets.clone().try_send(far).map_err(|_| NoReply)?;
         Ok(NearSocket { events, said })
+    }
+
+    fn leaving(&self) -> Option<String> {
+        self.left.borrow().clone()
+    }
+
+    fn keep_leaving(&self, session: Option<&str>) {
+        *self.left.borrow_mut() = session.map(str::to_owned);
     }
 
     fn has_cookies(&self) -> bool {

@@ -133,7 +133,7 @@ async fn whoever_has_a_way_into_an_account_changed_is_told_at_once() {
     let told = elsewhere.frame("message").await;
     assert_eq!(
         (&told["message_type"], &told["metadata"]["event"]),
-        (&json!("security"), &json!("token_made"))
+        (&json!("account_security"), &json!("token_made"))
     );
     assert!(
         told["content"].as_str().unwrap().contains("The personal token “backup <b>” was made."),
@@ -150,16 +150,23 @@ async fn whoever_has_a_way_into_an_account_changed_is_told_at_once() {
         .post("users/ann/identities", json!({ "provider": "none", "subject": "1" }))
         .await
         .failure(422, "validation_failed");
+    // There is none: nothing is changed, and nothing told.
     admin.api.delete("/admin/api/v3/users/ann/second-factors").await.data();
     // Whoever comes later reads it too, and nobody else does.
     let login = json!({ "username": "ann", "password": "another-password" });
     let again = server.user().post("/api/v3/auth/local/login", &login).await.data();
     let again = server.user().with(&format!("Bearer {}", again["access_token"].as_str().unwrap()));
-    let listed = again.get("/api/v3/messages?message_type=security").await.data();
+    let listed = again.get("/api/v3/messages?message_type=account_security").await.data();
     let events: Vec<&Value> =
         listed["messages"].as_array().unwrap().iter().map(|message| &message["metadata"]["event"]).collect();
-    assert_eq!(events, ["second_factors_reset", "password_set", "token_made"]);
+    assert_eq!(events, ["password_set", "token_made"]);
     assert_eq!(admin.person("bob").await.list("").await["total"], 0);
+    // Nobody else can say such a thing.
+    let forged = json!({ "title": "t", "recipients": ["bob"], "message_type": "account_security" });
+    let sender = admin.system_sender("s").await;
+    for reply in [sender.send(forged.clone()).await, again.post("/api/v3/messages/send", &forged).await] {
+        assert_eq!(reply.failure(422, "validation_failed"), ["message_type"]);
+    }
 }
 
 #[tokio::test]

@@ -93,6 +93,13 @@ async fn a_program_is_signed_in_once_the_person_has_allowed_it() {
     assert_eq!(sessions["sessions"][0]["device_name"], "Laptop");
     let refresh = json!({ "refresh_token": redeemed["refresh_token"] });
     server.user().post("/api/v3/auth/refresh", &refresh).await.data();
+    // Nobody has shown anew who they are: it counts as just signed in no longer than what has allowed it.
+    let allowed = server.user().with(&format!("Bearer {token}")).get("/api/v3/auth/security").await.data();
+    let derived = api.get("/api/v3/auth/security").await.data();
+    assert_eq!(
+        (derived["recent_until"].is_string(), &derived["recent_until"]),
+        (true, &allowed["recent_until"])
+    );
     // The code is shown again: whoever had it first may be a thief.
     let again = server.user().post("/api/v3/auth/token", &redeeming(&code, "desktop")).await;
     again.failure(401, "unauthenticated");

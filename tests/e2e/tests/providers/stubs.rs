@@ -226,14 +226,15 @@ async fn what_an_administrator_types_is_who_comes() {
 #[tokio::test]
 async fn a_foreign_page_begins_nothing_by_embedding_the_address() {
     let five = Five::start(|setup| setup).await;
-    let embedded = |mode: &str| {
+    let embedded = |dest: &str| {
         let request = five.server.user().request(reqwest::Method::GET, "/api/v3/auth/github/login");
-        Reply::of(request.header("sec-fetch-site", "cross-site").header("sec-fetch-mode", mode))
+        Reply::of(request.header("sec-fetch-site", "cross-site").header("sec-fetch-dest", dest))
     };
-    let refused = embedded("no-cors").await;
+    let refused = embedded("image").await;
     refused.failure(403, "permission_denied");
     assert!(refused.header("set-cookie").is_none());
-    embedded("navigate").await.data();
+    embedded("iframe").await.failure(403, "permission_denied");
+    embedded("document").await.data();
 }
 
 #[tokio::test]

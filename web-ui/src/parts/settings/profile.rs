@@ -5,6 +5,7 @@ use crate::parts::trouble::{Trouble, TroubleLine};
 use crate::state::page;
 use hongyan_client::api::json;
 use hongyan_client::platform::{Body, Method};
+use hongyan_wire::limits::PICTURE_MAX;
 use hongyan_wire::profile::{Profile, ProfileUpdate};
 use leptos::ev::SubmitEvent;
 use leptos::html::Input;
@@ -12,8 +13,6 @@ use leptos::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 
 const PATH: &str = "/api/v3/auth/profile";
-/// Bytes of a picture that the server takes.
-const PICTURE_MAX: f64 = 5.0 * 1024.0 * 1024.0;
 const AVATAR: &str = "/api/v3/auth/profile/avatar";
 
 #[component]
@@ -50,7 +49,7 @@ pub fn ProfileSection() -> impl IntoView {
             // The same file may be chosen again.
             input.set_value("");
         }
-        if chosen.size() > PICTURE_MAX {
+        if chosen.size() > PICTURE_MAX as f64 {
             return trouble.set(Some(Trouble::TooLarge));
         }
         spawn_local(async move {

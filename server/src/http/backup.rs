@@ -1,0 +1,470 @@
+//! Backups of one's own inbox: asked for, fetched in one or many parts, listed, linked to, taken away.
+
+use super::UserGateway;
+use super::envelope::Answer;
+use super::extract::{Json, Query};
+use super::ranges;
+use crate::auth::UserCaller;
+use crate::backup::{Asked, BackupError, Cursor, Kept, Packing, Sealed, Wanted};
+use crate::error::{Error, Result};
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use axum::response::Response;
+use hongyan_backup::{Encryption, Kind, Since};
+use hongyan_wire::api::{Done, Success};
+use hongyan_wire::backup::{Backup, BackupLink, BackupList, BackupRequest, LinkRequest};
+use hongyan_wire::error::Failure;
+use hongyan_wire::{Timestamp, UserId};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+/// The passphrase of an encrypted backup: never in an address.
+const PASSPHRASE: HeaderName = HeaderName::from_static("x-backup-passphrase");
+/// The recipient of an encrypted backup, `age1…`.
+const RECIPIENT: HeaderName = HeaderName::from_static("x-backup-recipient");
+/// From where an increment goes on after this backup.
+const CURSOR: HeaderName = HeaderName::from_static("x-backup-cursor");
+/// Characters that a passphrase has at least, as whoever has the file may try as long as they like.
+const PASSPHRASE_MIN: usize = 12;
+/// And at most.
+const PASSPHRASE_MAX: usize = 1_024;
+/// Seconds for which a link is good when nothing is said, and at most.
+const LINK_LIFE: u64 = 15 * 60;
+const LINK_LIFE_MAX: u64 = 24 * 3_600;
+
+/// What is wanted, in an address.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct BackupQuery {
+    /// `full` (messages, read states, devices), `messages`, or `incremental`; `full` when left out.
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    /// `gzip` and `zstd` make such a file; `none` or `false` none. `true` or left out: in transit, as `Accept-Encoding` has it.
+    compress: Option<String>,
+    /// `passphrase`, with it in the header `X-Backup-Passphrase`; `recipient`, with an `age1…` in `X-Backup-Recipient`; `none`.
+    encrypt: Option<String>,
+    /// For `incremental`: the `X-Backup-Cursor` of the backup before, a place (`pos`), or a time (RFC 3339).
+    since: Option<String>,
+}
+
+/// Download a backup of one's own messages: one SQLite file, consistent at one moment, that any SQLite program opens; see the
+/// view `inbox` in it. The same bytes come again for `Range` requests, also without `If-Range`.
+#[utoipa::path(
+    get, path = "/api/v3/backup/database", tag = "backup",
+    params(
+        BackupQuery,
+        ("X-Backup-Passphrase" = Option<String>, Header, description = "12 to 1024 characters"),
+        ("X-Backup-Recipient" = Option<String>, Header, description = "`age1…`"),
+    ),
+    security(("bearer" = [])),
+    responses(
+        (status = 200, description = "The file; `ETag`, `X-Backup-Cursor` and `Content-Disposition` say more of it", content_type = "application/octet-stream"),
+        (status = 206, description = "The part that was asked for", content_type = "application/octet-stream"),
+        (status = 304, description = "It is the one that is known"),
+        (status = 401, description = "No or bad credentials", body = Failure),
+        (status = 412, description = "It is not the one that `If-Match` names"),
+        (status = 413, description = "It is larger than a person's backups may be together", body = Failure),
+        (status = 416, description = "It has no such part"),
+        (status = 422, description = "A parameter is not valid", body = Failure),
+        (status = 503, description = "Many are being made; see Retry-After", body = Failure),
+    ),
+)]
+pub async fn database(
+    State(gateway): State<UserGateway>,
+    caller: UserCaller,
+    method: Method,
+    headers: HeaderMap,
+    Query(query): Query<BackupQuery>,
+) -> Result<Response> {
+    gateway.hand_out(&caller, &method, &headers, query).await
+}
+
+/// Download the messages alone: `type=messages` of `/api/v3/backup/database`.
+#[utoipa::path(
+    get, path = "/api/v3/backup/messages", tag = "backup", params(BackupQuery), security(("bearer" = [])),
+    responses(
+        (status = 200, description = "The file", content_type = "application/octet-stream"),
+        (status = 206, description = "The part that was asked for", content_type = "application/octet-stream"),
+        (status = 401, description = "No or bad credentials", body = Failure),
+        (status = 422, description = "A parameter is not valid", body = Failure),
+    ),
+)]
+pub async fn messages(
+    State(gateway): State<UserGateway>,
+    caller: UserCaller,
+    method: Method,
+    headers: HeaderMap,
+    Query(query): Query<BackupQuery>,
+) -> Result<Response> {
+    if query.kind.as_deref().is_some_and(|kind| kind != Kind::Messages.as_str()) {
+        return Err(Error::field("type", "must be messages here, or left out"));
+    }
+    let query = BackupQuery { kind: Some(Kind::Messages.as_str().into()), ..query };
+    gateway.hand_out(&caller, &method, &headers, query).await
+}
+
+/// List the backups of one's own that can be fetched, newest first.
+#[utoipa::path(
+    get, path = "/api/v3/backup", tag = "backup", security(("bearer" = [])),
+    responses(
+        (status = 200, description = "The backups", body = Success<BackupList>),
+        (status = 401, description = "No or bad credentials", body = Failure),
+    ),
+)]
+pub async fn list(State(gateway): State<UserGateway>, caller: UserCaller) -> Result<Answer<BackupList>> {
+    let backups = gateway.backups.of(caller.id()).map(|kept| shown(&kept)).collect();
+    Ok(Answer::new(BackupList { backups }))
+}
+
+/// Take away a backup before its time.
+#[utoipa::path(
+    delete, path = "/api/v3/backup/{id}", tag = "backup", params(("id" = String, Path)), security(("bearer" = [])),
+    responses(
+        (status = 200, description = "It is gone", body = Success<Done>),
+        (status = 401, description = "No or bad credentials", body = Failure),
+        (status = 404, description = "None of the caller's", body = Failure),
+    ),
+)]
+pub async fn delete(
+    State(gateway): State<UserGateway>,
+    caller: UserCaller,
+    Path(id): Path<String>,
+) -> Result<Answer<Done>> {
+    let removed = tokio::task::block_in_place(|| gateway.backups.shelf().remove(caller.id(), &id));
+    match removed.map_err(BackupError::Io)? {
+        true => Ok(Answer::new(Done {})),
+        false => Err(Error::not_found("backup")),
+    }
+}
+
+/// Make a backup, or take the one that there is, and get a link to it: for download managers, which send no headers of their
+/// own. Whoever has the link can fetch it until it ends.
+#[utoipa::path(
+    post, path = "/api/v3/backup/links", tag = "backup", request_body = LinkRequest, security(("bearer" = [])),
+    responses(
+        (status = 200, description = "The link", body = Success<BackupLink>),
+        (status = 401, description = "No or bad credentials", body = Failure),
+        (status = 404, description = "There is no such backup", body = Failure),
+        (status = 413, description = "It is larger than a person's backups may be together", body = Failure),
+        (status = 422, description = "A field is not valid", body = Failure),
+    ),
+)]
+pub async fn link(
+    State(gateway): State<UserGateway>,
+    caller: UserCaller,
+    body: Json<LinkRequest>,
+) -> Result<Answer<BackupLink>> {
+    let LinkRequest { backup, make, expires_in } = body.value;
+    let life = expires_in.unwrap_or(LINK_LIFE);
+    if !(1..=LINK_LIFE_MAX).contains(&life) {
+        return Err(Error::field("expires_in", "must be 1 to 86400 seconds"));
+    }
+    let kept = match (backup, make) {
+        (Some(id), None) => {
+            gateway.backups.get(caller.id(), &id).ok_or_else(|| Error::not_found("backup"))?
+        }
+        (None, make) => {
+            let wanted = gateway.wanted_by(make.unwrap_or_default())?;
+            gateway.backups.make(caller.id(), wanted).await?
+        }
+        (Some(_), Some(_)) => return Err(Error::field("make", "must be left out where `backup` is named")),
+    };
+    let now = crate::clock::now();
+    let until = now.plus_millis(life as i64 * 1_000).min(kept.expires_at);
+    let seconds = until.millis().div_euclid(1_000);
+    let signature = gateway.auth.sign_link(&signed(&kept, seconds));
+    let url = format!(
+        "{}/api/v3/backup/files/{}/{}?expires={seconds}&signature={signature}",
+        gateway.public_url,
+        caller.id(),
+        kept.id
+    );
+    Ok(Answer::new(BackupLink {
+        url,
+        expires_at: Timestamp::from_millis(seconds * 1_000),
+        backup: shown(&kept),
+    }))
+}
+
+/// What makes a link good.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct FileQuery {
+    /// Seconds since 1970.
+    expires: i64,
+    signature: String,
+}
+
+/// Fetch a backup by a link of `/api/v3/backup/links`. It may be kept by caches until the link ends.
+#[utoipa::path(
+    get, path = "/api/v3/backup/files/{user}/{id}", tag = "backup",
+    params(("user" = String, Path), ("id" = String, Path), FileQuery), security(),
+    responses(
+        (status = 200, description = "The file", content_type = "application/octet-stream"),
+        (status = 206, description = "The part that was asked for", content_type = "application/octet-stream"),
+        (status = 404, description = "The link is none, has ended, or the backup is gone", body = Failure),
+        (status = 416, description = "It has no such part"),
+    ),
+)]
+pub async fn file(
+    State(gateway): State<UserGateway>,
+    method: Method,
+    headers: HeaderMap,
+    Path((user, id)): Path<(String, String)>,
+    Query(query): Query<FileQuery>,
+) -> Result<Response> {
+    let gone = || Error::not_found("file, or the link to it has ended");
+    let user = UserId::new(&user).map_err(|_| gone())?;
+    let kept = gateway.backups.get(&user, &id).ok_or_else(gone)?;
+    let left = query.expires - crate::clock::now().millis().div_euclid(1_000);
+    let is_disabled = gateway.directory.person(&user)?.is_none_or(|person| person.disabled);
+    if left <= 0 || is_disabled || !gateway.auth.is_link(&signed(&kept, query.expires), &query.signature) {
+        return Err(gone());
+    }
+    let cache = format!("public, max-age={left}, immutable, no-transform");
+    gateway.serve_kept(&kept, &method, &headers, None, &cache).await
+}
+
+/// What a link's signature is of.
+fn signed(kept: &Kept, expires: i64) -> String {
+    format!("backup\n{}\n{}\n{expires}", kept.user, kept.id)
+}
+
+fn shown(kept: &Kept) -> Backup {
+    Backup {
+        id: kept.id.clone(),
+        kind: kept.about.kind.as_str().to_owned(),
+        name: kept.name.clone(),
+        size: kept.size,
+        messages: kept.about.messages,
+        pos: kept.about.pos,
+        cursor: kept.cursor(),
+        encrypted: kept.asked.sealed != Sealed::None,
+        made_at: kept.made_at,
+        expires_at: kept.expires_at,
+    }
+}
+
+impl UserGateway {
+    async fn hand_out(
+        &self,
+        caller: &UserCaller,
+        method: &Method,
+        headers: &HeaderMap,
+        query: BackupQuery,
+    ) -> Result<Response> {
+        let (wanted, coding) = self.wanted(&query, headers)?;
+        let user = caller.id();
+        // Who goes on fetching gets the rest of what they have begun with, whatever has come into the inbox since.
+        let named = ranges::named_tags(headers).find_map(|tag| self.backups.get(user, tag.trim_matches('"')));
+        let begun = match named.filter(|kept| kept.asked == wanted.asked) {
+            None if ranges::asks_for_part(headers) && !headers.contains_key(header::IF_RANGE) => {
+                self.backups.newest(user, &wanted.asked)
+            }
+            begun => begun,
+        };
+        let kept = match begun {
+            Some(kept) => kept,
+            None => self.backups.make(user, wanted).await?,
+        };
+        self.serve_kept(&kept, method, headers, coding, "private, no-cache, no-transform").await
+    }
+
+    async fn serve_kept(
+        &self,
+        kept: &Kept,
+        method: &Method,
+        headers: &HeaderMap,
+        coding: Option<&'static str>,
+        cache: &str,
+    ) -> Result<Response> {
+        let file = match tokio::fs::File::open(self.backups.shelf().path(kept)).await {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(Error::not_found("backup"));
+            }
+            Err(error) => return Err(BackupError::Io(error).into()),
+        };
+        // Within a coding it is the file that was coded.
+        let name = match coding.and_then(|_| kept.name.rsplit_once('.')) {
+            Some((plain, _)) => plain,
+            None => kept.name.as_str(),
+        };
+        let value = |text: String| HeaderValue::from_str(&text).map_err(Error::internal);
+        let mut described = vec![
+            (header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream")),
+            (header::CONTENT_DISPOSITION, value(format!("attachment; filename=\"{name}\""))?),
+            (header::CACHE_CONTROL, value(cache.to_owned())?),
+            (header::VARY, HeaderValue::from_static("Accept-Encoding")),
+            (CURSOR, value(kept.cursor())?),
+        ];
+        described.extend(coding.map(|coding| (header::CONTENT_ENCODING, HeaderValue::from_static(coding))));
+        ranges::serve(method, headers, file, kept.size, &kept.etag(), described).await
+    }
+
+    /// What a request asks for, and the coding in which it goes over.
+    fn wanted(&self, query: &BackupQuery, headers: &HeaderMap) -> Result<(Wanted, Option<&'static str>)> {
+        let text = |name: &HeaderName| -> Result<Option<&str>> {
+            let wrong = || Error::field(name.as_str(), "must be text in UTF-8");
+            headers
+                .get(name)
+                .map(|value| std::str::from_utf8(value.as_bytes()).map_err(|_| wrong()))
+                .transpose()
+        };
+        let request = BackupRequest {
+            kind: query.kind.clone(),
+            compress: query.compress.clone(),
+            encrypt: query.encrypt.clone(),
+            since: query.since.clone(),
+            passphrase: text(&PASSPHRASE)?.map(str::to_owned),
+            recipient: text(&RECIPIENT)?.map(str::to_owned),
+        };
+        let is_in_transit = matches!(query.compress.as_deref(), None | Some("true"));
+        let wanted = self
+            .wanted_by(BackupRequest { compress: request.compress.filter(|_| !is_in_transit), ..request })?;
+        // What is encrypted looks like chance: nothing makes it smaller.
+        if !is_in_transit || wanted.asked.sealed != Sealed::None {
+            return Ok((wanted, None));
+        }
+        let packing = accepted(headers);
+        let coding = hongyan_backup::Compression::from(packing).coding();
+        Ok((Wanted { asked: Asked { compression: packing, ..wanted.asked }, ..wanted }, coding))
+    }
+
+    fn wanted_by(&self, request: BackupRequest) -> Result<Wanted> {
+        let kind = match request.kind.as_deref() {
+            None => Kind::Full,
+            Some(word) => Kind::named(word)
+                .ok_or_else(|| Error::field("type", "must be full, messages or incremental"))?,
+        };
+        let compression = match request.compress.as_deref() {
+            None | Some("none" | "false") => Packing::None,
+            Some("gzip" | "true") => Packing::Gzip,
+            Some("zstd") => Packing::Zstd,
+            Some(_) => return Err(Error::field("compress", "must be gzip, zstd, true, false or none")),
+        };
+        let (sealed, encryption) = self.encryption(&request)?;
+        let since = match (kind, request.since.as_deref()) {
+            (Kind::Incremental, Some(text)) => Some(self.since(text)?),
+            (Kind::Incremental, None) => {
+                let reason = "is missing: the X-Backup-Cursor of the backup before, a place or a time";
+                return Err(Error::field("since", reason));
+            }
+            (_, Some(_)) => return Err(Error::field("since", "is for type=incremental")),
+            (_, None) => None,
+        };
+        let since_text = request.since.filter(|_| since.is_some());
+        Ok(Wanted { asked: Asked { kind, since: since_text, compression, sealed }, since, encryption })
+    }
+
+    fn since(&self, text: &str) -> Result<Since> {
+        if let Ok(cursor) = text.parse::<Cursor>() {
+            if cursor.epoch != self.journal.log().epoch() {
+                return Err(Error::field("since", "is of another server; take a full backup"));
+            }
+            return Ok(cursor.since());
+        }
+        if let Ok(pos) = text.parse::<u64>() {
+            return Ok(Since::Place { pos, version: 0, at: None });
+        }
+        let at = Timestamp::parse(text);
+        let at = at.ok_or_else(|| {
+            Error::field(
+                "since",
+                "must be an X-Backup-Cursor, a place, or a time such as 2026-01-15T10:30:00Z",
+            )
+        })?;
+        Ok(Since::Time(at.millis()))
+    }
+
+    fn encryption(&self, request: &BackupRequest) -> Result<(Sealed, Encryption)> {
+        let (passphrase, recipient) = (request.passphrase.as_deref(), request.recipient.as_deref());
+        let wanted = match (request.encrypt.as_deref(), passphrase, recipient) {
+            (Some("none" | "false"), None, None) => "none",
+            (Some("none" | "false"), ..) => {
+                return Err(Error::field(
+                    "encrypt",
+                    "must be left out where a passphrase or a recipient is given",
+                ));
+            }
+            (None | Some("true"), Some(_), Some(_)) => {
+                return Err(Error::field("encrypt", "must be passphrase or recipient: both are given"));
+            }
+            (Some("passphrase"), ..) | (None | Some("true"), Some(_), _) => "passphrase",
+            (Some("recipient"), ..) | (None | Some("true"), _, Some(_)) => "recipient",
+            (None, None, None) => "none",
+            // It is not said again what was given: it may be a secret that has no place in an address.
+            _ => {
+                let reason = "must be passphrase (given in the header X-Backup-Passphrase), recipient (X-Backup-Recipient) or none";
+                return Err(Error::field("encrypt", reason));
+            }
+        };
+        match wanted {
+            "passphrase" => {
+                let given = passphrase.unwrap_or_default();
+                if !(PASSPHRASE_MIN..=PASSPHRASE_MAX).contains(&given.chars().count()) {
+                    let reason =
+                        "must have 12 to 1024 characters, in the header X-Backup-Passphrase or the body";
+                    return Err(Error::field("passphrase", reason));
+                }
+                let same = self.backups.number_of(given);
+                Ok((Sealed::Passphrase(Some(same)), Encryption::to_passphrase(given)))
+            }
+            "recipient" => {
+                let given = recipient.unwrap_or_default().trim();
+                let reason = "must be an age1… recipient, in the header X-Backup-Recipient or the body";
+                let encryption =
+                    Encryption::to_recipient(given).ok_or_else(|| Error::field("recipient", reason))?;
+                Ok((Sealed::Recipient(given.to_owned()), encryption))
+            }
+            _ => Ok((Sealed::None, Encryption::None)),
+        }
+    }
+}
+
+/// The coding that a client prefers, of those that there are (RFC 9110, section 12.5.3): zstd before gzip where it does
+/// not mind.
+fn accepted(headers: &HeaderMap) -> Packing {
+    let lines = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    let mut best = (0.0, Packing::None);
+    for part in lines.flat_map(|line| line.split(',')) {
+        let (name, weight) = part.split_once(';').unwrap_or((part, ""));
+        let weight: f32 = weight.trim().strip_prefix("q=").map_or(1.0, |q| q.trim().parse().unwrap_or(0.0));
+        let packing = match name.trim() {
+            "zstd" => Packing::Zstd,
+            "gzip" | "x-gzip" => Packing::Gzip,
+            _ => continue,
+        };
+        let is_better = weight > best.0 || (weight == best.0 && packing == Packing::Zstd);
+        if weight > 0.0 && is_better {
+            best = (weight, packing);
+        }
+    }
+    best.1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_coding_is_what_a_client_prefers() {
+        let of = |text: &str| {
+            accepted(&HeaderMap::from_iter([(header::ACCEPT_ENCODING, HeaderValue::from_str(text).unwrap())]))
+        };
+        for (text, expected) in [
+            ("gzip, deflate, br, zstd", Packing::Zstd),
+            ("gzip", Packing::Gzip),
+            ("deflate, br", Packing::None),
+            ("gzip;q=1.0, zstd;q=0.5", Packing::Gzip),
+            ("zstd;q=0, gzip;q=0", Packing::None),
+            ("identity", Packing::None),
+            ("", Packing::None),
+        ] {
+            assert_eq!(of(text), expected, "{text}");
+        }
+        assert_eq!(accepted(&HeaderMap::new()), Packing::None);
+    }
+}

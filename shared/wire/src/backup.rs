@@ -1,0 +1,81 @@
+//! Backups of one's own inbox.
+
+use crate::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// A backup that can be fetched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Backup {
+    pub id: String,
+    /// `full`, `messages` or `incremental`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// A name for the file.
+    pub name: String,
+    /// In bytes.
+    pub size: u64,
+    /// How many messages are in it.
+    pub messages: u64,
+    /// Everything up to this place is in it.
+    pub pos: u64,
+    /// From where an increment goes on after it: its `since`.
+    pub cursor: String,
+    pub encrypted: bool,
+    pub made_at: Timestamp,
+    /// It can be fetched until then.
+    pub expires_at: Timestamp,
+}
+
+/// `GET /api/v3/backup`, newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BackupList {
+    pub backups: Vec<Backup>,
+}
+
+/// What is wanted of a backup. It has secrets: there is no way to print it.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BackupRequest {
+    /// `full`, `messages` or `incremental`; `full` when left out.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// `gzip`, `zstd` or `none`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compress: Option<String>,
+    /// `passphrase`, `recipient` or `none`; follows from what is given when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encrypt: Option<String>,
+    /// For `incremental`: the cursor of the backup before, a place, or a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// 12 to 1024 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passphrase: Option<String>,
+    /// `age1…`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipient: Option<String>,
+}
+
+/// `POST /api/v3/backup/links`: to a backup that there is, or to one that is made for it.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LinkRequest {
+    /// The id of one that there is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<String>,
+    /// What is wanted otherwise; a full one when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub make: Option<BackupRequest>,
+    /// Seconds, 1 to 86,400; 900 when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_in: Option<u64>,
+}
+
+/// A link to a backup: good by itself, until it ends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BackupLink {
+    pub url: String,
+    pub expires_at: Timestamp,
+    pub backup: Backup,
+}

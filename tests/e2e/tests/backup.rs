@@ -1,0 +1,376 @@
+//! Backups of one's own inbox, opened with the programs that everyone has: sqlite3, gzip, zstd, age, curl.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+use hongyan_harness::{Exit, Person, Reply, Sender, Server, Setup};
+use reqwest::Method;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+const URL: &str = "/api/v3/backup/database";
+
+struct Desk {
+    server: Server,
+    ann: Person,
+    sender: Sender,
+    dir: TempDir,
+}
+
+impl Desk {
+    async fn start(change: impl FnOnce(Setup) -> Setup) -> Self {
+        let server = change(Setup::default()).start().await;
+        let admin = server.admin().await;
+        let (ann, sender) = (admin.person("ann").await, admin.sender("drive").await);
+        Self { server, ann, sender, dir: tempfile::tempdir().unwrap() }
+    }
+
+    /// Downloads with curl, as a person's script does.
+    async fn curl(&self, name: &str, arguments: &[&str]) -> PathBuf {
+        let file = self.dir.path().join(name);
+        let exit = Exit::of(Command::new("curl").args(self.words(&file)).args(arguments), "").await;
+        assert_eq!(exit.code, Some(0), "{exit:?}");
+        file
+    }
+
+    fn words(&self, file: &Path) -> Vec<String> {
+        let authorization = format!("Authorization: {}", self.ann.api.authorization().unwrap());
+        ["-sS", "--fail", "-H", &authorization, "-o", file.to_str().unwrap()].map(str::to_owned).to_vec()
+    }
+
+    fn url(&self, query: &str) -> String {
+        format!("{}{URL}{query}", self.server.url())
+    }
+}
+
+/// What a program prints; it must succeed.
+async fn printed(program: &str, arguments: &[&str], piped: &str) -> String {
+    let exit = Exit::of(Command::new(program).args(arguments), piped).await;
+    assert_eq!(exit.code, Some(0), "{program} {arguments:?}: {}", exit.stderr);
+    exit.stdout
+}
+
+async fn sqlite(file: &Path, sql: &str) -> String {
+    printed("sqlite3", &[file.to_str().unwrap(), sql], "").await.trim().to_owned()
+}
+
+#[tokio::test]
+async fn a_backup_is_one_file_that_sqlite3_opens_and_shows_what_the_inbox_shows() {
+    let desk = Desk::start(|setup| setup).await;
+    let first = desk.sender.send_to("ann", "one").await;
+    desk.sender
+        .send(json!({ "title": "it's \"two\"", "content": "二\n🌸", "priority": 9, "recipients": ["ann"] }))
+        .await
+        .data();
+    desk.ann.read(&first).await;
+    let socket = desk.ann.connect().await;
+    socket.close().await;
+    let file = desk.curl("full.db", &[&desk.url("")]).await;
+    assert_eq!(sqlite(&file, "PRAGMA integrity_check").await, "ok");
+    let shown = sqlite(&file, "SELECT title, is_read, sender, priority FROM inbox").await;
+    assert_eq!(shown, "it's \"two\"|0|drive|9\none|1|drive|5");
+    assert_eq!(sqlite(&file, "SELECT content FROM inbox LIMIT 1").await, "二\n🌸");
+    assert_eq!(
+        sqlite(&file, "SELECT value FROM about WHERE key IN ('kind', 'user') ORDER BY key").await,
+        "full\nann"
+    );
+    assert_eq!(sqlite(&file, "SELECT count(*) FROM status").await, "1");
+    // It is a file for itself: nothing else is needed, nor made.
+    assert_eq!(sqlite(&file, "PRAGMA journal_mode").await, "delete");
+    let messages = desk.server.url().to_owned() + "/api/v3/backup/messages";
+    let file = desk.curl("messages.db", &[&messages]).await;
+    assert_eq!(sqlite(&file, "SELECT count(*), (SELECT count(*) FROM status) FROM message").await, "2|0");
+}
+
+#[tokio::test]
+async fn its_name_tells_what_it_is_and_the_usual_programs_unpack_it() {
+    let desk = Desk::start(|setup| setup).await;
+    for n in 0..50 {
+        desk.sender
+            .send(json!({ "title": format!("m{n}"), "content": "x".repeat(2_000), "recipients": ["ann"] }))
+            .await
+            .data();
+    }
+    let plain = desk.curl("plain.db", &[&desk.url("?compress=none")]).await;
+    let rows = sqlite(&plain, "SELECT * FROM message").await;
+    for (query, program, ending) in
+        [("?compress=gzip", "gzip", ".db.gz"), ("?compress=zstd", "zstd", ".db.zst")]
+    {
+        let file = desk.curl(&format!("{program}{ending}"), &[&desk.url(query)]).await;
+        let reply = desk.ann.api.get(&format!("{URL}{query}")).await;
+        let name = reply.header("content-disposition").unwrap();
+        assert!(name.ends_with(&format!("{ending}\"")) && name.contains("hongyan-ann-full-"), "{name}");
+        assert_eq!(reply.header("content-encoding"), None);
+        assert!(file.metadata().unwrap().len() * 2 < plain.metadata().unwrap().len());
+        printed(program, &["-d", "-q", file.to_str().unwrap()], "").await;
+        assert_eq!(sqlite(&file.with_extension(""), "SELECT * FROM message").await, rows);
+    }
+    // In transit, as the client can: curl undoes it, and the name is that of what is left.
+    let file = desk.curl("transit.db", &["--compressed", &desk.url("")]).await;
+    assert_eq!(sqlite(&file, "SELECT * FROM message").await, rows);
+    let asked = desk.ann.api.request(Method::HEAD, URL).header("accept-encoding", "gzip");
+    let head = Reply::of(asked).await;
+    assert_eq!((head.status, head.header("content-encoding")), (200, Some("gzip")));
+    assert!(head.header("content-disposition").unwrap().ends_with(".db\""));
+    // For who knows a passphrase, and for who has a key; with the plain age program.
+    let key = printed("age-keygen", &[], "").await;
+    let recipient = key.lines().find_map(|line| line.strip_prefix("# public key: ")).unwrap();
+    let header = format!("X-Backup-Recipient: {recipient}");
+    let file = desk.curl("x.db.gz.age", &["-H", &header, &desk.url("?compress=gzip")]).await;
+    let identity = desk.dir.path().join("key.txt");
+    std::fs::write(&identity, &key).unwrap();
+    let opened = desk.dir.path().join("opened.db.gz");
+    let (identity, opened) = (identity.to_str().unwrap(), opened.to_str().unwrap());
+    printed("age", &["-d", "-i", identity, "-o", opened, file.to_str().unwrap()], "").await;
+    printed("gzip", &["-d", opened], "").await;
+    assert_eq!(sqlite(&desk.dir.path().join("opened.db"), "SELECT * FROM message").await, rows);
+    let header = "X-Backup-Passphrase: correct horse battery staple";
+    let file = desk.curl("y.db.age", &["-H", header, &desk.url("?compress=none&encrypt=passphrase")]).await;
+    assert!(std::fs::read(file).unwrap().starts_with(b"age-encryption.org/v1\n-> scrypt "));
+    // What is asked wrongly; what has no place in an address is not said again.
+    let get = async |query: &str| desk.ann.api.get(&format!("{URL}{query}")).await;
+    for (query, field) in [
+        ("?type=all", "type"),
+        ("?compress=rar", "compress"),
+        ("?encrypt=my-secret-word", "encrypt"),
+        ("?encrypt=passphrase", "passphrase"),
+        ("?encrypt=recipient", "recipient"),
+        ("?type=incremental", "since"),
+        ("?since=5", "since"),
+        ("?type=incremental&since=yesterday", "since"),
+        ("?type=incremental&since=b1.0000000000000001.1.1.1", "since"),
+    ] {
+        let reply = get(query).await;
+        assert_eq!(reply.failure(422, "validation_failed"), [field], "{query}");
+        assert!(!reply.text.contains("my-secret-word"));
+    }
+    assert!(!desk.server.stderr().contains("horse"));
+    desk.server.user().get(URL).await.failure(401, "unauthenticated");
+}
+
+#[tokio::test]
+async fn a_download_that_breaks_off_goes_on_and_is_the_same_file() {
+    let desk = Desk::start(|setup| setup).await;
+    for n in 0..40 {
+        // Nothing that could be made smaller.
+        let content: String =
+            (0..600).map(|m| format!("{:x}", (n * 7_919 + m * 104_729) ^ (m * m))).collect();
+        desk.sender
+            .send(json!({ "title": format!("m{n}"), "content": content, "recipients": ["ann"] }))
+            .await
+            .data();
+    }
+    let whole = std::fs::read(desk.curl("whole.gz", &[&desk.url("?compress=gzip")]).await).unwrap();
+    let etag = desk.ann.api.get(&format!("{URL}?compress=gzip")).await.header("etag").unwrap().to_owned();
+    // Cut off at several places; something new comes meanwhile; curl goes on with what it has.
+    for (n, cut) in [1, whole.len() / 3, whole.len() / 2, whole.len() - 1].into_iter().enumerate() {
+        let part = desk.dir.path().join(format!("part{n}.gz"));
+        std::fs::write(&part, &whole[..cut]).unwrap();
+        desk.sender.send_to("ann", "meanwhile").await;
+        let joined = desk.curl(&format!("part{n}.gz"), &["-C", "-", &desk.url("?compress=gzip")]).await;
+        assert!(std::fs::read(joined).unwrap() == whole, "cut at {cut}");
+    }
+    let get = |headers: &[(&str, &str)]| {
+        let request = desk.ann.api.request(Method::GET, &format!("{URL}?compress=gzip"));
+        Reply::of(headers.iter().fold(request, |request, (name, value)| request.header(*name, *value)))
+    };
+    let length = whole.len();
+    for (range, status, content_range) in [
+        ("bytes=0-0", 206, Some(format!("bytes 0-0/{length}"))),
+        ("bytes=-1", 206, Some(format!("bytes {}-{}/{length}", length - 1, length - 1))),
+        ("bytes=10-19", 206, Some(format!("bytes 10-19/{length}"))),
+        (&format!("bytes={length}-"), 416, Some(format!("bytes */{length}"))),
+        ("bytes=0-1,4-5", 200, None),
+    ] {
+        let reply = get(&[("range", range), ("if-range", &etag)]).await;
+        assert_eq!(
+            (reply.status, reply.header("content-range")),
+            (status, content_range.as_deref()),
+            "{range}"
+        );
+    }
+    // By now it is another one, and who has the former in part begins anew.
+    let other = get(&[("range", "bytes=5-9"), ("if-range", "\"another\"")]).await;
+    assert_eq!((other.status, other.header("content-range")), (200, None));
+    let now = other.header("etag").unwrap().to_owned();
+    assert_ne!(now, etag);
+    assert_eq!(get(&[("if-none-match", &now)]).await.status, 304);
+    assert_eq!(get(&[("if-match", "\"another\"")]).await.status, 412);
+    // Also after a restart, and by who asks for the former by its tag.
+    let Desk { server, ann, .. } = desk;
+    let server = server.start_again().await;
+    let api = server.user().with(ann.api.authorization().unwrap());
+    let request = api.request(Method::GET, &format!("{URL}?compress=gzip"));
+    let reply = Reply::of(request.header("range", "bytes=10-19").header("if-range", &etag)).await;
+    assert_eq!(reply.status, 206);
+}
+
+#[tokio::test]
+async fn increments_joined_to_a_full_backup_are_the_inbox() {
+    let desk = Desk::start(|setup| setup).await;
+    let admin = desk.server.admin().await;
+    let old = desk.sender.send_to("ann", "old").await;
+    let gone = desk.sender.send_to("ann", "to be taken back").await;
+    let full = desk.curl("full.db.zst", &[&desk.url("?compress=zstd")]).await;
+    let head = Reply::of(desk.ann.api.request(Method::HEAD, &format!("{URL}?compress=zstd"))).await;
+    let mut cursor = head.header("x-backup-cursor").unwrap().to_owned();
+    let mut parts = vec![full.to_str().unwrap().to_owned()];
+    for n in 0..3 {
+        desk.sender.send_to("ann", &format!("new {n}")).await;
+        if n == 1 {
+            desk.ann.read(&old).await;
+            let path = format!("/api/v3/messages/{gone}/recall");
+            desk.sender.api.post(&path, &json!({})).await.data();
+        }
+        let query = format!("?type=incremental&since={cursor}");
+        let url = desk.url(&query);
+        let file = desk.curl(&format!("inc{n}.db"), &[&url]).await;
+        let head = Reply::of(desk.ann.api.request(Method::HEAD, &format!("{URL}{query}"))).await;
+        cursor = head.header("x-backup-cursor").unwrap().to_owned();
+        parts.push(file.to_str().unwrap().to_owned());
+    }
+    let joined = desk.dir.path().join("joined.db");
+    let mut arguments = vec!["backup", "apply", "--out", joined.to_str().unwrap()];
+    arguments.extend(parts.iter().map(String::as_str));
+    let exit = desk.server.hongyan("", &arguments, "").await;
+    assert_eq!(exit.code, Some(0), "{exit:?}");
+    let now = desk.curl("now.db", &[&desk.url("")]).await;
+    for table in ["message", "status", "amended"] {
+        let sql = format!("SELECT * FROM {table} ORDER BY pos");
+        assert_eq!(sqlite(&joined, &sql).await, sqlite(&now, &sql).await, "{table}");
+    }
+    assert_eq!(sqlite(&joined, "SELECT title, is_read FROM inbox").await, "new 2|0\nnew 1|0\nnew 0|0\nold|1");
+    // One is missing: said, and nothing is made.
+    let apart = desk.dir.path().join("apart.db");
+    let arguments = ["backup", "apply", "--out", apart.to_str().unwrap(), &parts[0], &parts[3]];
+    let exit = desk.server.hongyan("", &arguments, "").await;
+    assert_eq!(exit.code, Some(1), "{exit:?}");
+    assert!(exit.stderr.contains("does not join") && !apart.exists(), "{}", exit.stderr);
+    // Of someone else neither.
+    let bob = admin.person("bob").await;
+    let foreign = bob.api.get(URL).await;
+    assert_eq!(foreign.status, 200);
+    let arguments = ["backup", "apply", "--out", joined.to_str().unwrap(), &parts[0]];
+    let exit = desk.server.hongyan("", &arguments, "").await;
+    assert_eq!((exit.code, exit.stderr.contains("is there already")), (Some(2), true), "{}", exit.stderr);
+}
+
+#[tokio::test]
+async fn backups_are_listed_linked_to_taken_away_and_their_owners_alone() {
+    let desk = Desk::start(|setup| setup).await;
+    let admin = desk.server.admin().await;
+    let bob = admin.person("bob").await;
+    desk.sender.send_to("ann", "one").await;
+    let body = json!({ "make": { "compress": "gzip" }, "expires_in": 60 });
+    let link = desk.ann.api.post("/api/v3/backup/links", &body).await.data();
+    let (url, id) = (link["url"].as_str().unwrap(), link["backup"]["id"].as_str().unwrap().to_owned());
+    let path = url
+        .strip_prefix(&format!("http://localhost:{}", desk.server.url().rsplit(':').next().unwrap()))
+        .unwrap();
+    // Without any header of one's own.
+    let fetched = desk.server.user().get(path).await;
+    assert_eq!(fetched.status, 200);
+    assert!(fetched.header("cache-control").unwrap().starts_with("public, max-age="));
+    let part = desk.server.user().request(Method::GET, path).header("range", "bytes=0-1");
+    assert_eq!(Reply::of(part).await.status, 206);
+    for wrong in [
+        path.replace("signature=", "signature=x"),
+        path.replace("/ann/", "/bob/"),
+        path.replace("expires=", "expires=9"),
+        path.split('?').next().unwrap().to_owned() + "?expires=99999999999&signature=",
+    ] {
+        desk.server.user().get(&wrong).await.failure(404, "not_found");
+    }
+    let listed = desk.ann.api.get("/api/v3/backup").await.data();
+    assert_eq!((&listed["backups"][0]["id"], &listed["backups"][0]["messages"]), (&json!(id), &json!(1)));
+    // Nobody else's.
+    assert_eq!(bob.api.get("/api/v3/backup").await.data()["backups"], json!([]));
+    bob.api.delete(&format!("/api/v3/backup/{id}")).await.failure(404, "not_found");
+    let named = json!({ "backup": id });
+    bob.api.post("/api/v3/backup/links", &named).await.failure(404, "not_found");
+    desk.ann.api.post("/api/v3/backup/links", &named).await.data();
+    desk.ann.api.delete(&format!("/api/v3/backup/{id}")).await.data();
+    desk.server.user().get(path).await.failure(404, "not_found");
+    // Who is deleted leaves none behind.
+    desk.ann.api.get(URL).await;
+    let folder = desk.server.users().parent().unwrap().join("backups/people/ann");
+    assert!(folder.exists());
+    admin.api.delete("/admin/api/v3/users/ann").await.data();
+    assert!(!folder.exists());
+}
+
+#[tokio::test]
+async fn there_is_only_so_much_and_only_for_so_long() {
+    let desk = Desk::start(|setup| setup.set("BACKUP_QUOTA", "200000").set("BACKUP_KEEP", "2s")).await;
+    desk.sender.send_to("ann", "one").await;
+    assert_eq!(desk.ann.api.get(URL).await.status, 200);
+    let count = async || -> usize {
+        desk.ann.api.get("/api/v3/backup").await.data()["backups"].as_array().unwrap().len()
+    };
+    assert_eq!(count().await, 1);
+    hongyan_harness::eventually("the end of the backup", || async { (count().await == 0).then_some(()) })
+        .await;
+    for n in 0..3 {
+        desk.sender
+            .send(json!({ "title": format!("{n}"), "content": "y".repeat(100_000), "recipients": ["ann"] }))
+            .await
+            .data();
+    }
+    let refused = desk.ann.api.get(&format!("{URL}?compress=none")).await;
+    refused.failure(413, "too_large");
+    assert_eq!(desk.ann.api.get(&format!("{URL}?compress=gzip")).await.status, 200);
+    let left: Vec<Value> =
+        desk.ann.api.get("/api/v3/backup").await.data()["backups"].as_array().unwrap().clone();
+    assert!(left.len() <= 1, "{left:?}");
+}
+
+#[tokio::test]
+async fn a_kill_leaves_no_half_file_and_no_lock() {
+    let desk = Desk::start(|setup| setup).await;
+    let content = "z".repeat(200_000);
+    for n in 0..60 {
+        desk.sender
+            .send(json!({ "title": format!("m{n}"), "content": content, "recipients": ["ann"] }))
+            .await
+            .data();
+    }
+    let Desk { mut server, ann, sender, .. } = desk;
+    let folder = server.users().parent().unwrap().join("backups/people/ann");
+    for round in 0..3 {
+        sender.send_to("ann", &format!("round {round}")).await;
+        let api = server.user().with(ann.api.authorization().unwrap());
+        let asked = tokio::spawn(async move {
+            Reply::try_of(api.request(Method::GET, &format!("{URL}?compress=gzip"))).await
+        });
+        // As soon as something is being written.
+        hongyan_harness::eventually("work", || async {
+            let files = std::fs::read_dir(&folder).map(|files| files.count()).unwrap_or_default();
+            (files > round * 2 || asked.is_finished()).then_some(())
+        })
+        .await;
+        server.kill().await;
+        let _ = asked.await;
+        server = server.start_again().await;
+        let api = server.user().with(ann.api.authorization().unwrap());
+        for backup in api.get("/api/v3/backup").await.data()["backups"].as_array().unwrap() {
+            let id = backup["id"].as_str().unwrap();
+            let bytes = std::fs::metadata(folder.join(format!("{id}.backup"))).unwrap().len();
+            assert_eq!(json!(bytes), backup["size"]);
+        }
+        let partial = std::fs::read_dir(&folder).map(|files| {
+            files
+                .filter(|file| {
+                    file.as_ref().unwrap().path().extension().is_some_and(|kind| kind == "partial")
+                })
+                .count()
+        });
+        assert_eq!(partial.unwrap_or_default(), 0);
+        // The inbox is read and written as ever.
+        assert_eq!(
+            api.get("/api/v3/messages?size=1").await.data()["messages"][0]["title"],
+            format!("round {round}")
+        );
+        assert_eq!(api.get(&format!("{URL}?compress=gzip")).await.status, 200);
+    }
+}
