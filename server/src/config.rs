@@ -342,9 +342,12 @@ impl Config {
             return Err(error("BOOTSTRAP_ADMIN_USERNAME", "must be 1 to 100 characters without blanks"));
         }
         if let Some(password) = &config.admin_password
-            && password.expose().len() < hongyan_wire::limits::PASSWORD_MIN
+            && !hongyan_wire::limits::is_password(password.expose())
         {
-            return Err(error("BOOTSTRAP_ADMIN_PASSWORD", "must have at least 8 characters"));
+            return Err(error(
+                "BOOTSTRAP_ADMIN_PASSWORD",
+                "must have at least 8 characters, and at most 256 bytes",
+            ));
         }
         Ok(config)
     }

@@ -102,6 +102,7 @@ async fn serve(config: Config, gateways: Gateways) -> ExitCode {
 fn announce(running: &Running) {
     if let Some(address) = running.user {
         println!("user gateway   http://{address}/");
+        println!("in a browser   {}/", running.public_url);
     }
     if let Some(address) = running.admin {
         println!("admin gateway  http://{address}/");

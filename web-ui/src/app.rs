@@ -48,6 +48,8 @@ pub fn App() -> impl IntoView {
     });
 
     view! {
+        // What lies behind the dialog cannot be reached meanwhile.
+        <div class="page" inert=move || state.is_confirming.get()>
         <Show when=move || !state.is_asking.get()>
             {move || match shown.get() {
                 Page::Invited(token) => view! { <Invited token /> }.into_any(),
@@ -57,6 +59,7 @@ pub fn App() -> impl IntoView {
                 Page::Inbox => view! { <Inbox /> }.into_any(),
             }}
         </Show>
+        </div>
         <Confirm />
     }
     .into_any()

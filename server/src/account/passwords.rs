@@ -4,7 +4,7 @@ use super::{Accounts, own};
 use crate::auth::{Notice, UserCaller, Visitor, secrets};
 use crate::error::{Error, Result};
 use crate::log::record::{Change, LinkMade, PasswordSet, Record, Sealed};
-use hongyan_wire::limits::{PASSWORD_MAX, PASSWORD_MIN};
+use hongyan_wire::limits::is_password;
 use hongyan_wire::profile::{LinkInfo, PasswordChange};
 use hongyan_wire::{Timestamp, UserId};
 use smol_str::SmolStr;
@@ -87,8 +87,8 @@ impl Accounts {
 }
 
 fn check(field: &str, password: &str) -> Result<()> {
-    let fits = (PASSWORD_MIN..=PASSWORD_MAX).contains(&password.len());
-    if fits { Ok(()) } else { Err(Error::field(field, "must have 8 to 256 bytes")) }
+    let wrong = || Error::field(field, "must have at least 8 characters, and at most 256 bytes");
+    if is_password(password) { Ok(()) } else { Err(wrong()) }
 }
 
 fn no_link() -> Error {

@@ -8,7 +8,7 @@ use crate::log::Entry;
 use crate::log::record::{Change, GroupKey, Record, UserPut, UserStatusChange};
 use hongyan_wire::UserId;
 use hongyan_wire::admin::{FailedLine, ImportAnswer, User, UserRequest, UserStatus, UserUpdate};
-use hongyan_wire::limits::{PASSWORD_MAX, PASSWORD_MIN, is_unshowable};
+use hongyan_wire::limits::{is_password, is_unshowable};
 use smol_str::SmolStr;
 use std::collections::HashMap;
 
@@ -281,10 +281,8 @@ fn check_user(request: &UserRequest) -> Result<()> {
     if request.email.as_deref().is_some_and(|email| !is_address(email)) {
         faults.push(fault("email", "must be an e-mail address"));
     }
-    if let Some(password) = &request.password
-        && !(PASSWORD_MIN..=PASSWORD_MAX).contains(&password.len())
-    {
-        faults.push(fault("password", "must have 8 to 256 bytes"));
+    if request.password.as_deref().is_some_and(|password| !is_password(password)) {
+        faults.push(fault("password", "must have at least 8 characters, and at most 256 bytes"));
     }
     if faults.is_empty() { Ok(()) } else { Err(Error::invalid(faults)) }
 }

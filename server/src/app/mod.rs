@@ -46,6 +46,8 @@ pub struct Running {
     pub user: Option<SocketAddr>,
     /// Where the admin gateway listens.
     pub admin: Option<SocketAddr>,
+    /// Where people open the page.
+    pub public_url: String,
     /// The administrator that was made by this start.
     pub bootstrapped: Option<Bootstrapped>,
     tasks: JoinSet<()>,
@@ -179,7 +181,7 @@ pub async fn start(mut config: Config, gateways: Gateways) -> Result<Running> {
     tasks.spawn(backups.clone().run(stopping.clone()));
     tasks.spawn(reports.run(stopping.clone()));
     tasks.spawn(beat(hub.clone(), config.ping_interval, stopping));
-    Ok(Running { user, admin, bootstrapped, tasks, limits, core })
+    Ok(Running { user, admin, public_url: config.public_url, bootstrapped, tasks, limits, core })
 }
 
 impl Running {

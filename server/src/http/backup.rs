@@ -14,6 +14,7 @@ use hongyan_backup::{Encryption, Kind, Since};
 use hongyan_wire::api::{Done, Success};
 use hongyan_wire::backup::{Backup, BackupLink, BackupList, BackupRequest, LinkRequest};
 use hongyan_wire::error::Failure;
+use hongyan_wire::limits::{PASSPHRASE_MAX, PASSPHRASE_MIN};
 use hongyan_wire::{Timestamp, UserId};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -24,10 +25,6 @@ const PASSPHRASE: HeaderName = HeaderName::from_static("x-backup-passphrase");
 const RECIPIENT: HeaderName = HeaderName::from_static("x-backup-recipient");
 /// From where an increment goes on after this backup.
 const CURSOR: HeaderName = HeaderName::from_static("x-backup-cursor");
-/// Characters that a passphrase has at least, as whoever has the file may try as long as they like.
-const PASSPHRASE_MIN: usize = 12;
-/// And at most.
-const PASSPHRASE_MAX: usize = 1_024;
 /// Seconds for which a link is good when nothing is said, and at most.
 const LINK_LIFE: u64 = 15 * 60;
 const LINK_LIFE_MAX: u64 = 24 * 3_600;

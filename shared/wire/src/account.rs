@@ -25,6 +25,27 @@ impl DeviceType {
     }
 }
 
+/// What a browser is called in lists of devices, by its `User-Agent`.
+pub fn browser_name(agent: &str) -> Option<String> {
+    let known = |names: &[(&'static str, &'static str)]| {
+        names.iter().find(|(sign, _)| agent.contains(sign)).map(|(_, name)| *name)
+    };
+    let browser =
+        known(&[("Edg/", "Edge"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari")]);
+    let system = known(&[
+        ("Android", "Android"),
+        ("iPhone", "iPhone"),
+        ("iPad", "iPad"),
+        ("Windows", "Windows"),
+        ("Mac OS", "macOS"),
+        ("Linux", "Linux"),
+    ]);
+    match (browser, system) {
+        (Some(browser), Some(system)) => Some(format!("{browser}, {system}")),
+        (one, other) => one.or(other).map(str::to_owned),
+    }
+}
+
 /// The device that signs in.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -14,6 +14,11 @@ pub fn is_unshowable_in_text(c: char) -> bool {
     is_unshowable(c) && !matches!(c, '\n' | '\r' | '\t' | '\u{2028}' | '\u{2029}')
 }
 
+/// Whether a text may be a password: at least [`PASSWORD_MIN`] characters, at most [`PASSWORD_MAX`] bytes.
+pub fn is_password(text: &str) -> bool {
+    text.chars().count() >= PASSWORD_MIN && text.len() <= PASSWORD_MAX
+}
+
 /// Whether a text is a link that may be shown: http or https with a host, nothing that breaks out of it.
 pub fn is_url(text: &str) -> bool {
     let Some(rest) = ["https://", "http://"].iter().find_map(|scheme| {
@@ -51,6 +56,10 @@ pub const ATTACHMENTS_MAX: usize = 20;
 pub const ACTIONS_MAX: usize = 10;
 /// The `message_type` by which the server tells people that a way into their account has changed; nobody else may use it.
 pub const ACCOUNT_SECURITY: &str = "account_security";
+/// Characters of the passphrase of a backup, at least: whoever has the file may try as long as they like.
+pub const PASSPHRASE_MIN: usize = 12;
+/// And at most.
+pub const PASSPHRASE_MAX: usize = 1_024;
 /// Bytes of a picture of a person.
 pub const PICTURE_MAX: usize = 5 * 1024 * 1024;
 /// Longest name of a user, channel, role, service, device or action, in characters.

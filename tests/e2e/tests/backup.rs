@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
-use hongyan_harness::{Exit, Person, Reply, Sender, Server, Setup};
+use hongyan_harness::{Browser, Exit, Person, Reply, Sender, Server, Setup};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -373,4 +373,38 @@ async fn a_kill_leaves_no_half_file_and_no_lock() {
         );
         assert_eq!(api.get(&format!("{URL}?compress=gzip")).await.status, 200);
     }
+}
+
+#[tokio::test]
+async fn a_person_makes_and_removes_a_backup_in_the_settings() {
+    let desk = Desk::start(|setup| setup).await;
+    desk.sender.send_to("ann", "one").await;
+    let window = Browser::start().await;
+    window.open(desk.server.url()).await;
+    window.sign_in("ann").await;
+    window.click("settings").await;
+    window.fill("backup-passphrase", "short").await;
+    window.click("backup-make").await;
+    let said = "return [...document.querySelectorAll('[data-testid=\"error\"]:not([hidden])')].map(line => line.textContent).join()";
+    let short =
+        "A passphrase needs at least 12 characters: whoever has the file may try for as long as they like.";
+    window.script_until(said, json!(short)).await;
+    window.fill("backup-passphrase", "correct horse battery").await;
+    window.click("backup-make").await;
+    let names = "return [...document.querySelectorAll('[data-testid=\"backup-item\"] strong')]\
+                 .map(name => name.textContent.replace(/[0-9]/g, '').split('T')[1])";
+    window.script_until(names, json!(["Z.db.gz.age"])).await;
+    // The page stays, and nothing of the passphrase.
+    window.script_until("return document.querySelector('#backup-passphrase').value", json!("")).await;
+    let listed = desk.ann.api.get("/api/v3/backup").await.data();
+    assert_eq!(
+        (&listed["backups"][0]["encrypted"], &listed["backups"][0]["messages"]),
+        (&json!(true), &json!(1))
+    );
+    // A slip of the finger removes nothing.
+    window.click("backup-remove").await;
+    window.script_until(names, json!(["Z.db.gz.age"])).await;
+    window.click("backup-remove").await;
+    window.script_until(names, json!([])).await;
+    assert_eq!(desk.ann.api.get("/api/v3/backup").await.data()["backups"], json!([]));
 }

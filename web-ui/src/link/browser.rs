@@ -105,22 +105,5 @@ pub fn show_language(code: &str) {
 
 /// What this browser is called in lists of devices.
 pub fn device_name() -> Option<String> {
-    let agent = window().navigator().user_agent().ok()?;
-    let known = |names: &[(&'static str, &'static str)]| {
-        names.iter().find(|(sign, _)| agent.contains(sign)).map(|(_, name)| *name)
-    };
-    let browser =
-        known(&[("Edg/", "Edge"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari")]);
-    let system = known(&[
-        ("Android", "Android"),
-        ("iPhone", "iPhone"),
-        ("iPad", "iPad"),
-        ("Windows", "Windows"),
-        ("Mac OS", "macOS"),
-        ("Linux", "Linux"),
-    ]);
-    match (browser, system) {
-        (Some(browser), Some(system)) => Some(format!("{browser}, {system}")),
-        (one, other) => one.or(other).map(str::to_owned),
-    }
+    hongyan_wire::account::browser_name(&window().navigator().user_agent().ok()?)
 }

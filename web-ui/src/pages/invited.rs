@@ -11,7 +11,7 @@ use hongyan_client::platform::Method;
 use hongyan_wire::account::{LoginUrl, ProviderList};
 use hongyan_wire::api::Done;
 use hongyan_wire::error::ErrorType;
-use hongyan_wire::limits::PASSWORD_MIN;
+use hongyan_wire::limits::is_password;
 use hongyan_wire::profile::{LinkInfo, LinkPassword, LinkProvider, LinkRequest};
 use leptos::ev::SubmitEvent;
 use leptos::html::Input;
@@ -50,7 +50,7 @@ pub fn Invited(token: String) -> impl IntoView {
         let value =
             |field: NodeRef<Input>| field.get_untracked().map(|input| input.value()).unwrap_or_default();
         let (password, again) = (value(first), value(second));
-        if password.len() < PASSWORD_MIN {
+        if !is_password(&password) {
             return trouble.set(Some(Trouble::TooShort));
         }
         if password != again {

@@ -4,6 +4,7 @@ use crate::link::{Link, link};
 use crate::pages::sign_in::told;
 use crate::parts::language::LanguageSwitch;
 use crate::parts::mark::Mark;
+use crate::parts::settings::backups::Backups;
 use crate::parts::settings::devices::Devices;
 use crate::parts::settings::identities::Identities;
 use crate::parts::settings::passkeys::Passkeys;
@@ -102,11 +103,14 @@ pub fn Settings() -> impl IntoView {
                 <section>
                     <h2>{move || words().security}</h2>
                     <Password />
-                    <Totp />
+                    <Show when=move || ways.providers.with(|ways| ways.local_login)>
+                        <Totp />
+                    </Show>
                     <Passkeys />
                     <Identities />
                 </section>
                 <Tokens />
+                <Backups />
             </main>
         </div>
     }

@@ -5,6 +5,7 @@ use crate::parts::trouble::{Trouble, TroubleLine};
 use crate::state::page;
 use hongyan_client::api::{ApiError, json};
 use hongyan_client::platform::Method;
+use hongyan_wire::account::ProviderList;
 use hongyan_wire::api::Done;
 use hongyan_wire::error::ErrorType;
 use hongyan_wire::profile::{ConfirmRequest, PasskeyChallenge};
@@ -18,18 +19,29 @@ pub fn Confirm() -> impl IntoView {
     let (state, link) = (page(), link());
     let (trouble, wants_otp) = (RwSignal::new(None::<Trouble>), RwSignal::new(false));
     let (password, otp) = (NodeRef::<Input>::new(), NodeRef::<Input>::new());
-    let busy = RwSignal::new(false);
+    let (busy, is_local) = (RwSignal::new(false), RwSignal::new(true));
     let words = move || state.words().account;
     // Each time it is asked anew.
     Effect::new(move |_| {
-        if state.is_confirming.get() {
-            trouble.set(None);
-            wants_otp.set(false);
+        if !state.is_confirming.get() {
+            return;
         }
-    });
-    // `autofocus` counts only while a page is loaded.
-    password.on_load(|input: web_sys::HtmlInputElement| {
-        request_animation_frame(move || drop(input.focus()));
+        trouble.set(None);
+        wants_otp.set(false);
+        // `autofocus` counts only while a page is loaded.
+        request_animation_frame(move || {
+            if let Some(input) = password.try_get_untracked().flatten() {
+                let _ = input.focus();
+            }
+        });
+        spawn_local(async move {
+            // Without an answer a password may still do.
+            if let Ok(ways) =
+                link.call_open::<ProviderList>(Method::Get, "/api/v3/auth/providers", None).await
+            {
+                is_local.set(ways.local_login);
+            }
+        });
     });
     let on_key = move |event: KeyboardEvent| {
         if event.key() == "Escape" {
@@ -82,17 +94,21 @@ pub fn Confirm() -> impl IntoView {
                 <form class="card" novalidate on:submit=submit>
                     <h2 id="confirm-title">{move || words().confirm_title}</h2>
                     <p class="lead">{move || words().confirm_lead}</p>
-                    <label for="confirm-password">{move || state.words().password}</label>
-                    <input id="confirm-password" type="password" data-testid="confirm-password"
-                        autocomplete="current-password" node_ref=password />
-                    <div class="field" hidden=move || !wants_otp.get()>
-                        <label for="confirm-otp">{move || words().otp}</label>
-                        <input id="confirm-otp" data-testid="confirm-otp" autocomplete="one-time-code" node_ref=otp />
-                    </div>
+                    <Show when=move || is_local.get()>
+                        <label for="confirm-password">{move || state.words().password}</label>
+                        <input id="confirm-password" type="password" data-testid="confirm-password"
+                            autocomplete="current-password" node_ref=password />
+                        <div class="field" hidden=move || !wants_otp.get()>
+                            <label for="confirm-otp">{move || words().otp}</label>
+                            <input id="confirm-otp" data-testid="confirm-otp" autocomplete="one-time-code" node_ref=otp />
+                        </div>
+                    </Show>
                     <TroubleLine trouble />
-                    <button class="primary" type="submit" data-testid="confirm-ok">{move || words().confirm}</button>
+                    <Show when=move || is_local.get()>
+                        <button class="primary" type="submit" data-testid="confirm-ok">{move || words().confirm}</button>
+                    </Show>
                     <div class="ways">
-                        <Show when=passkeys::are_there>
+                        <Show when=move || is_local.get() && passkeys::are_there()>
                             <button type="button" data-testid="confirm-passkey" on:click=by_passkey>
                                 {move || words().with_passkey}
                             </button>

@@ -20,6 +20,8 @@ pub enum Trouble {
     TooShort,
     LastWay,
     TooLarge,
+    PassphraseTooShort,
+    NotConfirmed,
     NotAccepted,
     /// For so many minutes.
     TooOften(i64),
@@ -34,6 +36,7 @@ impl Trouble {
         match error {
             ApiError::Refused(ErrorType::SecondFactorRequired) => Self::WrongOtp,
             ApiError::Refused(ErrorType::TooLarge) => Self::TooLarge,
+            ApiError::Refused(ErrorType::RecentSignInRequired) => Self::NotConfirmed,
             ApiError::Refused(_) => Self::NotAccepted,
             ApiError::Unreachable { retry_after_ms: Some(wait) } if *wait > 60_000 => {
                 Self::TooOften(wait.saturating_add(59_999).div_euclid(60_000))
@@ -68,6 +71,8 @@ impl Trouble {
             Self::Wrong => words.wrong_password,
             Self::WrongPassword => account.wrong_password,
             Self::TooLarge => account.too_large,
+            Self::PassphraseTooShort => account.passphrase_too_short,
+            Self::NotConfirmed => account.not_confirmed,
             Self::WrongOtp => account.otp_wrong,
             Self::Off => words.local_login_off,
             Self::Passkey => account.passkey_failed,

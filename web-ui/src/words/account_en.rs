@@ -45,6 +45,10 @@ pub static WORDS: AccountWords = AccountWords {
     not_accepted: "That was not accepted. Please check what you entered.",
     profile: "Profile",
     name: "Name",
+    label: "Name",
+    by_password: "password",
+    by_passkey: "passkey",
+    not_confirmed: "Not done: you have not confirmed who you are.",
     email: "E-mail",
     choose_picture: "Choose a picture",
     remove_picture: "Remove the picture",
@@ -75,6 +79,17 @@ pub static WORDS: AccountWords = AccountWords {
     identities: "Linked accounts",
     link_account: |name| format!("Link {name}"),
     last_way: "It is the last way to sign in. Set a password or link another account first.",
+    backups: "Backups",
+    backups_lead: "Your messages as one file, which any SQLite program opens. A backup can be downloaded for a day.",
+    backup_passphrase: "Passphrase, if it is to be encrypted (at least 12 characters)",
+    backup_make: "Make and download",
+    backup_making: "Being made…",
+    backup_of: |messages, size, until| {
+        let noun = if messages == 1 { "message" } else { "messages" };
+        format!("{messages} {noun} · {size} · until {until} UTC")
+    },
+    passphrase_too_short: "A passphrase needs at least 12 characters: whoever has the file may try for as long as they like.",
+    download: "Download",
     tokens: "Personal tokens",
     tokens_lead: "For scripts, limited to what you allow.",
     scope_read: "read",

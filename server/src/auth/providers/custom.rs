@@ -266,6 +266,10 @@ impl Provider for Custom {
         &self.about
     }
 
+    fn tenant(&self) -> &str {
+        &self.tenant
+    }
+
     async fn auth_url(&self, attempt: &Attempt) -> Result<String> {
         self.oidc.auth_url(attempt).await
     }

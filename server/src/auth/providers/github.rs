@@ -64,6 +64,10 @@ impl Provider for GitHub {
         &self.about
     }
 
+    fn tenant(&self) -> &str {
+        if self.web == "https://github.com" { "" } else { &self.web }
+    }
+
     async fn auth_url(&self, attempt: &Attempt) -> Result<String> {
         let parameters = [
             ("client_id", self.id.as_str()),
@@ -121,7 +125,7 @@ impl Provider for GitHub {
         let email = self.email(token).await;
         Ok(UserInfo {
             // Another GitHub has other people under the same numbers.
-            tenant: if self.web == "https://github.com" { String::new() } else { self.web.clone() },
+            tenant: self.tenant().to_owned(),
             subject: subject.to_string(),
             before: None,
             username: text(&user, "login"),

@@ -143,6 +143,11 @@ pub trait Provider: Send + Sync {
     /// Checks that a token is good and was given to us (`ValidateToken`), as far as the provider lets one.
     async fn validate_token(&self, attempt: &Attempt, token: TokenInfo) -> Result<TokenInfo>;
 
+    /// The tenant that [`Self::user_info`] gives, where there is but one.
+    fn tenant(&self) -> &str {
+        ""
+    }
+
     /// A subject as [`Self::user_info`] gives it, of one that somebody has typed.
     fn subject(&self, typed: &str) -> String {
         typed.to_owned()

@@ -178,6 +178,10 @@ impl Provider for WeCom {
         if is_member { Ok(token) } else { Err(Fault::NotAMember("no userid".into())) }
     }
 
+    fn tenant(&self) -> &str {
+        &self.company
+    }
+
     /// WeCom does not tell capitals from small letters here.
     fn subject(&self, typed: &str) -> String {
         typed.to_lowercase()

@@ -109,7 +109,8 @@ pub async fn add_identity(
     let request = body.value;
     let provider = gateway.providers.iter().find(|provider| provider.about().id == request.provider);
     let provider = provider.ok_or_else(|| Error::field("provider", "there is no such provider"))?;
-    let request = IdentityRequest { subject: provider.subject(&request.subject), ..request };
+    let tenant = if request.tenant.is_empty() { provider.tenant().to_owned() } else { request.tenant };
+    let request = IdentityRequest { subject: provider.subject(&request.subject), tenant, ..request };
     Ok(Answer::new(gateway.accounts.add_identity(&caller, &user, request).await?))
 }
 

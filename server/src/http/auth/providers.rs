@@ -13,7 +13,7 @@ use crate::log::record::Kept;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use hongyan_wire::account::{DeviceInfo, DeviceType, LoginUrl, ProviderInfo, ProviderList};
+use hongyan_wire::account::{DeviceInfo, DeviceType, LoginUrl, ProviderInfo, ProviderList, browser_name};
 use hongyan_wire::api::Success;
 use hongyan_wire::error::{ErrorType, Failure};
 use hongyan_wire::{DeviceId, SessionId};
@@ -356,7 +356,7 @@ impl UserGateway {
                     identify(&**provider, &attempt, &Callback { code, iss: query.iss }).await?
                 }
             };
-            self.identified(&id, purpose, info, visitor).await
+            self.identified(&id, purpose, info, headers, visitor).await
         };
         finished.await.map_err(|refusal| Refusal { page, ..refusal })
     }
@@ -366,10 +366,12 @@ impl UserGateway {
         provider: &str,
         purpose: Purpose,
         info: UserInfo,
+        headers: &HeaderMap,
         visitor: Visitor,
     ) -> Result<(String, Option<HeaderValue>), Refusal> {
+        let agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
         let opening = || Opening {
-            device: DeviceInfo::default(),
+            device: DeviceInfo { name: agent.and_then(browser_name), ..DeviceInfo::default() },
             provider: provider.into(),
             kept: Kept::Cookie,
             visitor,

@@ -22,6 +22,13 @@ async fn people_sign_in_at_a_provider_through_its_pages() {
         // Nothing of it is where a script could take it from.
         window.script_until("return [document.cookie, localStorage.length]", json!(["", 0])).await;
         window.script_until("return location.href", json!(format!("{}/", site.url))).await;
+        window.click("settings").await;
+        window.shown("device-item").await;
+        let named = "return document.querySelector('[data-testid=\"device-item\"]').textContent";
+        let named = window.client.execute(named, Vec::new()).await.unwrap();
+        let named = named.as_str().unwrap();
+        assert!(named.contains("Chrome, Linux") && named.contains("The Corporation"), "{named}");
+        window.click("to-inbox").await;
         // A reload goes on, another tab shares the session, and signing out ends it in both.
         window.open(&site.url).await;
         window.shown("message-list").await;

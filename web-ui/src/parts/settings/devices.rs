@@ -3,6 +3,7 @@
 use super::sure::Sure;
 use crate::link::link;
 use crate::pages::settings::ways;
+use crate::parts::provider::name as name_of;
 use crate::parts::trouble::{Trouble, TroubleLine};
 use crate::state::page;
 use hongyan_client::platform::Method;
@@ -59,13 +60,21 @@ pub fn Devices() -> impl IntoView {
             let seconds = (state.clock.get() - seen.millis()).max(0) / 1_000;
             format!("{}{}", words().last_seen, (state.words().ago)(seconds))
         };
+        let how = move || match provider.as_str() {
+            "local" => words().by_password.to_owned(),
+            "passkey" => words().by_passkey.to_owned(),
+            id => ways.providers.with(|ways| {
+                let known = ways.providers.iter().find(|provider| provider.id == id);
+                known.map_or_else(|| id.to_owned(), |provider| name_of(provider, words()))
+            }),
+        };
         view! {
             <li data-testid="device-item" data-session-id=id>
                 <div>
                     <strong>{name}</strong>
                     " "
                     <span class="tag" hidden=!current>{move || words().this_device}</span>
-                    <p class="lead">{ago}" · "{address}" · "{provider}</p>
+                    <p class="lead">{ago}" · "{address}" · "{how}</p>
                 </div>
                 <Sure label=Signal::derive(move || words().end) testid="device-end" on_sure=Callback::new(move |()| end(session.clone())) />
             </li>

@@ -1,5 +1,6 @@
 //! The sections of the settings, one to a file.
 
+pub mod backups;
 pub mod devices;
 pub mod identities;
 pub mod passkeys;

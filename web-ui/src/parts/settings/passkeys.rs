@@ -79,8 +79,8 @@ pub fn Passkeys() -> impl IntoView {
                     <For each=listed key=|key| key.id.clone() children=line />
                 </ul>
                 <div class="row">
-                    <input data-testid="passkey-name" maxlength="100" aria-label=move || words().name
-                        placeholder=move || words().name node_ref=name />
+                    <input data-testid="passkey-name" maxlength="100" aria-label=move || words().label
+                        placeholder=move || words().label node_ref=name />
                     <button type="button" data-testid="passkey-add" on:click=add>{move || words().add}</button>
                 </div>
             </div>

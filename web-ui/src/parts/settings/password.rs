@@ -7,7 +7,7 @@ use crate::state::page;
 use hongyan_client::api::json;
 use hongyan_client::platform::Method;
 use hongyan_wire::api::Done;
-use hongyan_wire::limits::PASSWORD_MIN;
+use hongyan_wire::limits::is_password;
 use hongyan_wire::profile::PasswordChange;
 use leptos::ev::SubmitEvent;
 use leptos::html::Input;
@@ -27,7 +27,7 @@ pub fn Password() -> impl IntoView {
         let value = |field: NodeRef<Input>| field.get_untracked().map(|input| input.value());
         let password = value(new).unwrap_or_default();
         saved.set(false);
-        if password.len() < PASSWORD_MIN {
+        if !is_password(&password) {
             return trouble.set(Some(Trouble::TooShort));
         }
         trouble.set(None);

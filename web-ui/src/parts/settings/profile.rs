@@ -50,6 +50,7 @@ pub fn ProfileSection() -> impl IntoView {
             input.set_value("");
         }
         if chosen.size() > PICTURE_MAX as f64 {
+            saved.set(false);
             return trouble.set(Some(Trouble::TooLarge));
         }
         spawn_local(async move {

@@ -124,7 +124,7 @@ pub fn Tokens() -> impl IntoView {
                 <pre data-testid="token-new">{move || made.get()}</pre>
             </Show>
             <form novalidate on:submit=make>
-                <label for="token-name">{move || words().name}</label>
+                <label for="token-name">{move || words().label}</label>
                 <input id="token-name" data-testid="token-name" maxlength="100" node_ref=name />
                 <div class="row">{boxes.map(choice).collect_view()}</div>
                 <button type="submit" data-testid="token-make">{move || words().make}</button>
