@@ -209,6 +209,9 @@ impl From<BackupError> for Error {
             }
             BackupError::Busy | BackupError::Stopping => Self::overloaded(&error.to_string()),
             BackupError::Inbox(error) => error.into(),
+            BackupError::Backup(hongyan_backup::Error::Cancelled) => {
+                Self::overloaded("the server is stopping")
+            }
             BackupError::Backup(hongyan_backup::Error::TooOld) => Self::field(
                 "since",
                 "is too long ago: what was taken back since is not known any more; take a full backup",

@@ -225,11 +225,11 @@ impl Administration {
         let (journal, user) = (self.journal.clone(), id.clone());
         tokio::task::spawn_blocking(move || -> Result<()> {
             inboxes.remove(&user)?;
-            backups.shelf().remove_all(&user).map_err(BackupError::Io)?;
             journal.log().erase(&user)?;
             directory.fold_in()?;
             ledger.settle(&**journal.log())?;
             ledger.fold_in()?;
+            backups.shelf().remove_all(&user).map_err(BackupError::Io)?;
             Ok(())
         })
         .await

@@ -82,7 +82,13 @@ impl Core {
             Arc::new(Inboxes::new(folders, journal.clone(), directory.clone(), pending.clone(), handles));
         let shelf = Shelf::open(config.backups.join("people"), config.backup_quota);
         let shelf = shelf.context("DATABASE_BACKUP_PATH")?;
-        let backups = Arc::new(Backups::new(inboxes.clone(), shelf, config.backup_keep));
+        let backups = Arc::new(Backups::new(
+            inboxes.clone(),
+            directory.clone(),
+            shelf,
+            config.backup_keep,
+            stop.subscribe(),
+        ));
         let auth = Arc::new(Auth::new(config, &secret(config)?, directory.clone(), journal.clone())?);
         let guard = Arc::new(Guard::new(config.callback_hosts.iter().cloned()));
         let administration = Arc::new(Administration::new(

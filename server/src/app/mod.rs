@@ -102,10 +102,13 @@ pub async fn start(mut config: Config, gateways: Gateways) -> Result<Running> {
         config.message_bytes,
         config.recipients,
     ));
-    let swept = inboxes.clone();
+    let (swept, unowned) = (inboxes.clone(), backups.clone());
     tokio::task::spawn_blocking(move || {
         if let Err(error) = swept.remove_orphans() {
             tracing::warn!(%error, "folders of users who were deleted could not be looked for");
+        }
+        if let Err(error) = unowned.remove_orphans() {
+            tracing::warn!(%error, "backups of users who were deleted could not be looked for");
         }
     });
     let sockets = Arc::new(Sockets {

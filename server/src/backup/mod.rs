@@ -7,23 +7,28 @@ mod shelf;
 pub use cursor::Cursor;
 pub use shelf::{Kept, Shelf};
 
+use crate::directory::Directory;
 use crate::inbox::{InboxError, Inboxes, Snapshot};
 use crate::lanes::Lanes;
 use hongyan_backup::{Compression, Encryption, Kind, Since};
 use hongyan_wire::{Timestamp, UserId};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 /// Made at one time: more would only take the disk from each other.
 const AT_ONCE: usize = 2;
 /// That may wait for their turn.
 const WAITING_MAX: usize = 64;
+/// Of these, of one person.
+const WAITING_OF_ONE_MAX: u32 = 4;
 /// People whose turns are told apart.
 const LANES: usize = 256;
 /// How often it is looked for those whose time is over.
@@ -111,14 +116,28 @@ pub struct Backups {
     lanes: Lanes,
     making: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
+    waiting_of: Arc<Mutex<HashMap<UserId, u32>>>,
+    directory: Arc<Directory>,
+    /// True ends what is being made.
+    stop: watch::Receiver<bool>,
     /// Tells passphrases apart.
     numbers: RandomState,
 }
 
 impl Backups {
-    pub fn new(inboxes: Arc<Inboxes>, shelf: Shelf, keep: Duration) -> Self {
+    /// `keep`: for how long one can be fetched. What is being made when `stop` becomes true is given up.
+    pub fn new(
+        inboxes: Arc<Inboxes>,
+        directory: Arc<Directory>,
+        shelf: Shelf,
+        keep: Duration,
+        stop: watch::Receiver<bool>,
+    ) -> Self {
         Self {
             inboxes,
+            directory,
+            stop,
+            waiting_of: Arc::default(),
             shelf: Arc::new(shelf),
             keep: i64::try_from(keep.as_millis()).unwrap_or(i64::MAX),
             lanes: Lanes::new(LANES),
@@ -171,8 +190,8 @@ impl Backups {
 
     /// A backup of the inbox as it is now: one that lies there already, or a new one.
     pub async fn make(&self, user: &UserId, wanted: Wanted) -> Result<Arc<Kept>, BackupError> {
-        let _place = self.waiting.clone().try_acquire_owned().map_err(|_| BackupError::Busy)?;
-        let _turn = self.lanes.turn(user).await;
+        let place = self.place(user)?;
+        let turn = self.lanes.turn(user).await;
         let stamp = self.inboxes.stamp(user).await?;
         if let Some(kept) = self.newest(user, &wanted.asked).filter(|kept| kept.stamp == stamp) {
             return Ok(kept);
@@ -180,10 +199,17 @@ impl Backups {
         let permit = self.making.clone().acquire_owned().await.map_err(|_| BackupError::Stopping)?;
         let snapshot = self.inboxes.snapshot(user).await?;
         let (shelf, user, keep) = (self.shelf.clone(), user.clone(), self.keep);
+        let (directory, stop) = (self.directory.clone(), self.stop.clone());
         let made = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
+            // Given back when it is made, not when its asker has gone.
+            let _held = (place, turn, permit);
             let id = uuid::Uuid::now_v7().simple().to_string();
-            let made = make(&shelf, &user, &id, &snapshot, &wanted, keep);
+            let made = make(&shelf, &user, &id, snapshot, &wanted, keep, &|| !*stop.borrow());
+            if made.is_ok() && directory.person(&user).is_ok_and(|person| person.is_none()) {
+                // Deleted meanwhile.
+                shelf.remove_all(&user)?;
+                return Err(InboxError::NoUser.into());
+            }
             if made.is_err() {
                 // What cannot be cleared away now is at the next start.
                 for part in [PLAIN, PACKED] {
@@ -194,6 +220,46 @@ impl Backups {
         });
         made.await.map_err(|_| BackupError::Stopping)?
     }
+
+    /// Takes away those of users who are not there any more, as after a crash between the two. Blocks on storage.
+    pub fn remove_orphans(&self) -> Result<(), BackupError> {
+        for user in self.shelf.people() {
+            if self.directory.person(&user).map_err(InboxError::from)?.is_none() {
+                self.shelf.remove_all(&user)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn place(&self, user: &UserId) -> Result<Place, BackupError> {
+        let permit = self.waiting.clone().try_acquire_owned().map_err(|_| BackupError::Busy)?;
+        let place = Place { waiting_of: self.waiting_of.clone(), user: user.clone(), _permit: permit };
+        let mut waiting = self.waiting_of.lock();
+        let own = waiting.entry(user.clone()).or_default();
+        *own += 1;
+        let is_much = *own > WAITING_OF_ONE_MAX;
+        drop(waiting);
+        if is_much { Err(BackupError::Busy) } else { Ok(place) }
+    }
+}
+
+/// A place among those who wait, until it is dropped.
+struct Place {
+    waiting_of: Arc<Mutex<HashMap<UserId, u32>>>,
+    user: UserId,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut waiting = self.waiting_of.lock();
+        if let Some(own) = waiting.get_mut(&self.user) {
+            *own -= 1;
+            if *own == 0 {
+                waiting.remove(&self.user);
+            }
+        }
+    }
 }
 
 const PLAIN: &str = "plain";
@@ -203,17 +269,21 @@ fn make(
     shelf: &Shelf,
     user: &UserId,
     id: &str,
-    snapshot: &Snapshot,
+    snapshot: Snapshot,
     wanted: &Wanted,
     keep: i64,
+    go_on: &dyn Fn() -> bool,
 ) -> Result<Arc<Kept>, BackupError> {
     let plain = shelf.partial(user, id, PLAIN)?;
-    let about = snapshot.write(wanted.asked.kind, wanted.since, &plain, &mut |_| true)?;
+    let about = snapshot.write(wanted.asked.kind, wanted.since, &plain, &mut |_| go_on())?;
+    // What is pinned is let go of as soon as it is copied.
+    let stamp = snapshot.stamp;
+    drop(snapshot);
     let compression = Compression::from(wanted.asked.compression);
     let is_packed = compression != Compression::None || wanted.asked.sealed != Sealed::None;
     let whole = if is_packed {
         let packed = shelf.partial(user, id, PACKED)?;
-        pack(&plain, &packed, compression, &wanted.encryption)?;
+        pack(&plain, &packed, compression, &wanted.encryption, go_on)?;
         fs::remove_file(&plain)?;
         packed
     } else {
@@ -227,7 +297,7 @@ fn make(
         size: whole.metadata()?.len(),
         about,
         asked: wanted.asked.clone(),
-        stamp: snapshot.stamp,
+        stamp,
         made_at,
         expires_at: made_at.plus_millis(keep),
     };
@@ -239,9 +309,10 @@ fn pack(
     to: &Path,
     compression: Compression,
     encryption: &Encryption,
+    go_on: &dyn Fn() -> bool,
 ) -> Result<(), BackupError> {
     let mut to = BufWriter::with_capacity(BUFFER, File::create_new(to)?);
-    hongyan_backup::pack(&mut File::open(from)?, &mut to, compression, encryption, &mut |_| true)?;
+    hongyan_backup::pack(&mut File::open(from)?, &mut to, compression, encryption, &mut |_| go_on())?;
     to.flush()?;
     Ok(to.get_ref().sync_all()?)
 }

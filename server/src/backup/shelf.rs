@@ -21,6 +21,8 @@ const PARTIAL: &str = "partial";
 const BYTES: &str = "backup";
 /// What it is.
 const ABOUT: &str = "json";
+/// Backups of one person; the oldest go first.
+const KEPT_MAX: usize = 32;
 
 /// A backup that lies there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,18 +111,27 @@ impl Shelf {
         let (user, id) = (kept.user.clone(), kept.id.clone());
         let about = self.file(&user, &id, ABOUT);
         let described = about.with_extension(PARTIAL);
-        fs::write(&described, serde_json::to_vec(&kept).map_err(io::Error::from)?)?;
-        File::open(&described)?.sync_all()?;
-        fs::rename(partial, self.file(&user, &id, BYTES))?;
-        fs::rename(&described, &about)?;
-        File::open(self.root.join(user.as_str()))?.sync_all()?;
+        let put = || -> io::Result<()> {
+            fs::write(&described, serde_json::to_vec(&kept)?)?;
+            File::open(&described)?.sync_all()?;
+            fs::rename(partial, self.file(&user, &id, BYTES))?;
+            fs::rename(&described, &about)?;
+            File::open(self.root.join(user.as_str()))?.sync_all()
+        };
+        if let Err(error) = put() {
+            // What cannot be cleared away now is at the next start.
+            for path in [&about, &described, &self.file(&user, &id, BYTES)] {
+                let _ = remove(path);
+            }
+            return Err(error.into());
+        }
         let kept = Arc::new(kept);
         let mut all = self.kept.lock();
         let own = all.entry(user).or_default();
         own.push(kept.clone());
         let mut size: u64 = own.iter().map(|one| one.size).sum();
         let mut surplus = Vec::new();
-        while size > self.quota && own.len() > 1 {
+        while (size > self.quota || own.len() > KEPT_MAX) && own.len() > 1 {
             let oldest = own.remove(0);
             size -= oldest.size;
             surplus.push(oldest);
@@ -140,6 +151,11 @@ impl Shelf {
         };
         self.clear(&found)?;
         Ok(true)
+    }
+
+    /// Whose backups there are.
+    pub fn people(&self) -> Vec<UserId> {
+        self.kept.lock().keys().cloned().collect()
     }
 
     /// Takes away whatever there is of a person.

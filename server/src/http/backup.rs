@@ -15,7 +15,7 @@ use hongyan_wire::api::{Done, Success};
 use hongyan_wire::backup::{Backup, BackupLink, BackupList, BackupRequest, LinkRequest};
 use hongyan_wire::error::Failure;
 use hongyan_wire::limits::{PASSPHRASE_MAX, PASSPHRASE_MIN};
-use hongyan_wire::{Timestamp, UserId};
+use hongyan_wire::{SessionId, Timestamp, UserId};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -170,9 +170,10 @@ pub async fn link(
     let now = crate::clock::now();
     let until = now.plus_millis(life as i64 * 1_000).min(kept.expires_at);
     let seconds = until.millis().div_euclid(1_000);
-    let signature = gateway.auth.sign_link(&signed(&kept, seconds));
+    let by = caller.claims.session_id.as_ref().map_or("", SessionId::as_str);
+    let signature = gateway.auth.sign_link(&signed(&kept, seconds, by));
     let url = format!(
-        "{}/api/v3/backup/files/{}/{}?expires={seconds}&signature={signature}",
+        "{}/api/v3/backup/files/{}/{}?expires={seconds}&by={by}&signature={signature}",
         gateway.public_url,
         caller.id(),
         kept.id
@@ -191,6 +192,8 @@ pub async fn link(
 pub struct FileQuery {
     /// Seconds since 1970.
     expires: i64,
+    /// The session in which the link was made: it ends with that.
+    by: String,
     signature: String,
 }
 
@@ -216,8 +219,13 @@ pub async fn file(
     let user = UserId::new(&user).map_err(|_| gone())?;
     let kept = gateway.backups.get(&user, &id).ok_or_else(gone)?;
     let left = query.expires - crate::clock::now().millis().div_euclid(1_000);
-    let is_disabled = gateway.directory.person(&user)?.is_none_or(|person| person.disabled);
-    if left <= 0 || is_disabled || !gateway.auth.is_link(&signed(&kept, query.expires), &query.signature) {
+    let person = gateway.directory.person(&user)?.filter(|person| !person.disabled).ok_or_else(gone)?;
+    let is_ended = SessionId::new(&query.by).is_ok_and(|session| gateway.directory.is_revoked(&session))
+        || person.tokens_since > kept.made_at;
+    if left <= 0
+        || is_ended
+        || !gateway.auth.is_link(&signed(&kept, query.expires, &query.by), &query.signature)
+    {
         return Err(gone());
     }
     let cache = format!("public, max-age={left}, immutable, no-transform");
@@ -225,8 +233,8 @@ pub async fn file(
 }
 
 /// What a link's signature is of.
-fn signed(kept: &Kept, expires: i64) -> String {
-    format!("backup\n{}\n{}\n{expires}", kept.user, kept.id)
+fn signed(kept: &Kept, expires: i64, by: &str) -> String {
+    format!("backup\n{}\n{}\n{expires}\n{by}", kept.user, kept.id)
 }
 
 fn shown(kept: &Kept) -> Backup {
@@ -256,17 +264,26 @@ impl UserGateway {
         let user = caller.id();
         // Who goes on fetching gets the rest of what they have begun with, whatever has come into the inbox since.
         let named = ranges::named_tags(headers).find_map(|tag| self.backups.get(user, tag.trim_matches('"')));
+        let goes_on = ranges::goes_on(method, headers);
         let begun = match named.filter(|kept| kept.asked == wanted.asked) {
-            None if ranges::asks_for_part(headers) && !headers.contains_key(header::IF_RANGE) => {
+            None if goes_on && !headers.contains_key(header::IF_RANGE) => {
                 self.backups.newest(user, &wanted.asked)
             }
             begun => begun,
         };
-        let kept = match begun {
-            Some(kept) => kept,
-            None => self.backups.make(user, wanted).await?,
-        };
-        self.serve_kept(&kept, method, headers, coding, "private, no-cache, no-transform").await
+        const CACHE: &str = "private, no-cache, no-transform";
+        match begun {
+            Some(kept) => self.serve_kept(&kept, method, headers, coding, CACHE).await,
+            None => {
+                let kept = self.backups.make(user, wanted).await?;
+                let mut headers = headers.clone();
+                if goes_on && !headers.contains_key(header::IF_RANGE) {
+                    // What they have a part of is gone: a part of another would make one file of two.
+                    headers.remove(header::RANGE);
+                }
+                self.serve_kept(&kept, method, &headers, coding, CACHE).await
+            }
+        }
     }
 
     async fn serve_kept(

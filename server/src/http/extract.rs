@@ -290,16 +290,18 @@ pub struct BatchJson {
 /// Largest batch, in bytes.
 const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-impl<S: Send + Sync> FromRequest<S> for BatchJson {
+impl<S: BodyRules + Send + Sync> FromRequest<S> for BatchJson {
     type Rejection = Error;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self> {
+    async fn from_request(request: Request, state: &S) -> Result<Self> {
+        let let_in = request.extensions().get::<LetIn>().cloned();
         #[derive(serde::Deserialize)]
         #[serde(deny_unknown_fields)]
         struct Batch {
             messages: Vec<Box<RawValue>>,
         }
         let Batch { messages } = json(request, BATCH_BYTES_MAX).await?.value;
+        let_in.map_or(Ok(()), |LetIn(claims)| state.still(claims))?;
         if !(1..=BATCH_MAX).contains(&messages.len()) {
             return Err(Error::field("messages", "must be 1 to 1000"));
         }

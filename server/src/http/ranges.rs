@@ -22,9 +22,10 @@ enum Part {
     Unsatisfiable,
 }
 
-/// Whether a request asks for a part, as far as its own words go.
-pub fn asks_for_part(headers: &HeaderMap) -> bool {
-    headers.contains_key(header::RANGE)
+/// Whether a request goes on with something: asks for a part that does not begin at the beginning.
+pub fn goes_on(method: &Method, headers: &HeaderMap) -> bool {
+    let range = headers.get(header::RANGE).and_then(|value| value.to_str().ok());
+    *method == Method::GET && range.is_some_and(|range| !range.trim().starts_with("bytes=0-"))
 }
 
 /// The entity tags that a request names, in a condition or for a part.
@@ -53,7 +54,8 @@ pub async fn serve(
             .map(str::trim)
             .any(|one| one == "*" || one == etag || weak && one.strip_prefix("W/") == Some(etag))
     };
-    let mut part = part(asked, size);
+    // Parts are of what GET gives (RFC 9110, section 14.2).
+    let mut part = if *method == Method::GET { part(asked, size) } else { Part::Whole };
     // A part of something else is of no use: then the whole.
     if text(header::IF_RANGE).is_some_and(|tag| tag != etag) {
         part = Part::Whole;

@@ -222,6 +222,8 @@ impl Inbox {
         conn.execute("ATTACH ?1 AS state", [path])?;
         for schema in ["main", "state"] {
             conn.pragma_update(Some(schema), "synchronous", "NORMAL")?;
+            // What was taken back or has expired is in no copy of the file either.
+            conn.pragma_update(Some(schema), "secure_delete", true)?;
             conn.pragma_update(Some(schema), "cache_size", -CACHE_KIB)?;
             let version: i64 = conn.pragma_query_value(Some(schema), "user_version", |row| row.get(0))?;
             if version != SCHEMA_VERSION {
@@ -273,10 +275,20 @@ impl Inbox {
 
     /// What is in the files is on the disk afterwards.
     pub(super) fn make_durable(&self) -> Result<(), InboxError> {
-        for schema in ["main", "state"] {
-            self.conn.query_row(&format!("PRAGMA {schema}.wal_checkpoint(FULL)"), [], |_| Ok(()))?;
+        // What is not in the write-ahead logs was flushed when it was folded in. To fold in the rest would wait for
+        // whoever reads from before, as a backup does.
+        let Some(messages) = self.conn.path().map(Path::new) else { return Ok(()) };
+        for file in [messages.to_owned(), messages.with_file_name(READ_STATUS)] {
+            let mut log = file.into_os_string();
+            log.push("-wal");
+            match fs::File::open(&log) {
+                Ok(log) => log.sync_data()?,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error.into()),
+            }
         }
-        Ok(())
+        let folder = messages.parent().unwrap_or(Path::new("."));
+        Ok(fs::File::open(folder)?.sync_all()?)
     }
 
     pub(super) fn load_next_expiry(&mut self) -> Result<(), InboxError> {

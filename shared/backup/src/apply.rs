@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use std::path::Path;
 
 /// Applies increments, in their order, to a full backup, which is changed in place: afterwards it is the inbox at the place
-/// of the last one. All of them are applied, or the file is as it was.
+/// of the last one. Each is applied whole or not at all: after an error the file is at the last one before.
 ///
 /// # Errors
 /// What is wrong with one of them, and that they do not join.

@@ -33,6 +33,12 @@ impl Series {
     }
 }
 
+/// The value below which this part of all lies; puts them in order.
+pub fn quantile(all: &mut [f64], part: f64) -> f64 {
+    all.sort_by(f64::total_cmp);
+    all.get(((all.len() as f64 - 1.0) * part) as usize).copied().unwrap_or(f64::NAN)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

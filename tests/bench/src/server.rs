@@ -191,7 +191,17 @@ impl Server {
 
     /// A request in a user's name.
     pub fn get(&self, path: &str, number: usize) -> Result<Vec<u8>> {
-        Ok(http::get(path, &format!("Bearer {}", self.token(number)?)))
+        Ok(http::get(path, &self.bearer(number)?))
+    }
+
+    /// The request by which a user posts JSON.
+    pub fn post(&self, path: &str, number: usize, body: &Value) -> Result<Vec<u8>> {
+        Ok(http::post(path, &self.bearer(number)?, "application/json", body.to_string().as_bytes()))
+    }
+
+    /// What a user shows who they are with.
+    pub fn bearer(&self, number: usize) -> Result<String> {
+        Ok(format!("Bearer {}", self.token(number)?))
     }
 
     /// The path that opens a user's socket.

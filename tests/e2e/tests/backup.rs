@@ -190,6 +190,15 @@ async fn a_download_that_breaks_off_goes_on_and_is_the_same_file() {
             "{range}"
         );
     }
+    // Who goes on with what is not there any more begins anew: a part of another would spoil the file.
+    for backup in desk.ann.api.get("/api/v3/backup").await.data()["backups"].as_array().unwrap() {
+        if backup["id"] != json!(etag.trim_matches('"')) {
+            desk.ann.api.delete(&format!("/api/v3/backup/{}", backup["id"].as_str().unwrap())).await.data();
+        }
+    }
+    let lost =
+        desk.ann.api.request(Method::GET, &format!("{URL}?compress=zstd")).header("range", "bytes=100-");
+    assert_eq!(Reply::of(lost).await.status, 200);
     // By now it is another one, and who has the former in part begins anew.
     let other = get(&[("range", "bytes=5-9"), ("if-range", "\"another\"")]).await;
     assert_eq!((other.status, other.header("content-range")), (200, None));
@@ -249,8 +258,23 @@ async fn increments_joined_to_a_full_backup_are_the_inbox() {
     assert!(exit.stderr.contains("does not join") && !apart.exists(), "{}", exit.stderr);
     // Of someone else neither.
     let bob = admin.person("bob").await;
-    let foreign = bob.api.get(URL).await;
-    assert_eq!(foreign.status, 200);
+    let authorization = format!("Authorization: {}", bob.api.authorization().unwrap());
+    let foreign = desk.dir.path().join("foreign.db");
+    let foreign = foreign.to_str().unwrap();
+    let url = desk.url("?type=incremental&since=0");
+    printed("curl", &["-sS", "--fail", "-H", &authorization, "-o", foreign, &url], "").await;
+    for (words, reason) in [
+        ([&parts[0], foreign], "of another person, bob"),
+        ([&parts[1], &parts[2]], "an increment where a full backup is needed"),
+        ([&parts[0], &parts[0]], "it is no increment"),
+        ([desk.dir.path().join("key.txt").to_str().unwrap(), &parts[1]], ""),
+    ] {
+        let mut arguments = vec!["backup", "apply", "--out", apart.to_str().unwrap()];
+        arguments.extend(words);
+        let exit = desk.server.hongyan("", &arguments, "").await;
+        assert_eq!(exit.code, Some(1), "{exit:?}");
+        assert!(exit.stderr.contains(reason) && !apart.exists(), "{}", exit.stderr);
+    }
     let arguments = ["backup", "apply", "--out", joined.to_str().unwrap(), &parts[0]];
     let exit = desk.server.hongyan("", &arguments, "").await;
     assert_eq!((exit.code, exit.stderr.contains("is there already")), (Some(2), true), "{}", exit.stderr);
@@ -278,7 +302,8 @@ async fn backups_are_listed_linked_to_taken_away_and_their_owners_alone() {
         path.replace("signature=", "signature=x"),
         path.replace("/ann/", "/bob/"),
         path.replace("expires=", "expires=9"),
-        path.split('?').next().unwrap().to_owned() + "?expires=99999999999&signature=",
+        path.replace("&by=", "&by=x"),
+        path.split('?').next().unwrap().to_owned() + "?expires=99999999999&by=&signature=",
     ] {
         desk.server.user().get(&wrong).await.failure(404, "not_found");
     }
@@ -290,6 +315,13 @@ async fn backups_are_listed_linked_to_taken_away_and_their_owners_alone() {
     let named = json!({ "backup": id });
     bob.api.post("/api/v3/backup/links", &named).await.failure(404, "not_found");
     desk.ann.api.post("/api/v3/backup/links", &named).await.data();
+    // A link ends with the session that made it.
+    let thief = admin.sign_in_person("ann", "thief").await;
+    let stolen = thief.api.post("/api/v3/backup/links", &named).await.data();
+    let stolen = stolen["url"].as_str().unwrap().split_once("/api/").unwrap().1.to_owned();
+    assert_eq!(desk.server.user().get(&format!("/api/{stolen}")).await.status, 200);
+    desk.ann.api.delete("/api/v3/auth/sessions").await.data();
+    desk.server.user().get(&format!("/api/{stolen}")).await.failure(404, "not_found");
     desk.ann.api.delete(&format!("/api/v3/backup/{id}")).await.data();
     desk.server.user().get(path).await.failure(404, "not_found");
     // Who is deleted leaves none behind.
@@ -302,7 +334,7 @@ async fn backups_are_listed_linked_to_taken_away_and_their_owners_alone() {
 
 #[tokio::test]
 async fn there_is_only_so_much_and_only_for_so_long() {
-    let desk = Desk::start(|setup| setup.set("BACKUP_QUOTA", "200000").set("BACKUP_KEEP", "2s")).await;
+    let desk = Desk::start(|setup| setup.set("BACKUP_QUOTA", "200000").set("BACKUP_KEEP", "10s")).await;
     desk.sender.send_to("ann", "one").await;
     assert_eq!(desk.ann.api.get(URL).await.status, 200);
     let count = async || -> usize {
@@ -322,7 +354,15 @@ async fn there_is_only_so_much_and_only_for_so_long() {
     assert_eq!(desk.ann.api.get(&format!("{URL}?compress=gzip")).await.status, 200);
     let left: Vec<Value> =
         desk.ann.api.get("/api/v3/backup").await.data()["backups"].as_array().unwrap().clone();
-    assert!(left.len() <= 1, "{left:?}");
+    assert_eq!(left.len(), 1, "{left:?}");
+    // The oldest go, by their size and by their number.
+    let newest = desk.ann.list("size=1").await["messages"][0]["pos"].as_u64().unwrap();
+    for n in newest..newest + 40 {
+        let reply = desk.ann.api.get(&format!("{URL}?compress=gzip&type=incremental&since={n}")).await;
+        assert_eq!(reply.status, 200, "{}", reply.text);
+    }
+    let left = count().await;
+    assert!((2..=32).contains(&left), "{left}");
 }
 
 #[tokio::test]

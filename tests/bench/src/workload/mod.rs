@@ -1,6 +1,7 @@
 //! What is measured, one file each.
 
 mod announce;
+mod backup;
 mod catch_up;
 mod compose;
 mod fanout;
@@ -41,6 +42,8 @@ pub enum Workload {
     Reconnect,
     /// Tokens, ended sessions, and many who sign in at once.
     SignIn,
+    /// Backups of one inbox.
+    Backup,
 }
 
 impl Workload {
@@ -63,6 +66,7 @@ impl Workload {
             Self::Memory => memory::measure(setting, report).await,
             Self::Reconnect => reconnect::measure(setting, report).await,
             Self::SignIn => sign_in::measure(setting, report).await,
+            Self::Backup => backup::measure(setting, report).await,
         };
         let name = self.to_possible_value();
         measured.with_context(|| name.map(|name| name.get_name().to_owned()).unwrap_or_default())

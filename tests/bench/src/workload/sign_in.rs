@@ -5,7 +5,7 @@ use crate::crowd::Arrivals;
 use crate::http::{self, Client};
 use crate::report::{Bound, Report};
 use crate::rooms::Rooms;
-use crate::series::Series;
+use crate::series::{Series, quantile};
 use crate::server::{Server, name};
 use crate::setting::Setting;
 use anyhow::{Context, Result};
@@ -171,9 +171,4 @@ async fn storm(setting: &Setting, report: &mut Report) -> Result<()> {
 
 fn stormer(number: usize) -> String {
     format!("stormer-{number}")
-}
-
-fn quantile(all: &mut [f64], part: f64) -> f64 {
-    all.sort_by(f64::total_cmp);
-    all.get(((all.len() as f64 - 1.0) * part) as usize).copied().unwrap_or(f64::NAN)
 }
