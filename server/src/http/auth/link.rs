@@ -21,6 +21,7 @@ use hongyan_wire::profile::{LinkInfo, LinkPassword, LinkProvider, LinkRequest};
     responses(
         (status = 200, description = "Whose it is", body = Success<LinkInfo>),
         (status = 404, description = "It is used or has expired", body = Failure),
+        (status = 429, description = "Too many from one address; see Retry-After", body = Failure),
     ),
 )]
 pub async fn see(
@@ -39,6 +40,7 @@ pub async fn see(
         (status = 403, description = "Local login is switched off", body = Failure),
         (status = 404, description = "The link is used or has expired", body = Failure),
         (status = 422, description = "The password is too short or too long", body = Failure),
+        (status = 429, description = "Too many from one address; see Retry-After", body = Failure),
     ),
 )]
 pub async fn set_password(
@@ -57,6 +59,7 @@ pub async fn set_password(
         (status = 200, description = "Where to go, with the cookie that binds it to this browser", body = Success<LoginUrl>),
         (status = 403, description = "Nobody comes in by links here", body = Failure),
         (status = 404, description = "The link is used or has expired, or there is no such provider", body = Failure),
+        (status = 429, description = "Too many from one address; see Retry-After", body = Failure),
     ),
 )]
 pub async fn link_identity(

@@ -108,6 +108,7 @@ fn none() -> Error {
         (status = 200, description = "Tokens", body = Success<TokenAnswer>),
         (status = 401, description = "The code is unknown, used, too old, or of another program", body = Failure),
         (status = 422, description = "A field is not valid", body = Failure),
+        (status = 429, description = "Too many from one address; see Retry-After", body = Failure),
     ),
 )]
 pub async fn token(

@@ -79,6 +79,7 @@ pub async fn delete(
         (status = 200, description = "What the authenticator is asked", body = Success<PasskeyChallenge>),
         (status = 403, description = "Local login is switched off", body = Failure),
         (status = 422, description = "There can be none here", body = Failure),
+        (status = 429, description = "Too many from one address; see Retry-After", body = Failure),
     ),
 )]
 pub async fn ask(
@@ -96,6 +97,7 @@ pub async fn ask(
         (status = 401, description = "Unknown here, or not valid", body = Failure),
         (status = 403, description = "Local login is switched off", body = Failure),
         (status = 422, description = "A field is not valid", body = Failure),
+        (status = 429, description = "Too many from one address; see Retry-After", body = Failure),
     ),
 )]
 pub async fn login(

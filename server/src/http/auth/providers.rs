@@ -102,6 +102,7 @@ pub async fn login(
         (status = 200, description = "Where to sign in", body = Success<LoginUrl>),
         (status = 303, description = "To a browser (`Accept: text/html`): there"),
         (status = 422, description = "A parameter is not valid", body = Failure),
+        (status = 429, description = "Too many from one address; see Retry-After", body = Failure),
     ),
 )]
 pub async fn login_here(
@@ -203,6 +204,7 @@ pub struct CallbackQuery {
     responses(
         (status = 303, description = "To the page that the person came from, or to the one that says what went wrong"),
         (status = 404, description = "There is no such provider", body = Failure),
+        (status = 429, description = "Too many from one address; see Retry-After", body = Failure),
     ),
 )]
 pub async fn callback(

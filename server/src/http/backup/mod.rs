@@ -1,49 +1,31 @@
 //! Backups of one's own inbox: asked for, fetched in one or many parts, listed, linked to, taken away.
 
+mod asked;
+
 use super::UserGateway;
 use super::envelope::Answer;
 use super::extract::{Json, Query};
 use super::ranges;
 use crate::auth::UserCaller;
-use crate::backup::{Asked, BackupError, Cursor, Kept, Packing, Sealed, Wanted};
+use crate::backup::{BackupError, Kept, Sealed};
 use crate::error::{Error, Result};
+use asked::BackupQuery;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::response::Response;
-use hongyan_backup::{Encryption, Kind, Since};
+use hongyan_backup::Kind;
 use hongyan_wire::api::{Done, Success};
-use hongyan_wire::backup::{Backup, BackupLink, BackupList, BackupRequest, LinkRequest};
+use hongyan_wire::backup::{Backup, BackupLink, BackupList, LinkRequest};
 use hongyan_wire::error::Failure;
-use hongyan_wire::limits::{PASSPHRASE_MAX, PASSPHRASE_MIN};
 use hongyan_wire::{SessionId, Timestamp, UserId};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-/// The passphrase of an encrypted backup: never in an address.
-const PASSPHRASE: HeaderName = HeaderName::from_static("x-backup-passphrase");
-/// The recipient of an encrypted backup, `age1…`.
-const RECIPIENT: HeaderName = HeaderName::from_static("x-backup-recipient");
 /// From where an increment goes on after this backup.
 const CURSOR: HeaderName = HeaderName::from_static("x-backup-cursor");
 /// Seconds for which a link is good when nothing is said, and at most.
 const LINK_LIFE: u64 = 15 * 60;
 const LINK_LIFE_MAX: u64 = 24 * 3_600;
-
-/// What is wanted, in an address.
-#[derive(Debug, Default, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct BackupQuery {
-    /// `full` (messages, read states, devices), `messages`, or `incremental`; `full` when left out.
-    #[serde(rename = "type")]
-    kind: Option<String>,
-    /// `gzip` and `zstd` make such a file; `none` or `false` none. `true` or left out: in transit, as `Accept-Encoding` has it.
-    compress: Option<String>,
-    /// `passphrase`, with it in the header `X-Backup-Passphrase`; `recipient`, with an `age1…` in `X-Backup-Recipient`; `none`.
-    encrypt: Option<String>,
-    /// For `incremental`: the `X-Backup-Cursor` of the backup before, a place (`pos`), or a time (RFC 3339).
-    since: Option<String>,
-}
 
 /// Download a backup of one's own messages: one SQLite file, consistent at one moment, that any SQLite program opens; see the
 /// view `inbox` in it. The same bytes come again for `Range` requests, also without `If-Range`.
@@ -316,169 +298,5 @@ impl UserGateway {
         ];
         described.extend(coding.map(|coding| (header::CONTENT_ENCODING, HeaderValue::from_static(coding))));
         ranges::serve(method, headers, file, kept.size, &kept.etag(), described).await
-    }
-
-    /// What a request asks for, and the coding in which it goes over.
-    fn wanted(&self, query: &BackupQuery, headers: &HeaderMap) -> Result<(Wanted, Option<&'static str>)> {
-        let text = |name: &HeaderName| -> Result<Option<&str>> {
-            let wrong = || Error::field(name.as_str(), "must be text in UTF-8");
-            headers
-                .get(name)
-                .map(|value| std::str::from_utf8(value.as_bytes()).map_err(|_| wrong()))
-                .transpose()
-        };
-        let request = BackupRequest {
-            kind: query.kind.clone(),
-            compress: query.compress.clone(),
-            encrypt: query.encrypt.clone(),
-            since: query.since.clone(),
-            passphrase: text(&PASSPHRASE)?.map(str::to_owned),
-            recipient: text(&RECIPIENT)?.map(str::to_owned),
-        };
-        let is_in_transit = matches!(query.compress.as_deref(), None | Some("true"));
-        let wanted = self
-            .wanted_by(BackupRequest { compress: request.compress.filter(|_| !is_in_transit), ..request })?;
-        // What is encrypted looks like chance: nothing makes it smaller.
-        if !is_in_transit || wanted.asked.sealed != Sealed::None {
-            return Ok((wanted, None));
-        }
-        let packing = accepted(headers);
-        let coding = hongyan_backup::Compression::from(packing).coding();
-        Ok((Wanted { asked: Asked { compression: packing, ..wanted.asked }, ..wanted }, coding))
-    }
-
-    fn wanted_by(&self, request: BackupRequest) -> Result<Wanted> {
-        let kind = match request.kind.as_deref() {
-            None => Kind::Full,
-            Some(word) => Kind::named(word)
-                .ok_or_else(|| Error::field("type", "must be full, messages or incremental"))?,
-        };
-        let compression = match request.compress.as_deref() {
-            None | Some("none" | "false") => Packing::None,
-            Some("gzip" | "true") => Packing::Gzip,
-            Some("zstd") => Packing::Zstd,
-            Some(_) => return Err(Error::field("compress", "must be gzip, zstd, true, false or none")),
-        };
-        let (sealed, encryption) = self.encryption(&request)?;
-        let since = match (kind, request.since.as_deref()) {
-            (Kind::Incremental, Some(text)) => Some(self.since(text)?),
-            (Kind::Incremental, None) => {
-                let reason = "is missing: the X-Backup-Cursor of the backup before, a place or a time";
-                return Err(Error::field("since", reason));
-            }
-            (_, Some(_)) => return Err(Error::field("since", "is for type=incremental")),
-            (_, None) => None,
-        };
-        let since_text = request.since.filter(|_| since.is_some());
-        Ok(Wanted { asked: Asked { kind, since: since_text, compression, sealed }, since, encryption })
-    }
-
-    fn since(&self, text: &str) -> Result<Since> {
-        if let Ok(cursor) = text.parse::<Cursor>() {
-            if cursor.epoch != self.journal.log().epoch() {
-                return Err(Error::field("since", "is of another server; take a full backup"));
-            }
-            return Ok(cursor.since());
-        }
-        if let Ok(pos) = text.parse::<u64>() {
-            return Ok(Since::Place { pos, version: 0, at: None });
-        }
-        let at = Timestamp::parse(text);
-        let at = at.ok_or_else(|| {
-            Error::field(
-                "since",
-                "must be an X-Backup-Cursor, a place, or a time such as 2026-01-15T10:30:00Z",
-            )
-        })?;
-        Ok(Since::Time(at.millis()))
-    }
-
-    fn encryption(&self, request: &BackupRequest) -> Result<(Sealed, Encryption)> {
-        let (passphrase, recipient) = (request.passphrase.as_deref(), request.recipient.as_deref());
-        let wanted = match (request.encrypt.as_deref(), passphrase, recipient) {
-            (Some("none" | "false"), None, None) => "none",
-            (Some("none" | "false"), ..) => {
-                return Err(Error::field(
-                    "encrypt",
-                    "must be left out where a passphrase or a recipient is given",
-                ));
-            }
-            (None | Some("true"), Some(_), Some(_)) => {
-                return Err(Error::field("encrypt", "must be passphrase or recipient: both are given"));
-            }
-            (Some("passphrase"), ..) | (None | Some("true"), Some(_), _) => "passphrase",
-            (Some("recipient"), ..) | (None | Some("true"), _, Some(_)) => "recipient",
-            (None, None, None) => "none",
-            // It is not said again what was given: it may be a secret that has no place in an address.
-            _ => {
-                let reason = "must be passphrase (given in the header X-Backup-Passphrase), recipient (X-Backup-Recipient) or none";
-                return Err(Error::field("encrypt", reason));
-            }
-        };
-        match wanted {
-            "passphrase" => {
-                let given = passphrase.unwrap_or_default();
-                if !(PASSPHRASE_MIN..=PASSPHRASE_MAX).contains(&given.chars().count()) {
-                    let reason =
-                        "must have 12 to 1024 characters, in the header X-Backup-Passphrase or the body";
-                    return Err(Error::field("passphrase", reason));
-                }
-                let same = self.backups.number_of(given);
-                Ok((Sealed::Passphrase(Some(same)), Encryption::to_passphrase(given)))
-            }
-            "recipient" => {
-                let given = recipient.unwrap_or_default().trim();
-                let reason = "must be an age1… recipient, in the header X-Backup-Recipient or the body";
-                let encryption =
-                    Encryption::to_recipient(given).ok_or_else(|| Error::field("recipient", reason))?;
-                Ok((Sealed::Recipient(given.to_owned()), encryption))
-            }
-            _ => Ok((Sealed::None, Encryption::None)),
-        }
-    }
-}
-
-/// The coding that a client prefers, of those that there are (RFC 9110, section 12.5.3): zstd before gzip where it does
-/// not mind.
-fn accepted(headers: &HeaderMap) -> Packing {
-    let lines = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
-    let mut best = (0.0, Packing::None);
-    for part in lines.flat_map(|line| line.split(',')) {
-        let (name, weight) = part.split_once(';').unwrap_or((part, ""));
-        let weight: f32 = weight.trim().strip_prefix("q=").map_or(1.0, |q| q.trim().parse().unwrap_or(0.0));
-        let packing = match name.trim() {
-            "zstd" => Packing::Zstd,
-            "gzip" | "x-gzip" => Packing::Gzip,
-            _ => continue,
-        };
-        let is_better = weight > best.0 || (weight == best.0 && packing == Packing::Zstd);
-        if weight > 0.0 && is_better {
-            best = (weight, packing);
-        }
-    }
-    best.1
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_coding_is_what_a_client_prefers() {
-        let of = |text: &str| {
-            accepted(&HeaderMap::from_iter([(header::ACCEPT_ENCODING, HeaderValue::from_str(text).unwrap())]))
-        };
-        for (text, expected) in [
-            ("gzip, deflate, br, zstd", Packing::Zstd),
-            ("gzip", Packing::Gzip),
-            ("deflate, br", Packing::None),
-            ("gzip;q=1.0, zstd;q=0.5", Packing::Gzip),
-            ("zstd;q=0, gzip;q=0", Packing::None),
-            ("identity", Packing::None),
-            ("", Packing::None),
-        ] {
-            assert_eq!(of(text), expected, "{text}");
-        }
-        assert_eq!(accepted(&HeaderMap::new()), Packing::None);
     }
 }
