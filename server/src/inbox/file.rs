@@ -220,10 +220,10 @@ impl Inbox {
         conn.set_prepared_statement_cache_capacity(24);
         let path = read_status.to_str().ok_or_else(|| InboxError::Path(read_status.to_owned()))?;
         conn.execute("ATTACH ?1 AS state", [path])?;
+        // Of both: what was taken back or has expired is in no copy of the files either.
+        conn.pragma_update(None, "secure_delete", true)?;
         for schema in ["main", "state"] {
             conn.pragma_update(Some(schema), "synchronous", "NORMAL")?;
-            // What was taken back or has expired is in no copy of the file either.
-            conn.pragma_update(Some(schema), "secure_delete", true)?;
             conn.pragma_update(Some(schema), "cache_size", -CACHE_KIB)?;
             let version: i64 = conn.pragma_query_value(Some(schema), "user_version", |row| row.get(0))?;
             if version != SCHEMA_VERSION {

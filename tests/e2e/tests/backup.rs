@@ -78,6 +78,17 @@ async fn a_backup_is_one_file_that_sqlite3_opens_and_shows_what_the_inbox_shows(
     assert_eq!(sqlite(&file, "SELECT count(*) FROM status").await, "1");
     // It is a file for itself: nothing else is needed, nor made.
     assert_eq!(sqlite(&file, "PRAGMA journal_mode").await, "delete");
+    // What was taken back is in no page of it.
+    let secret = format!("taken-back-{}", "0123456789".repeat(300));
+    let gone =
+        desk.sender.send(json!({ "title": "t", "content": secret, "recipients": ["ann"] })).await.data();
+    assert_eq!(desk.ann.list("").await["total"], 3);
+    let path = format!("/api/v3/messages/{}/recall", gone["message_id"].as_str().unwrap());
+    desk.sender.api.post(&path, &json!({})).await.data();
+    assert_eq!(desk.ann.list("").await["total"], 2);
+    let file = desk.curl("after.db", &[&desk.url("")]).await;
+    let bytes = std::fs::read(file).unwrap();
+    assert!(!bytes.windows(10).any(|part| part == b"taken-back"));
     let messages = desk.server.url().to_owned() + "/api/v3/backup/messages";
     let file = desk.curl("messages.db", &[&messages]).await;
     assert_eq!(sqlite(&file, "SELECT count(*), (SELECT count(*) FROM status) FROM message").await, "2|0");
