@@ -2,8 +2,10 @@
 //! Names are looked up by the same code that connects, so that what was checked is what is called.
 
 use hongyan_wire::limits::is_url;
-use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::redirect::Policy;
+use reqwest::{Client, ClientBuilder, Url};
+use smol_str::{SmolStr, format_smolstr};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -45,7 +47,7 @@ impl Guard {
 }
 
 /// Looks names up for the client and leaves out what may not be called.
-pub struct Resolver(pub Arc<Guard>);
+struct Resolver(Arc<Guard>);
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
@@ -60,6 +62,43 @@ impl Resolve for Resolver {
             Ok(Box::new(addresses.into_iter()) as Addrs)
         })
     }
+}
+
+/// A client that calls only whom it may. It follows no redirect and takes no proxy, which could lead past the guard.
+///
+/// # Errors
+/// That the system allows no sockets at all.
+pub fn client(
+    guard: &Arc<Guard>,
+    more: impl Fn(ClientBuilder) -> ClientBuilder,
+) -> Result<Client, reqwest::Error> {
+    // Whoever was first has set the same.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let builder = || {
+        let builder = Client::builder()
+            .user_agent(concat!("Hongyan/", env!("CARGO_PKG_VERSION")))
+            .dns_resolver(Arc::new(Resolver(guard.clone())))
+            .redirect(Policy::none())
+            .no_proxy();
+        more(builder)
+    };
+    builder().build().or_else(|error| {
+        // A small container may have none, and need none.
+        tracing::warn!(error = %cause(&error), "without the system's certificates nothing with https can be called");
+        builder().tls_certs_only([]).build()
+    })
+}
+
+/// The innermost cause: the outer ones repeat the address.
+pub fn cause(error: &reqwest::Error) -> SmolStr {
+    if error.is_timeout() {
+        return "no answer within 15 seconds".into();
+    }
+    let mut innermost: &dyn std::error::Error = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    format_smolstr!("{innermost}")
 }
 
 /// Whether an address is no public one (IANA's special-purpose registries, RFC 6890).

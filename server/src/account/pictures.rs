@@ -3,7 +3,7 @@
 
 use crate::directory::Directory;
 use crate::error::{Error, Result};
-use crate::guard::{Guard, Resolver};
+use crate::guard::{self, Guard};
 use crate::log::Journal;
 use crate::log::record::{AvatarSet, Change, Record};
 use base64::Engine;
@@ -185,19 +185,7 @@ fn on_white(picture: &DynamicImage) -> RgbImage {
 
 /// What fetches pictures.
 fn client(guard: &Arc<Guard>) -> Result<reqwest::Client, reqwest::Error> {
-    // Whoever was first has set the same.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = || {
-        reqwest::Client::builder()
-            .user_agent(concat!("Hongyan/", env!("CARGO_PKG_VERSION")))
-            .dns_resolver(Arc::new(Resolver(guard.clone())))
-            // A redirect, or a proxy, could lead past the guard.
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .timeout(PATIENCE)
-            .pool_max_idle_per_host(0)
-    };
-    client().build().or_else(|_| client().tls_certs_only([]).build())
+    guard::client(guard, |client| client.timeout(PATIENCE).pool_max_idle_per_host(0))
 }
 
 /// A picture from elsewhere; none that is too large, too slow, or anywhere but at this address.

@@ -4,7 +4,7 @@
 mod sign;
 
 use crate::directory::{Directory, DueCallback, Room};
-use crate::guard::{Guard, Resolver};
+use crate::guard::{self, Guard, cause};
 use crate::log::record::{CallbackTried, Record};
 use crate::log::{Journal, Pos};
 use hongyan_wire::admin::CallbackState;
@@ -50,27 +50,9 @@ impl Callbacks {
         journal: Journal,
         guard: Arc<Guard>,
     ) -> Result<Self, reqwest::Error> {
-        // Whoever was first has set the same.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = || {
-            reqwest::Client::builder()
-                .user_agent(concat!("Hongyan/", env!("CARGO_PKG_VERSION")))
-                .dns_resolver(Arc::new(Resolver(guard.clone())))
-                // A redirect, or a proxy, could lead past the guard.
-                .redirect(reqwest::redirect::Policy::none())
-                .no_proxy()
-                .connect_timeout(CONNECT_PATIENCE)
-                .timeout(PATIENCE)
-                .pool_max_idle_per_host(1)
-        };
-        let client = match client().build() {
-            Ok(client) => client,
-            Err(error) => {
-                // A small container may have none, and need none.
-                tracing::warn!(error = %cause(&error), "without the system's certificates no callback_url with https can be told");
-                client().tls_certs_only([]).build()?
-            }
-        };
+        let client = guard::client(&guard, |client| {
+            client.connect_timeout(CONNECT_PATIENCE).timeout(PATIENCE).pool_max_idle_per_host(1)
+        })?;
         Ok(Self { directory, journal, guard, client, under_way: Mutex::default() })
     }
 
@@ -181,16 +163,4 @@ impl Outcome {
             Self::Failed(words) | Self::Never(words) => words.chars().take(OUTCOME_MAX).collect(),
         }
     }
-}
-
-/// The innermost cause: the outer ones repeat the address.
-fn cause(error: &reqwest::Error) -> SmolStr {
-    if error.is_timeout() {
-        return "no answer within 15 seconds".into();
-    }
-    let mut innermost: &dyn std::error::Error = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    format_smolstr!("{innermost}")
 }
