@@ -231,3 +231,37 @@ async fn a_program_is_allowed_in_the_browser() {
     let answer: Value = server.user().post("/api/v3/auth/token", &redeem).await.data();
     assert_eq!(answer["user"]["id"], "ann");
 }
+
+#[tokio::test]
+async fn who_signed_in_long_ago_confirms_who_they_are_however_often_they_think_better_of_it() {
+    let (setup, url) = Setup::default().public("127.0.0.1");
+    let mut server = setup.start().await;
+    server.admin().await.person("ann").await;
+    let window = Browser::start().await;
+    window.open(&url).await;
+    window.sign_in("ann").await;
+    // Eleven minutes pass.
+    server.stop().await;
+    let directory = server.users().parent().unwrap().join("system/directory.db");
+    let directory = rusqlite::Connection::open(directory).unwrap();
+    directory.execute("UPDATE session SET created_at = created_at - 660000", []).unwrap();
+    drop(directory);
+    let _server = server.start_again().await;
+    window.open(&url).await;
+    window.click("settings").await;
+    for _ in 0..2 {
+        window.click("totp-start").await;
+        window
+            .script_until("return document.activeElement.dataset.testid ?? null", json!("confirm-password"))
+            .await;
+        // What lies behind cannot be reached.
+        window.script_until("return document.querySelector('.page').inert", json!(true)).await;
+        window.click("confirm-cancel").await;
+        window.script_until(SAID, json!("Not done: you have not confirmed who you are.")).await;
+        window.script_until("return document.querySelector('.page').inert", json!(false)).await;
+    }
+    window.click("totp-start").await;
+    window.fill("confirm-password", "a-good-password").await;
+    window.click("confirm-ok").await;
+    window.shown("totp-secret").await;
+}
