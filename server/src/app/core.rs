@@ -4,7 +4,7 @@
 use crate::account::{Accounts, Pictures};
 use crate::admin::Administration;
 use crate::auth::Auth;
-use crate::backup::{Backups, Shelf};
+use crate::backup::{Backups, JobFiles, Jobs, Shelf};
 use crate::config::{Config, Secret};
 use crate::directory::Directory;
 use crate::faults::Faults;
@@ -36,6 +36,7 @@ pub struct Core {
     pub auth: Arc<Auth>,
     pub administration: Arc<Administration>,
     pub(super) backups: Arc<Backups>,
+    pub(super) jobs: Arc<Jobs>,
     pub(super) accounts: Arc<Accounts>,
     pub(super) pending: Arc<Pending>,
     pub(super) hub: Arc<Hub>,
@@ -89,6 +90,16 @@ impl Core {
             config.backup_keep,
             stop.subscribe(),
         ));
+        let kept = JobFiles::open(config.backups.join("jobs")).context("DATABASE_BACKUP_PATH")?;
+        let told = hub.clone();
+        let jobs = Arc::new(Jobs::new(
+            backups.clone(),
+            directory.clone(),
+            journal.clone(),
+            kept,
+            Box::new(move |user, job| told.tell_job(user, job)),
+            stop.subscribe(),
+        ));
         let auth = Arc::new(Auth::new(config, &secret(config)?, directory.clone(), journal.clone())?);
         let guard = Arc::new(Guard::new(config.callback_hosts.iter().cloned()));
         let administration = Arc::new(Administration::new(
@@ -96,7 +107,7 @@ impl Core {
             journal.clone(),
             auth.clone(),
             inboxes.clone(),
-            backups.clone(),
+            jobs.clone(),
             ledger.clone(),
             guard.clone(),
         ));
@@ -116,6 +127,7 @@ impl Core {
             auth,
             administration,
             backups,
+            jobs,
             accounts,
             pending,
             hub,

@@ -33,7 +33,7 @@ use crate::admin::Administration;
 use crate::auth::jwt::Claims;
 use crate::auth::providers::Provider;
 use crate::auth::{Auth, Logins, Native};
-use crate::backup::Backups;
+use crate::backup::{Backups, Jobs};
 use crate::directory::Directory;
 use crate::error::{Error, Result};
 use crate::hub::{Hub, Limits};
@@ -73,6 +73,7 @@ pub struct UserParts {
     pub hub: Arc<Hub>,
     pub reports: Arc<Reports>,
     pub backups: Arc<Backups>,
+    pub jobs: Arc<Jobs>,
     pub journal: Journal,
     pub sockets: Arc<Sockets>,
     pub limits: Arc<Limits>,
@@ -142,6 +143,9 @@ impl UserGateway {
             .routes(routes!(sync::sync))
             .routes(routes!(backup::database))
             .routes(routes!(backup::messages))
+            .routes(routes!(backup::export))
+            .routes(routes!(backup::jobs::list, backup::jobs::create))
+            .routes(routes!(backup::jobs::get, backup::jobs::delete))
             .routes(routes!(backup::list))
             .routes(routes!(backup::delete))
             .routes(routes!(backup::link))
