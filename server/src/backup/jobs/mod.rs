@@ -14,9 +14,9 @@ use crate::inbox::InboxError;
 use crate::lanes::Lanes;
 use crate::log::Journal;
 use book::{Book, End, Job, Step};
-use hongyan_wire::UserId;
 use hongyan_wire::backup::{BackupJob, JobError, JobState};
 use hongyan_wire::error::ErrorType;
+use hongyan_wire::{Timestamp, UserId};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::io;
@@ -140,11 +140,19 @@ impl Jobs {
 
     /// A person's, the newest first.
     pub fn of(&self, user: &UserId) -> Vec<BackupJob> {
-        self.book.lock().of(user).map(|job| self.shown(job)).collect()
+        let until = self.forgotten_until();
+        let book = self.book.lock();
+        let remembered = book.of(user).filter(|job| job.ended_at.is_none_or(|at| at > until));
+        remembered.map(|job| self.shown(job)).collect()
     }
 
     pub fn get(&self, user: &UserId, id: &str) -> Option<BackupJob> {
-        self.book.lock().get(user, id).map(|job| self.shown(job))
+        self.of(user).into_iter().find(|job| job.id == id)
+    }
+
+    /// What ended by then is not remembered any more.
+    fn forgotten_until(&self) -> Timestamp {
+        crate::clock::now().plus_millis(-self.backups.keep)
     }
 
     /// Cancels one that has not ended, and forgets one that has; its backup stays. False where there is none. Blocks on
@@ -223,7 +231,7 @@ impl Jobs {
 
     fn sweep(&self) -> io::Result<()> {
         let files = self.files.lock();
-        let over = self.book.lock().sweep(crate::clock::now().plus_millis(-self.backups.keep));
+        let over = self.book.lock().sweep(self.forgotten_until());
         over.iter().try_for_each(|job| files.remove(job))
     }
 
