@@ -13,10 +13,10 @@ fn slow() -> Value {
     json!({ "compress": "gzip", "passphrase": "correct horse battery" })
 }
 
-/// Sends what makes a backup take a while.
-async fn fill(admin: &Admin, people: &[&str]) {
+/// Sends so many messages of 150 KB, which make a backup take a while.
+async fn fill(admin: &Admin, people: &[&str], messages: u64) {
     let sender = admin.sender("drive").await;
-    for n in 0..50u64 {
+    for n in 0..messages {
         // Nothing that could be made much smaller.
         let content: String =
             (0..20_000).map(|m: u64| format!("{:x}", (n * 7_919 + m * 104_729) ^ (m * m * n))).collect();
@@ -91,7 +91,7 @@ async fn a_job_tells_every_device_how_it_gets_on_until_there_is_a_backup() {
     let server = Setup::default().start().await;
     let admin = server.admin().await;
     let (ann, bob) = (admin.person("ann").await, admin.person("bob").await);
-    fill(&admin, &["ann"]).await;
+    fill(&admin, &["ann"], 300).await;
     let other = admin.sign_in_person("ann", "phone").await;
     let (mut first, mut second, mut foreign) =
         (ann.connect().await, other.connect().await, bob.connect().await);
@@ -120,7 +120,7 @@ async fn a_job_tells_every_device_how_it_gets_on_until_there_is_a_backup() {
     }
     let done = job(&ann.api, &id).await;
     assert!(done["ended_at"].is_string() && done.get("error").is_none());
-    assert_eq!((&done["backup"]["messages"], &done["backup"]["encrypted"]), (&json!(50), &json!(true)));
+    assert_eq!((&done["backup"]["messages"], &done["backup"]["encrypted"]), (&json!(300), &json!(true)));
     let body = json!({ "backup": done["backup"]["id"] });
     let link = ann.api.post("/api/v3/backup/links", &body).await.data();
     assert_eq!(link["backup"], done["backup"]);
@@ -156,7 +156,7 @@ async fn what_is_cancelled_leaves_no_file_and_nobody_has_more_than_four() {
     let server = Setup::default().start().await;
     let admin = server.admin().await;
     let ann = admin.person("ann").await;
-    fill(&admin, &["ann"]).await;
+    fill(&admin, &["ann"], 50).await;
     let mut socket = ann.connect().await;
     let running = id(&create(&ann.api, &slow()).await);
     let mut waiting = Vec::new();
@@ -206,14 +206,14 @@ async fn after_a_kill_they_begin_again_and_one_with_a_passphrase_says_that_it_ca
     for name in names {
         people.push(admin.person(name).await);
     }
-    fill(&admin, &names).await;
+    fill(&admin, &names, 50).await;
     let mut jobs: Vec<(usize, String, bool)> = Vec::new();
     for (n, person) in people.iter().enumerate() {
         for (body, with_passphrase) in [
             (json!({ "compress": "gzip" }), false),
             (json!({ "format": "html", "lang": "zh", "compress": "zstd" }), false),
             (slow(), true),
-            (json!({ "type": "incremental", "since": "1" }), false),
+            (json!({ "type": "incremental", "since": "0" }), false),
         ] {
             jobs.push((n, id(&create(&person.api, &body).await), with_passphrase));
         }
@@ -281,7 +281,7 @@ async fn ended_ones_are_remembered_as_long_as_their_backup_and_a_quota_is_said()
     let server = Setup::default().set("BACKUP_KEEP", "10s").set("BACKUP_QUOTA", "200000").start().await;
     let admin = server.admin().await;
     let ann = admin.person("ann").await;
-    fill(&admin, &["ann"]).await;
+    fill(&admin, &["ann"], 50).await;
     let large = id(&create(&ann.api, &json!({})).await);
     let large = ended(&ann.api, &large).await;
     assert_eq!(
@@ -302,7 +302,7 @@ async fn a_person_sees_it_get_on_in_the_settings_and_can_cancel_it() {
     let server = Setup::default().start().await;
     let admin = server.admin().await;
     let ann = admin.person("ann").await;
-    fill(&admin, &["ann"]).await;
+    fill(&admin, &["ann"], 50).await;
     let window = Browser::start().await;
     window.open(server.url()).await;
     window.sign_in("ann").await;
