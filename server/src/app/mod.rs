@@ -102,6 +102,10 @@ pub async fn start(mut config: Config, gateways: Gateways) -> Result<Running> {
         config.message_bytes,
         config.recipients,
     ));
+    // Before anyone brings more.
+    if let Err(error) = inboxes.finish_restores().await {
+        tracing::warn!(%error, "backups that were being put back could not be looked for");
+    }
     let (swept, unowned) = (inboxes.clone(), backups.clone());
     tokio::task::spawn_blocking(move || {
         if let Err(error) = swept.remove_orphans() {
@@ -156,6 +160,7 @@ pub async fn start(mut config: Config, gateways: Gateways) -> Result<Running> {
             native: native.clone(),
             public_url: config.public_url.clone(),
             body_max: body_max(&config),
+            message_bytes: config.message_bytes,
         });
         tasks.spawn(serve::run(listener, gateway.router(), stopping.clone(), Room::beside_sockets(&config)));
     }

@@ -2,9 +2,11 @@
 //! often and in however many parts they are fetched.
 
 mod cursor;
+mod restore;
 mod shelf;
 
 pub use cursor::Cursor;
+pub use restore::Incoming;
 pub use shelf::{Kept, Shelf};
 
 use crate::directory::Directory;
@@ -13,6 +15,7 @@ use crate::lanes::Lanes;
 use hongyan_backup::{Compression, Encryption, Kind, Since};
 use hongyan_wire::{Timestamp, UserId};
 use parking_lot::Mutex;
+use restore::Restores;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -103,6 +106,11 @@ pub enum BackupError {
     Inbox(#[from] InboxError),
     #[error(transparent)]
     Backup(#[from] hongyan_backup::Error),
+    /// A file that was given.
+    #[error("{field}: {error}")]
+    File { field: String, error: hongyan_backup::Error },
+    #[error("one is being put back already")]
+    Restoring,
     #[error(transparent)]
     Io(#[from] io::Error),
 }
@@ -117,6 +125,7 @@ pub struct Backups {
     making: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
     waiting_of: Arc<Mutex<HashMap<UserId, u32>>>,
+    restores: Restores,
     directory: Arc<Directory>,
     /// True ends what is being made.
     stop: watch::Receiver<bool>,
@@ -138,6 +147,7 @@ impl Backups {
             directory,
             stop,
             waiting_of: Arc::default(),
+            restores: Restores::default(),
             shelf: Arc::new(shelf),
             keep: i64::try_from(keep.as_millis()).unwrap_or(i64::MAX),
             lanes: Lanes::new(LANES),

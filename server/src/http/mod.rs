@@ -86,6 +86,8 @@ pub struct UserParts {
     pub public_url: String,
     /// Largest body of a request, in bytes.
     pub body_max: usize,
+    /// Largest message as JSON, in bytes.
+    pub message_bytes: usize,
 }
 
 impl Deref for UserGateway {
@@ -144,6 +146,7 @@ impl UserGateway {
             .routes(routes!(backup::messages))
             .routes(routes!(backup::list))
             .routes(routes!(backup::delete))
+            .routes(routes!(backup::restore::restore))
             .routes(routes!(backup::link))
             .routes(routes!(backup::file))
             .routes(routes!(auth::providers::list))

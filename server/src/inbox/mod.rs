@@ -6,10 +6,13 @@
 mod apply;
 mod devices;
 mod file;
+#[cfg(test)]
+mod history;
 mod mark;
 mod page;
 mod pending;
 mod read;
+mod restore;
 mod snapshot;
 mod walker;
 
@@ -19,6 +22,7 @@ pub use mark::{MarkOutcome, MarkRequest};
 pub use page::Page;
 pub use pending::Pending;
 pub use read::{Changes, Filter, State};
+pub use restore::{Prepared, Restoring};
 pub use snapshot::{Snapshot, Stamp};
 pub use walker::Walker;
 
@@ -29,6 +33,7 @@ use crate::log::record::Record;
 use crate::log::{Journal, LogError, Logged, Pos};
 use hashlink::LruCache;
 use hongyan_wire::api::UnreadCount;
+use hongyan_wire::cursor::Cursor;
 use hongyan_wire::{MessageId, Timestamp, UserId};
 use parking_lot::Mutex;
 use quick_cache::sync::Cache;
@@ -72,6 +77,10 @@ pub enum InboxError {
     Directory(#[from] DirectoryError),
     #[error(transparent)]
     Log(#[from] LogError),
+    #[error("the inbox has messages")]
+    NotEmpty,
+    #[error(transparent)]
+    Backup(#[from] hongyan_backup::Error),
     #[error("work on the inbox ended by a panic")]
     Panicked,
     #[error("the server is stopping")]
@@ -125,6 +134,8 @@ fn is_link(error: &rusqlite::Error) -> bool {
 /// A person's inbox in a few words, as of a place in the log.
 #[derive(Debug, Clone)]
 pub struct Tip {
+    /// See [`Inbox::epoch`].
+    pub epoch: u64,
     pub seen: Pos,
     pub last_message: Pos,
     pub version: u64,
@@ -135,6 +146,7 @@ pub struct Tip {
 impl Tip {
     fn of(inbox: &Inbox) -> Self {
         Self {
+            epoch: inbox.epoch(),
             seen: inbox.seen(),
             last_message: inbox.last_message(),
             version: inbox.version(),
@@ -143,9 +155,15 @@ impl Tip {
         }
     }
 
+    /// A cursor at this state.
+    pub fn cursor(&self) -> Cursor {
+        Cursor { epoch: self.epoch, pos: self.seen, version: self.version }
+    }
+
     /// Whether nothing has happened since.
     fn is_of(&self, inbox: &Inbox) -> bool {
-        self.seen == inbox.seen()
+        self.epoch == inbox.epoch()
+            && self.seen == inbox.seen()
             && self.last_message == inbox.last_message()
             && self.version == inbox.version()
             && self.next_expiry == inbox.next_expiry()
@@ -210,9 +228,11 @@ impl Inboxes {
         &self.devices
     }
 
-    /// The person's last number as far as it is known in memory.
-    pub fn known_version(&self, user: &UserId) -> u64 {
-        self.tips.get(user).map_or(0, |tip| tip.version)
+    /// A person's cursor at a place, with the number that is known in memory.
+    pub fn known_cursor(&self, user: &UserId, pos: Pos) -> Cursor {
+        let known = self.tips.get(user).map(|tip| (tip.epoch, tip.version));
+        let (epoch, version) = known.unwrap_or_else(|| (self.journal.log().epoch(), 0));
+        Cursor { epoch, pos, version }
     }
 
     /// Where a person stands, from memory; `None` when the inbox must be opened to know.
@@ -371,7 +391,11 @@ impl Inboxes {
     ) -> Result<(&'a mut Inbox, bool), InboxError> {
         let inbox = match guard {
             Some(inbox) => inbox,
-            none => none.insert(self.folders.inbox(&person.id)?),
+            none => {
+                let inbox = none.insert(self.folders.inbox(&person.id)?);
+                inbox.log_epoch = self.journal.log().epoch();
+                inbox
+            }
         };
         let took_in = inbox.seen < head && self.take_in(person, inbox, head)?;
         inbox.expire(self.clock.now())?;
@@ -418,8 +442,7 @@ impl Inboxes {
             let messages: Vec<Logged> =
                 records.iter().filter(|l| l.pos <= head && is_for(person, l)).cloned().collect();
             inbox.apply_messages(&messages)?;
-            let own =
-                |l: &&Logged| matches!(&*l.record, Record::Marked(m) if m.user == person.id && l.pos <= head);
+            let own = |l: &&Logged| l.pos <= head && is_own(person, l);
             let marks: Vec<Logged> = records.iter().filter(own).cloned().collect();
             inbox.apply_marks(&marks)?;
         }
@@ -495,6 +518,17 @@ fn is_for(person: &Person, logged: &Logged) -> bool {
     match &*logged.record {
         Record::Message(posted) => person.is_meant(&posted.audience, logged.pos),
         Record::Recalled(recalled) => person.is_meant(&recalled.audience, recalled.target),
+        Record::Pressed(made) => person.is_meant(&made.audience, logged.pos),
+        Record::Restored(restored) => restored.user == person.id,
+        _ => false,
+    }
+}
+
+/// Whether a record changes the person's own states.
+fn is_own(person: &Person, logged: &Logged) -> bool {
+    match &*logged.record {
+        Record::Marked(marked) => marked.user == person.id,
+        Record::Restored(restored) => restored.user == person.id,
         _ => false,
     }
 }

@@ -13,7 +13,7 @@ mod write;
 
 pub use about::{About, Kind};
 pub use apply::apply;
-pub use file::open;
+pub use file::{open, reopen};
 pub use pack::{Compression, Encryption, Identity, Packed, pack, unpack};
 pub use write::{Device, Since, Source, write};
 

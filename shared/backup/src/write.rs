@@ -26,6 +26,8 @@ pub struct Source<'a> {
     pub pos: u64,
     /// The person's last number.
     pub version: u64,
+    /// The place at which a backup was last put into it; 0: never. No increment reaches across it.
+    pub restored: u64,
     /// Milliseconds since 1970; what has expired by then is in neither.
     pub now: i64,
     pub devices: &'a [Device],
@@ -144,6 +146,9 @@ impl Source<'_> {
                 (last(pos, at)?, last(version, at)?)
             }
         };
+        if (1..self.restored).contains(&pos) {
+            return Err(Error::TooOld);
+        }
         if matches!(since, Since::Place { pos: 0, .. }) {
             return Ok((pos, version));
         }

@@ -1,6 +1,7 @@
 //! Backups of one's own inbox: asked for, fetched in one or many parts, listed, linked to, taken away.
 
 mod asked;
+pub mod restore;
 
 use super::UserGateway;
 use super::envelope::Answer;
