@@ -2,6 +2,7 @@
 //! often and in however many parts they are fetched.
 
 mod cursor;
+pub mod sets;
 mod shelf;
 
 pub use cursor::Cursor;

@@ -1,5 +1,6 @@
 //! Commands for operators, on the storage of a server that does not run.
 
+mod backups;
 mod services;
 mod templates;
 mod users;
@@ -50,6 +51,11 @@ pub enum Offline {
     /// Templates: list, show, put, delete.
     #[command(subcommand)]
     Template(templates::Templates),
+    /// Sets, from which the whole server can be restored: list, make, verify, drill.
+    #[command(subcommand)]
+    Backup(backups::Backups),
+    /// Restore the whole server from a set.
+    Restore(backups::Restore),
 }
 
 /// How what is found is printed.
@@ -69,6 +75,12 @@ pub fn complete<P: CommandFactory>(shell: Shell) {
 
 /// Opens the storage, does what is asked, closes it.
 pub async fn perform(config: &Config, command: Offline) -> ExitCode {
+    let command = match command {
+        // They open of the storage what they need.
+        Offline::Backup(command) => return command.perform(config).await,
+        Offline::Restore(command) => return command.perform(config).await,
+        command => command,
+    };
     // A wrong folder is not to become a new server.
     if !config.system_storage.join("log.db").exists() {
         let folder = config.system_storage.display();
@@ -90,6 +102,7 @@ pub async fn perform(config: &Config, command: Offline) -> ExitCode {
         Offline::User(command) => command.perform(&core).await,
         Offline::Service(command) => command.perform(&core).await,
         Offline::Template(command) => command.perform(&core).await,
+        Offline::Backup(_) | Offline::Restore(_) => Ok(()),
     };
     core.close().await;
     let Err(error) = outcome else { return ExitCode::SUCCESS };
