@@ -114,8 +114,13 @@ async fn restore(asked: Restore, config: &Config) -> Outcome {
     let _lock = lock(&config.system_storage)?;
     let folder = sets::find(&config.backups.join("sets"), asked.set.as_deref())?;
     println!("restoring {}", folder.display());
-    let restored =
-        sets::restore(&folder, &config.user_storage, &config.system_storage, asked.replace).await?;
+    let restored = sets::restore(&folder, &config.user_storage, &config.system_storage, asked.replace).await;
+    let restored = restored.map_err(|error| match error {
+        error @ (SetError::NotWhole { .. } | SetError::Unusable { .. }) => {
+            anyhow::Error::new(error).context("nothing was changed")
+        }
+        error => error.into(),
+    })?;
     for aside in restored.aside {
         println!("what was there is in {}", aside.display());
     }

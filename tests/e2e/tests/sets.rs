@@ -178,7 +178,7 @@ async fn operators_make_see_check_and_delete_sets() {
     done(&server.command(&["backup", "verify"], "").await);
     let told = done(&server.command(&["backup", "drill"], "").await);
     assert!(
-        told.contains(&format!("{second} can be restored: 4 people, 3 inboxes with 41 messages")),
+        told.contains(&format!("{second} can be restored: 4 people, 2 inboxes with 41 messages")),
         "{told}"
     );
     let listed = done(&server.command(&["backup", "list"], "").await);
@@ -199,7 +199,7 @@ async fn operators_make_see_check_and_delete_sets() {
     assert_eq!(entries.len(), 3, "{audit}");
     server.stop().await;
     let third = done(&server.command(&["backup", "make"], "").await);
-    assert!(third > second);
+    assert!(third > second, "{third} {second}");
     done(&server.command(&["backup", "verify", &third], "").await);
     refused(&server.command(&["backup", "verify", "20200101T000000Z"], "").await, 1, "no such set");
     // Nothing is left that was only for a while, and nobody else can look.

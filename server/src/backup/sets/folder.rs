@@ -13,8 +13,6 @@ use std::time::Duration;
 
 /// What a folder's name ends with until it is whole, and once it is being removed.
 const PARTIAL: &str = ".partial";
-/// Sets that begin within one second.
-const SAME_SECOND_MAX: u32 = 1_000;
 
 /// The folder of all sets within that of all backups.
 pub(super) fn root(backups: &Path) -> PathBuf {
@@ -31,16 +29,22 @@ pub(super) fn partial(root: &Path, id: &str) -> PathBuf {
     root.join(format!("{id}{PARTIAL}"))
 }
 
-/// An id for a set of this moment: `20260115T103000Z`, with a number behind it where that is taken.
+/// An id for a set of this moment: `20260115T103000Z`, with a number behind it where there is one of the same second. It
+/// comes after all that are there.
 pub(super) fn free_id(root: &Path, now: Timestamp) -> String {
     let at: String = now.to_string().chars().filter(|c| !matches!(c, '-' | ':')).collect();
-    let at = at.split(['.', 'Z']).next().unwrap_or_default();
-    let ids = (1..SAME_SECOND_MAX).map(|n| match n {
-        1 => format!("{at}Z"),
-        n => format!("{at}Z-{n}"),
+    let at = format!("{}Z", at.split(['.', 'Z']).next().unwrap_or_default());
+    // What cannot be looked through has none that could be met.
+    let names = fs::read_dir(root).into_iter().flatten().flatten().map(|entry| entry.file_name());
+    let numbers = names.filter_map(|name| {
+        let name = name.to_str()?;
+        let rest = name.strip_suffix(PARTIAL).unwrap_or(name).strip_prefix(&at)?;
+        if rest.is_empty() { Some(1) } else { rest.strip_prefix('-')?.parse::<u32>().ok() }
     });
-    let mut free = ids.filter(|id| !root.join(id).exists() && !partial(root, id).exists());
-    free.next().unwrap_or_else(|| format!("{at}Z"))
+    match numbers.max() {
+        Some(last) => format!("{at}-{}", last.saturating_add(1)),
+        None => at,
+    }
 }
 
 /// Whether a text can be a set's id; then it names nothing outside of the folder.
