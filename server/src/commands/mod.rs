@@ -8,6 +8,7 @@ mod users;
 use clap::{CommandFactory, Subcommand};
 use clap_complete::Shell;
 use hongyan_server::app::{Core, InUse};
+use hongyan_server::backup::sets::is_unfinished;
 use hongyan_server::config::Config;
 use hongyan_server::directory::{Page, Window};
 use hongyan_server::error::Error;
@@ -82,7 +83,7 @@ pub async fn perform(config: &Config, command: Offline) -> ExitCode {
         command => command,
     };
     // A wrong folder is not to become a new server.
-    if !config.system_storage.join("log.db").exists() {
+    if !config.system_storage.join("log.db").exists() && !is_unfinished(&config.system_storage) {
         let folder = config.system_storage.display();
         eprintln!("hongyan-server: SYSTEM_STORAGE_PATH: no server has run in {folder} yet");
         return ExitCode::from(super::BAD_SETTING);

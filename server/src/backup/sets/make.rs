@@ -190,11 +190,13 @@ impl Making<'_> {
             (Copied::Changed(snapshot), _) => self.changed(folder, user, *snapshot).map(Some),
             (Copied::Unchanged, Some(known)) => {
                 let (from, to) = (before.folder.join(&known.file.path), folder.join(&known.file.path));
-                // Another file system, or a file that someone took away.
-                if fs::hard_link(&from, &to).is_ok() || copy_file(&from, &to).is_ok() {
-                    return Ok(Some(known.clone()));
+                if self.is_as_it_was(&from, &known.file)? {
+                    // Where there can be no link, as across file systems.
+                    if fs::hard_link(&from, &to).is_ok() || copy_file(&from, &to).is_ok() {
+                        return Ok(Some(known.clone()));
+                    }
+                    remove(&to)?;
                 }
-                remove(&to)?;
                 match self.parts.inboxes.copied(user, None)? {
                     Copied::Changed(snapshot) => self.changed(folder, user, *snapshot).map(Some),
                     _ => Ok(None),
@@ -203,6 +205,19 @@ impl Making<'_> {
             // Not without knowing what it was.
             (Copied::Unchanged, None) => Ok(None),
         }
+    }
+
+    /// Whether a file of the set before is still what it was: what decays there is not to be handed on from set to set.
+    fn is_as_it_was(&self, path: &Path, file: &PackedFile) -> Result<bool, SetError> {
+        let Ok(from) = File::open(path) else { return Ok(false) };
+        let mut summed = Summing { to: io::sink(), sum: Sha256::new(), size: 0 };
+        let read = io::copy(&mut io::BufReader::with_capacity(BUFFER, from), &mut summed);
+        self.check()?;
+        let is_same = read.is_ok() && hex(&summed.sum.finalize()) == file.sha256;
+        if !is_same {
+            tracing::warn!(path = %path.display(), "a file of a set has changed since it was made");
+        }
+        Ok(is_same)
     }
 
     fn changed(&self, folder: &Path, user: &UserId, snapshot: Snapshot) -> Result<InboxFile, SetError> {

@@ -269,7 +269,9 @@ impl Sets {
             true => SetError::Inbox(InboxError::Panicked),
             false => SetError::Stopping,
         })??;
-        self.retain().await?;
+        if let Err(error) = self.retain().await {
+            tracing::warn!(%error, "sets that are too many or too old could not be removed");
+        }
         Ok(made)
     }
 
