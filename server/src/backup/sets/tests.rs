@@ -133,6 +133,8 @@ async fn a_set_is_one_moment_however_much_goes_on_meanwhile() {
     let stop = Arc::new(AtomicBool::new(false));
     // By place: to whom, and which.
     let sent: Arc<Mutex<BTreeMap<Pos, (Option<UserId>, MessageId)>>> = Arc::default();
+    let (pos, id) = send(&place.core.journal, None).await;
+    sent.lock().insert(pos, (None, id));
     let mut work = Vec::new();
     for lane in 0..3usize {
         let (journal, inboxes) = (place.core.journal.clone(), place.core.inboxes.clone());
