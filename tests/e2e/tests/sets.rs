@@ -354,6 +354,35 @@ async fn a_restore_that_is_killed_at_any_moment_is_done_by_the_next() {
 }
 
 #[tokio::test]
+async fn no_server_starts_over_half_a_restore() {
+    let Town { mut server, admin, people, .. } = Town::start(Setup::default()).await;
+    make(&admin).await;
+    let before = seen(&people[0]).await;
+    server.stop().await;
+    // As a restore leaves it that is cut off while it puts things into place: most people have no folder yet, and those
+    // that have must not be taken for folders of nobody.
+    let system = server.users().with_file_name("system");
+    std::fs::write(system.join(".restore-unfinished"), "{\"aside\":\".replaced-x\",\"is_aside\":false}")
+        .unwrap();
+    std::fs::create_dir(system.join(".replaced-x")).unwrap();
+    std::fs::rename(system.join("directory.db"), system.join(".replaced-x/directory.db")).unwrap();
+    for command in [&[][..], &["user", "list"], &["backup", "make"]] {
+        let exit = server.command(command, "").await;
+        assert!(
+            exit.code != Some(0) && exit.stderr.contains("run `hongyan-server restore` again"),
+            "{exit:?}"
+        );
+    }
+    assert!(server.users().join("ann/messages.db").exists());
+    // It goes on from there and needs not be told that it may.
+    let told = done(&server.command(&["restore"], "").await);
+    assert!(told.contains(".replaced-x"), "{told}");
+    assert!(server.users().join(".replaced-x/ann/messages.db").exists());
+    let _server = server.start_again().await;
+    assert_eq!(seen(&people[0]).await, before);
+}
+
+#[tokio::test]
 async fn sets_are_made_by_themselves_and_the_oldest_go() {
     let setup = Setup::default().set("BACKUP_INTERVAL", "300ms").set("BACKUP_SETS_MAX", "2");
     let mut server = setup.start().await;

@@ -7,7 +7,7 @@ use super::verify::unpack;
 use crate::directory::Directory;
 use crate::inbox::{Inboxes, Since};
 use crate::log::record::Record;
-use crate::log::{Journal, Pos};
+use crate::log::{Consumer, Journal, Pos};
 use hongyan_wire::UserId;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
@@ -36,6 +36,8 @@ struct Later {
     recalled: BTreeMap<Pos, Pos>,
     /// Who marked what, and where the record of it stands.
     marked: HashMap<UserId, Vec<(Pos, Pos)>>,
+    /// The first place at which nothing stands, before the end.
+    missing: Option<Pos>,
 }
 
 /// Opens every inbox of a restored server that has taken in its log, and compares it with what the set has of it: every
@@ -57,7 +59,18 @@ pub async fn prove(
     if head < manifest.head {
         proof.faults.push(format!("log.db: it ends at {head}, and ended at {}", manifest.head));
     }
+    for consumer in Consumer::ALL {
+        // What it was said to have had would never be taken in.
+        if journal.log().acknowledged(consumer)? > manifest.start {
+            proof
+                .faults
+                .push(format!("log.db: it says that the {} have more than they may", consumer.as_str()));
+        }
+    }
     let later = Later::of(journal, manifest.start)?;
+    if let Some(pos) = later.missing {
+        proof.faults.push(format!("log.db: the record at {pos} is missing"));
+    }
     for inbox in &manifest.inboxes {
         let user = &inbox.user;
         if directory.person(user)?.is_none() {
@@ -90,11 +103,14 @@ pub async fn prove(
 
 impl Later {
     fn of(journal: &Journal, start: Pos) -> Result<Self, SetError> {
-        let mut later = Self { recalled: BTreeMap::new(), marked: HashMap::new() };
+        let mut later = Self { recalled: BTreeMap::new(), marked: HashMap::new(), missing: None };
         let mut after = start;
         loop {
             let records = journal.log().read(after, STEP)?;
             let Some(last) = records.last() else { return Ok(later) };
+            let places = records.iter().map(|logged| logged.pos);
+            let first_gap = places.zip(after + 1..).find(|(found, wanted)| found != wanted);
+            later.missing = later.missing.or(first_gap.map(|(_, wanted)| wanted));
             after = last.pos;
             for logged in &records {
                 match &*logged.record {
