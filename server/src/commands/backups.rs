@@ -55,8 +55,8 @@ impl Backups {
 }
 
 impl Restore {
-    pub async fn perform(self, config: &Config) -> ExitCode {
-        outcome(restore(self, config).await)
+    pub fn perform(self, config: &Config) -> ExitCode {
+        outcome(restore(self, config))
     }
 }
 
@@ -110,11 +110,11 @@ fn verify(root: &Path, set: Option<&str>) -> Outcome {
     Ok(())
 }
 
-async fn restore(asked: Restore, config: &Config) -> Outcome {
+fn restore(asked: Restore, config: &Config) -> Outcome {
     let _lock = lock(&config.system_storage)?;
     let folder = sets::find(&config.backups.join("sets"), asked.set.as_deref())?;
     println!("restoring {}", folder.display());
-    let restored = sets::restore(&folder, &config.user_storage, &config.system_storage, asked.replace).await;
+    let restored = sets::restore(&folder, &config.user_storage, &config.system_storage, asked.replace);
     let restored = restored.map_err(|error| match error {
         error @ (SetError::NotWhole { .. } | SetError::Unusable { .. }) => {
             anyhow::Error::new(error).context("nothing was changed")

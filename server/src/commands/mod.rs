@@ -79,7 +79,7 @@ pub async fn perform(config: &Config, command: Offline) -> ExitCode {
     let command = match command {
         // They open of the storage what they need.
         Offline::Backup(command) => return command.perform(config).await,
-        Offline::Restore(command) => return command.perform(config).await,
+        Offline::Restore(command) => return command.perform(config),
         command => command,
     };
     // A wrong folder is not to become a new server.

@@ -114,7 +114,8 @@ async fn a_server_that_is_lost_is_restored_and_people_find_everything() {
     }
     assert_eq!(before[2].0["total"], 0);
     // Lost: it came after the set.
-    sender.send_to("ann", "after the set").await;
+    let lost = sender.send_to("ann", "after the set").await;
+    let lost = people[0].api.get(&format!("/api/v3/messages/{lost}")).await.data();
     server.kill().await;
     lose(&server);
     let told = done(&server.command(&["restore"], "").await);
@@ -135,6 +136,9 @@ async fn a_server_that_is_lost_is_restored_and_people_find_everything() {
     let mut socket = bob.connect().await;
     sender.send_to("ann", "new").await;
     assert_eq!(ann.titles("size=1").await, ["new"]);
+    // A place is never given twice, not even that of what was lost.
+    let new = ann.list("size=1").await;
+    assert!(new["messages"][0]["pos"].as_u64().unwrap() > lost["pos"].as_u64().unwrap(), "{new}");
     eventually("what was scheduled", || async { (bob.titles("size=1").await == ["later"]).then_some(()) })
         .await;
     assert_eq!(socket.message().await, "later");

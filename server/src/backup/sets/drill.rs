@@ -67,7 +67,7 @@ pub async fn prove(
                 .push(format!("log.db: it says that the {} have more than they may", consumer.as_str()));
         }
     }
-    let later = Later::of(journal, manifest.start)?;
+    let later = Later::of(journal, manifest)?;
     if let Some(pos) = later.missing {
         proof.faults.push(format!("log.db: the record at {pos} is missing"));
     }
@@ -102,13 +102,14 @@ pub async fn prove(
 }
 
 impl Later {
-    fn of(journal: &Journal, start: Pos) -> Result<Self, SetError> {
+    fn of(journal: &Journal, manifest: &Manifest) -> Result<Self, SetError> {
         let mut later = Self { recalled: BTreeMap::new(), marked: HashMap::new(), missing: None };
-        let mut after = start;
+        let mut after = manifest.start;
         loop {
             let records = journal.log().read(after, STEP)?;
             let Some(last) = records.last() else { return Ok(later) };
-            let places = records.iter().map(|logged| logged.pos);
+            // What the restore says comes far behind the set's end.
+            let places = records.iter().map(|logged| logged.pos).filter(|pos| *pos <= manifest.head);
             let first_gap = places.zip(after + 1..).find(|(found, wanted)| found != wanted);
             later.missing = later.missing.or(first_gap.map(|(_, wanted)| wanted));
             after = last.pos;

@@ -4,9 +4,10 @@
 //! is made last, and whatever was copied before takes in of that what it lacks, as after a crash. Taking in what is there
 //! already changes nothing.
 
+use super::files::{Summing, copy_file, private, remove};
 use super::folder::{self, make_dir, partial};
 use super::manifest::{
-    DIRECTORY, FORMAT, InboxFile, LOG, Manifest, PackedFile, REPORTS, hex, inbox_path, packed_name,
+    DIRECTORY, FORMAT, InboxFile, LOG, Manifest, PackedFile, REPORTS, inbox_path, packed_name,
 };
 use super::{Parts, SetError};
 use crate::clock;
@@ -17,11 +18,9 @@ use crate::log::{Pos, copied};
 use hongyan_backup::{Compression, Encryption, Kind, database};
 use hongyan_wire::UserId;
 use hongyan_wire::sets::LeftOut;
-use sha2::{Digest, Sha256};
 use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// People asked for at once.
@@ -210,10 +209,10 @@ impl Making<'_> {
     /// Whether a file of the set before is still what it was: what decays there is not to be handed on from set to set.
     fn is_as_it_was(&self, path: &Path, file: &PackedFile) -> Result<bool, SetError> {
         let Ok(from) = File::open(path) else { return Ok(false) };
-        let mut summed = Summing { to: io::sink(), sum: Sha256::new(), size: 0 };
+        let mut summed = Summing::new(io::sink());
         let read = io::copy(&mut io::BufReader::with_capacity(BUFFER, from), &mut summed);
         self.check()?;
-        let is_same = read.is_ok() && hex(&summed.sum.finalize()) == file.sha256;
+        let is_same = read.is_ok() && summed.sum() == file.sha256;
         if !is_same {
             tracing::warn!(path = %path.display(), "a file of a set has changed since it was made");
         }
@@ -272,14 +271,14 @@ impl Making<'_> {
     fn pack(&self, folder: &Path, path: String) -> Result<PackedFile, SetError> {
         let plain = folder.join(PLAIN);
         let to = private(&folder.join(&path))?;
-        let mut to = Summing { to: BufWriter::with_capacity(BUFFER, to), sum: Sha256::new(), size: 0 };
+        let mut to = Summing::new(BufWriter::with_capacity(BUFFER, to));
         let (compression, encryption) = (Compression::Zstd, Encryption::None);
         let mut from = File::open(&plain)?;
         let packed =
             hongyan_backup::pack(&mut from, &mut to, compression, &encryption, &mut |_| (self.go_on)())?;
         to.flush()?;
         fs::remove_file(&plain)?;
-        Ok(PackedFile { path, size: to.size, unpacked: packed.from, sha256: hex(&to.sum.finalize()) })
+        Ok(PackedFile { path, size: to.size(), unpacked: packed.from, sha256: to.sum() })
     }
 }
 
@@ -292,41 +291,5 @@ fn is_of_one(error: &SetError) -> bool {
         }
         SetError::Backup(hongyan_backup::Error::Damaged(_) | hongyan_backup::Error::NoBackup) => true,
         _ => false,
-    }
-}
-
-/// A new file that nobody else may read.
-fn private(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
-}
-
-fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
-    io::copy(&mut File::open(from)?, &mut private(to)?).map(drop)
-}
-
-fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
-/// Writes on, and knows the sum of what went through.
-struct Summing<W> {
-    to: W,
-    sum: Sha256,
-    size: u64,
-}
-
-impl<W: Write> Write for Summing<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.to.write(bytes)?;
-        self.sum.update(bytes.get(..written).unwrap_or_default());
-        self.size += written as u64;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.to.flush()
     }
 }

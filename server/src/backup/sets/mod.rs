@@ -5,6 +5,8 @@
 //! removed, it has another name; what is found under such a name at a start is cleared away.
 
 mod drill;
+mod error;
+mod files;
 mod folder;
 mod make;
 mod manifest;
@@ -15,6 +17,7 @@ mod tests;
 mod verify;
 
 pub use drill::{Proof, prove};
+pub use error::SetError;
 pub use folder::{find, list, newest, summary};
 pub use manifest::{InboxFile, Manifest, PackedFile};
 pub use restore::{Restored, build, is_unfinished, restore};
@@ -22,16 +25,15 @@ pub use scratch::Scratch;
 pub use verify::verify;
 
 use crate::clock;
-use crate::directory::{Directory, DirectoryError};
+use crate::directory::Directory;
 use crate::faults::Faults;
 use crate::inbox::{InboxError, Inboxes};
+use crate::log::Journal;
 use crate::log::record::{Change, Noted, Record};
-use crate::log::{Journal, LogError};
-use crate::report::{Ledger, LedgerError};
+use crate::report::Ledger;
 use hongyan_wire::Timestamp;
 use hongyan_wire::sets::BackupSet;
 use parking_lot::Mutex;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,54 +47,6 @@ const FIRST: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_secs(60 * 60);
 /// After one could not be made, the next is tried at the latest after this.
 const RETRY: Duration = Duration::from_secs(60 * 60);
-
-/// Why something cannot be done with sets.
-#[derive(Debug, thiserror::Error)]
-pub enum SetError {
-    #[error("there is no such set as {0}")]
-    NoSet(String),
-    #[error("there is no set in {}", .0.display())]
-    NoSets(PathBuf),
-    #[error("a set is being made")]
-    Making,
-    #[error("the set {id} is not good")]
-    NotWhole { id: String, problems: Vec<String> },
-    #[error("{} has data; give --replace to move it aside", .0.display())]
-    HasData(PathBuf),
-    #[error("{file}: {reason}")]
-    Unusable { file: String, reason: String },
-    #[error("the server is stopping")]
-    Stopping,
-    #[error(transparent)]
-    Inbox(#[from] InboxError),
-    #[error(transparent)]
-    Directory(#[from] DirectoryError),
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    #[error(transparent)]
-    Log(#[from] LogError),
-    #[error(transparent)]
-    Backup(hongyan_backup::Error),
-    #[error(transparent)]
-    Io(#[from] io::Error),
-    #[error(transparent)]
-    Json(#[from] serde_json::Error),
-}
-
-impl From<hongyan_backup::Error> for SetError {
-    fn from(error: hongyan_backup::Error) -> Self {
-        match error {
-            hongyan_backup::Error::Cancelled => Self::Stopping,
-            error => Self::Backup(error),
-        }
-    }
-}
-
-impl From<crate::faults::Ended> for SetError {
-    fn from(_: crate::faults::Ended) -> Self {
-        Self::Stopping
-    }
-}
 
 /// When sets are made, and which are kept.
 #[derive(Debug, Clone, Copy)]
@@ -200,7 +154,7 @@ impl Sets {
             tracing::warn!(%error, "what was left of sets that broke off could not be cleared away");
         }
         loop {
-            let due = self.due(began).await.max(not_before);
+            let due = self.due(began).await.map(|due| not_before.map_or(due, |at| due.max(at)));
             let wait = due.map_or(LOOK, |due| millis(due.millis() - clock::now().millis()));
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => return,

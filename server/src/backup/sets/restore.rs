@@ -10,9 +10,8 @@ use super::manifest::{DIRECTORY, LOG, Manifest, REPORTS};
 use super::verify::{Part, look_through};
 use crate::clock;
 use crate::inbox::rebuild;
-use crate::log::local::Local;
 use crate::log::record::{Change, Noted, Record};
-use crate::log::{Log, LogError, copied};
+use crate::log::{LogError, copied};
 use hongyan_wire::sets::LeftOut;
 use hongyan_wire::{Timestamp, UserId};
 use serde::{Deserialize, Serialize};
@@ -62,7 +61,7 @@ struct Unfinished {
 /// # Errors
 /// [`SetError::HasData`] where there is something and `replace` is not given, [`SetError::NotWhole`] with all that is
 /// wrong with the set, and what the disk says. Before the mark stands nothing has changed.
-pub async fn restore(set: &Path, users: &Path, system: &Path, replace: bool) -> Result<Restored, SetError> {
+pub fn restore(set: &Path, users: &Path, system: &Path, replace: bool) -> Result<Restored, SetError> {
     let before = read_mark(system)?;
     if before.is_none() && !replace {
         for (root, names) in [(system, databases(system)?), (users, inboxes(users)?)] {
@@ -73,21 +72,13 @@ pub async fn restore(set: &Path, users: &Path, system: &Path, replace: bool) -> 
     }
     let roots = Roots { users, system };
     roots.clear()?;
-    let built = roots.build(set).await;
-    let (manifest, aside) = match built {
-        Ok(manifest) => {
-            let mark = match before {
-                Some(mark) => mark,
-                None => Unfinished { aside: roots.free_name(), is_aside: false },
-            };
-            let aside = roots.exchange(mark)?;
-            (manifest, aside)
-        }
-        Err(error) => {
-            roots.clear()?;
-            return Err(error);
-        }
-    };
+    let built = roots.build(set);
+    if built.is_err() {
+        roots.clear()?;
+    }
+    let manifest = built?;
+    let aside =
+        roots.exchange(before.unwrap_or_else(|| Unfinished { aside: roots.free_name(), is_aside: false }))?;
     let Manifest { id, made_at, people, messages, left_out, .. } = manifest;
     Ok(Restored { id, made_at, people, messages, left_out, aside })
 }
@@ -107,12 +98,15 @@ pub fn build(
     let mut random = [0; 8];
     getrandom::fill(&mut random).map_err(|error| LogError::Unwritable(error.to_string()))?;
     let epoch = u64::from_le_bytes(random);
+    let what = Noted { action: "backup.restore".into(), target: manifest.id.clone() };
+    let change = Change { actor: ACTOR.into(), at: clock::now(), what };
+    let restored = Record::Noted(Box::new(change));
     let problems = look_through(set, &manifest, system, go_on, &mut |part, plain| match part {
         Part::Database(name) => {
             let path = system.join(name);
             fs::rename(plain, &path)?;
             match name {
-                LOG => copied::renew(&path, epoch)?,
+                LOG => copied::renew(&path, epoch, &restored, clock::now())?,
                 REPORTS => crate::report::belong_to(&path, epoch)?,
                 _ => {}
             }
@@ -148,12 +142,11 @@ impl Roots<'_> {
     }
 
     /// Unpacks everything beside what is there. It is on the disk afterwards.
-    async fn build(&self, set: &Path) -> Result<Manifest, SetError> {
+    fn build(&self, set: &Path) -> Result<Manifest, SetError> {
         let (users, system) = (self.users.join(RESTORING), self.system.join(RESTORING));
         make_dir(&users)?;
         make_dir(&system)?;
         let manifest = build(set, &users, &system, &|| true)?;
-        note(&system.join(LOG), &manifest.id).await?;
         for root in self.both() {
             rustix::fs::syncfs(File::open(root)?).map_err(io::Error::from)?;
         }
@@ -253,15 +246,4 @@ fn names(root: &Path, is_ours: impl Fn(&str) -> bool) -> io::Result<Vec<String>>
         names.extend(entry?.file_name().to_str().filter(|name| is_ours(name)).map(str::to_owned));
     }
     Ok(names)
-}
-
-/// Says in the restored log what it was restored from.
-async fn note(log: &Path, id: &str) -> Result<(), SetError> {
-    let (log, tail) = Local::open(log)?;
-    let what = Noted { action: "backup.restore".into(), target: id.to_owned() };
-    let change = Change { actor: ACTOR.into(), at: clock::now(), what };
-    log.append(Record::Noted(Box::new(change)).into()).await?;
-    log.close();
-    drop(tail);
-    Ok(())
 }

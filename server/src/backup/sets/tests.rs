@@ -17,6 +17,9 @@ use tempfile::TempDir;
 
 const HANDLES: usize = 4;
 
+/// By place: to whom, and which.
+type Sent = BTreeMap<Pos, (Option<UserId>, MessageId)>;
+
 struct Place {
     dir: TempDir,
     core: Core,
@@ -131,8 +134,7 @@ async fn a_set_is_one_moment_however_much_goes_on_meanwhile() {
     const PEOPLE: usize = 24;
     let place = Place::new(PEOPLE).await;
     let stop = Arc::new(AtomicBool::new(false));
-    // By place: to whom, and which.
-    let sent: Arc<Mutex<BTreeMap<Pos, (Option<UserId>, MessageId)>>> = Arc::default();
+    let sent: Arc<Mutex<Sent>> = Arc::default();
     let (pos, id) = send(&place.core.journal, None).await;
     sent.lock().insert(pos, (None, id));
     let mut work = Vec::new();

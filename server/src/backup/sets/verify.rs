@@ -1,11 +1,12 @@
 //! Looking through a set: every file is what its manifest says, can be unpacked, and is a whole database of its person.
 
 use super::SetError;
+use super::files::remove;
 use super::manifest::{DIRECTORY, InboxFile, LOG, Manifest, PackedFile, REPORTS, hex};
 use super::scratch::Scratch;
 use hongyan_backup::{About, Identity, Kind, database};
 use sha2::{Digest, Sha256};
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
 use std::path::Path;
 
@@ -130,13 +131,6 @@ fn about(inbox: &InboxFile, plain: &Path) -> Result<About, SetError> {
         return wrong("it is of another server".into());
     }
     Ok(about)
-}
-
-fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
 }
 
 /// Reads on, and knows the sum of what went through. Ends early when it is told to.
