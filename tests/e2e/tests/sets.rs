@@ -145,6 +145,18 @@ async fn a_server_that_is_lost_is_restored_and_people_find_everything() {
     let titles = bob.titles("size=100").await;
     assert_eq!(titles.iter().filter(|title| *title == "later").count(), 1);
     assert_eq!(ann.titles("size=100").await.iter().filter(|title| *title == "new").count(), 1);
+    // What came before goes on as if nothing had been: it can be read, and be taken back.
+    let old =
+        ann.list("is_read=false&size=100").await["messages"].as_array().unwrap().last().unwrap().clone();
+    let (old, unread) = (old["id"].as_str().unwrap(), ann.unread().await["total"].as_u64().unwrap());
+    ann.read(old).await;
+    assert_eq!(ann.unread().await["total"], unread - 1);
+    let total = ann.list("").await["total"].as_u64().unwrap();
+    sender.api.post(&format!("/api/v3/messages/{old}/recall"), &json!({})).await.data();
+    assert_eq!(
+        (ann.list("").await["total"].as_u64(), ann.unread().await["total"].as_u64()),
+        (Some(total - 1), Some(unread - 1))
+    );
     // What was counted is still counted.
     let delivery = admin.get("deliveries?size=100").await.data();
     let of_old = delivery["deliveries"].as_array().unwrap().iter().find(|one| one["title"] == "m0").unwrap();
@@ -384,6 +396,85 @@ async fn no_server_starts_over_half_a_restore() {
     assert!(server.users().join(".replaced-x/ann/messages.db").exists());
     let _server = server.start_again().await;
     assert_eq!(seen(&people[0]).await, before);
+}
+
+#[tokio::test]
+async fn a_server_that_is_killed_while_it_makes_a_set_has_none_of_it() {
+    let Town { mut server, mut admin, .. } = Town::start(Setup::default()).await;
+    let lines: Vec<String> = (0..400)
+        .map(|n| json!({ "id": format!("u{n}"), "username": format!("u{n}"), "name": "u" }).to_string())
+        .collect();
+    let import = admin.api.request(reqwest::Method::POST, "/admin/api/v3/users/import");
+    let import = import.header("content-type", "application/x-ndjson").body(lines.join("\n"));
+    assert_eq!(import.send().await.unwrap().status(), 200);
+    let body = json!({ "title": "to all", "recipient_type": "all", "expire_at": "2999-01-01T00:00:00Z" });
+    admin.sender("all").await.send(body).await.data();
+    let began = std::time::Instant::now();
+    let first = make(&admin).await;
+    let whole = began.elapsed();
+    // So that as much is to be done again.
+    std::fs::remove_dir_all(backups(&server).join("sets").join(&first)).unwrap();
+    let root = backups(&server).join("sets");
+    let (mut whole_ones, mut halves) = (0, 0);
+    for round in 0..6u32 {
+        let asked = admin.post("backups", json!({})).await;
+        assert_eq!(asked.status, 202, "{}", asked.text);
+        tokio::time::sleep(whole * (2 * round + 1) / 8).await;
+        server.kill().await;
+        let id = asked.json()["data"]["id"].as_str().unwrap().to_owned();
+        halves += usize::from(root.join(format!("{id}.partial")).exists());
+        server = server.start_again().await;
+        admin = server.admin().await;
+        // What broke off is cleared away.
+        eventually("the clearing", || async { (!root.join(format!("{id}.partial")).exists()).then_some(()) })
+            .await;
+        let list = admin.get("backups").await.data();
+        for set in list["backups"].as_array().unwrap() {
+            let id = set["id"].as_str().unwrap();
+            done(&server.command(&["backup", "verify", id], "").await);
+            std::fs::remove_dir_all(root.join(id)).unwrap();
+            whole_ones += 1;
+        }
+    }
+    assert!(halves >= 2, "{halves} broke off, {whole_ones} were whole");
+    make(&admin).await;
+    done(&server.command(&["backup", "drill"], "").await);
+}
+
+#[tokio::test]
+async fn a_set_that_cannot_be_made_is_told_of_and_hinders_nobody() {
+    let Town { server, admin, people, sender } = Town::start(Setup::default()).await;
+    // The folder cannot be made where a file is.
+    let root = backups(&server).join("sets");
+    if root.exists() {
+        std::fs::remove_dir_all(&root).unwrap();
+    }
+    std::fs::write(&root, b"").unwrap();
+    let asked = admin.post("backups", json!({})).await;
+    assert_eq!(asked.status, 202, "{}", asked.text);
+    eventually("the end of it", || async {
+        server.stderr().contains("a set could not be made").then_some(())
+    })
+    .await;
+    sender.send_to("ann", "goes on").await;
+    assert_eq!(people[0].titles("size=1").await, ["goes on"]);
+    std::fs::remove_file(&root).unwrap();
+    let list = admin.get("backups").await.data();
+    assert!(list["failed"].is_string() && list["making"].is_null(), "{list}");
+    let asked = admin.post("backups", json!({})).await;
+    assert_eq!(asked.status, 202, "{}", asked.text);
+    eventually("the set", || async {
+        let list = admin.get("backups").await.data();
+        (list["failed"].is_null() && list["total"] == 1 && list["making"].is_null()).then_some(())
+    })
+    .await;
+    assert_eq!(
+        admin
+            .post(&format!("backups/{}/verify", asked.json()["data"]["id"].as_str().unwrap()), json!({}))
+            .await
+            .data()["ok"],
+        true
+    );
 }
 
 #[tokio::test]
