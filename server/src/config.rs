@@ -537,6 +537,16 @@ mod tests {
     }
 
     #[test]
+    fn sets_are_made_daily_or_as_is_said_or_never() {
+        let every = |value: &str| load(&[("BACKUP_INTERVAL", value)]).map(|config| config.backup_interval);
+        assert_eq!(every("").unwrap(), Some(Duration::from_secs(24 * 3600)));
+        assert_eq!(every("6h").unwrap(), Some(Duration::from_secs(6 * 3600)));
+        assert_eq!((every("0").unwrap(), every("off").unwrap()), (None, None));
+        assert_eq!(every("daily").unwrap_err().setting, "BACKUP_INTERVAL");
+        assert_eq!(load(&[("BACKUP_SETS_MAX", "0")]).err().unwrap().setting, "BACKUP_SETS_MAX");
+    }
+
+    #[test]
     fn what_cannot_be_understood_names_the_setting() {
         for (name, value) in [
             ("USER_SERVER_PORT", "eighty"),
