@@ -195,7 +195,7 @@ mod tests {
     fn what_was_made_again_is_as_it_was_and_goes_on() {
         let dir = tempfile::tempdir().unwrap();
         let (mut inbox, backup, about) = restored(dir.path());
-        let mut faults =
+        let faults =
             |inbox: &mut Inbox, since: &Since, now| inbox.differs(&backup, &about, since, now).unwrap();
         let mut since = Since::default();
         assert_eq!(faults(&mut inbox, &since, NOW), Vec::<String>::new());
