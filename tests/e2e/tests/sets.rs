@@ -165,6 +165,11 @@ async fn a_server_that_is_lost_is_restored_and_people_find_everything() {
     let actions: Vec<&str> =
         audit["entries"].as_array().unwrap().iter().map(|entry| entry["action"].as_str().unwrap()).collect();
     assert_eq!(actions, ["backup.restore", "backup.make"], "{audit}");
+    // And it can be lost again.
+    let next = make(&admin).await;
+    assert!(next > id);
+    let told = done(&server.command(&["backup", "drill"], "").await);
+    assert!(told.contains(&next), "{told}");
 }
 
 #[tokio::test]
