@@ -2,6 +2,7 @@
 //! an internal cause is logged once and never shown.
 
 use crate::backup::BackupError;
+use crate::backup::sets::SetError;
 use crate::directory::DirectoryError;
 use crate::inbox::InboxError;
 use crate::log::LogError;
@@ -243,6 +244,24 @@ impl From<BackupError> for Error {
             BackupError::Backup(error) => Self::internal(error),
             BackupError::File { field, error } => unusable(&field, error),
             BackupError::Io(error) => {
+                let message = "backups cannot be written or read right now";
+                Self { message: message.into(), ..Self::storage(error) }
+            }
+        }
+    }
+}
+
+impl From<SetError> for Error {
+    fn from(error: SetError) -> Self {
+        match error {
+            SetError::NoSet(_) | SetError::NoSets(_) => Self::not_found("backup"),
+            SetError::Making => Self::new(ErrorType::AlreadyExists, "a backup is being made already"),
+            SetError::Stopping => Self::overloaded("the server is stopping"),
+            SetError::Inbox(error) => error.into(),
+            SetError::Directory(error) => error.into(),
+            SetError::Ledger(error) => error.into(),
+            SetError::Log(error) => error.into(),
+            error => {
                 let message = "backups cannot be written or read right now";
                 Self { message: message.into(), ..Self::storage(error) }
             }

@@ -2,7 +2,7 @@
 
 mod core;
 
-pub use self::core::{Core, InUse};
+pub use self::core::{Core, InUse, lock};
 
 use crate::admin::Bootstrapped;
 use crate::auth::providers::Provider;
@@ -82,6 +82,7 @@ pub async fn start(mut config: Config, gateways: Gateways) -> Result<Running> {
         accounts,
         guard,
         administration,
+        sets,
         ..
     } = &core;
     let stopping = core.stop.subscribe();
@@ -169,6 +170,7 @@ pub async fn start(mut config: Config, gateways: Gateways) -> Result<Running> {
         let gateway = AdminGateway {
             auth: auth.clone(),
             administration: administration.clone(),
+            sets: sets.clone(),
             gate: gate.clone(),
             directory: directory.clone(),
             reports: reports.clone(),
@@ -187,6 +189,7 @@ pub async fn start(mut config: Config, gateways: Gateways) -> Result<Running> {
     tasks.spawn(Scheduler(gate).run(stopping.clone()));
     tasks.spawn(callbacks.run(stopping.clone()));
     tasks.spawn(backups.clone().run(stopping.clone()));
+    tasks.spawn(sets.clone().run(stopping.clone()));
     tasks.spawn(reports.run(stopping.clone()));
     tasks.spawn(beat(hub.clone(), config.ping_interval, stopping));
     Ok(Running { user, admin, public_url: config.public_url, bootstrapped, tasks, limits, core })

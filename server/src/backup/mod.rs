@@ -3,6 +3,7 @@
 
 mod cursor;
 mod restore;
+pub mod sets;
 mod shelf;
 
 pub use cursor::Cursor;

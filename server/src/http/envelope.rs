@@ -48,9 +48,20 @@ impl<T> Answer<T> {
 }
 
 impl<T: Serialize> Answer<T> {
+    /// As the answer to what was taken and is done later.
+    pub fn accepted(self) -> Response {
+        let status = StatusCode::ACCEPTED;
+        (status, self.encode_as(status).map_err(Error::internal)).into_response()
+    }
+
     /// The answer's body.
     pub fn encode(self) -> serde_json::Result<Encoded> {
-        let success = Success { code: 200, message: "success".into(), data: self.data, meta: self.meta };
+        self.encode_as(StatusCode::OK)
+    }
+
+    fn encode_as(self, status: StatusCode) -> serde_json::Result<Encoded> {
+        let code = status.as_u16();
+        let success = Success { code, message: "success".into(), data: self.data, meta: self.meta };
         serde_json::to_vec(&success).map(Encoded)
     }
 }

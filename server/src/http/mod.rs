@@ -34,6 +34,7 @@ use crate::auth::jwt::Claims;
 use crate::auth::providers::Provider;
 use crate::auth::{Auth, Logins, Native};
 use crate::backup::Backups;
+use crate::backup::sets::Sets;
 use crate::directory::Directory;
 use crate::error::{Error, Result};
 use crate::hub::{Hub, Limits};
@@ -206,6 +207,7 @@ async fn stay_on_tls(mut response: Response) -> Response {
 pub struct AdminGateway {
     pub auth: Arc<Auth>,
     pub administration: Arc<Administration>,
+    pub sets: Arc<Sets>,
     pub gate: Arc<Gate>,
     pub directory: Arc<Directory>,
     pub reports: Arc<Reports>,
@@ -269,6 +271,9 @@ impl AdminGateway {
             .routes(routes!(admin::deliveries::get))
             .routes(routes!(admin::deliveries::recipients))
             .routes(routes!(admin::deliveries::stats))
+            .routes(routes!(admin::backups::list, admin::backups::create))
+            .routes(routes!(admin::backups::get, admin::backups::delete))
+            .routes(routes!(admin::backups::verify))
             .routes(routes!(admin::audit::list))
             .routes(routes!(admin::health::healthz))
             .routes(routes!(admin::health::readyz))

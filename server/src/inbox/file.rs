@@ -16,7 +16,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-const MESSAGES: &str = "messages.db";
+pub(super) const MESSAGES: &str = "messages.db";
 pub(super) const READ_STATUS: &str = "read_status.db";
 /// Marks of inboxes that the walker has passed, beside the folders: those may be what is damaged.
 const BEHIND: &str = ".behind";

@@ -4,6 +4,7 @@
 //! a person whose inbox has nothing new costs no handle at all (`tips`).
 
 mod apply;
+mod copies;
 mod devices;
 mod file;
 #[cfg(test)]
@@ -11,17 +12,22 @@ mod history;
 mod mark;
 mod page;
 mod pending;
+mod proof;
 mod read;
+mod rebuilt;
 mod restore;
 mod snapshot;
 mod walker;
 
+pub use copies::{Copied, Held};
 pub use devices::{DeviceSeen, Devices};
 pub use file::{Folders, Inbox};
 pub use mark::{MarkOutcome, MarkRequest};
 pub use page::Page;
 pub use pending::Pending;
+pub use proof::Since;
 pub use read::{Changes, Filter, State};
+pub use rebuilt::rebuild;
 pub use restore::{Prepared, Restoring};
 pub use snapshot::{Snapshot, Stamp};
 pub use walker::Walker;
@@ -194,6 +200,7 @@ pub struct Inboxes {
     /// How often in a row the walker could not bring an inbox up to date.
     failing: Mutex<HashMap<UserId, u32>>,
     devices: Devices,
+    copies: copies::Copies,
     pub(crate) clock: Clock,
 }
 
@@ -219,6 +226,7 @@ impl Inboxes {
             marks: Lanes::new(LANES),
             failing: Mutex::default(),
             devices: Devices::default(),
+            copies: copies::Copies::default(),
             clock: Clock::default(),
         }
     }

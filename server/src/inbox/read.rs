@@ -145,6 +145,11 @@ impl Inbox {
         }
     }
 
+    /// Messages of all channels together.
+    pub fn message_total(&self) -> u64 {
+        self.count(None).total
+    }
+
     /// Unread messages of all channels together.
     pub fn unread_total(&self) -> u64 {
         let count = self.count(None);

@@ -13,10 +13,20 @@ use std::sync::Arc;
 /// What tells one state of an inbox from another: an inbox with the same stamp has the same rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Stamp {
+    /// The log's number: places mean something only within one.
+    #[serde(default)]
+    epoch: u64,
     last_message: Pos,
     version: u64,
     /// What has expired changes neither of the others.
     messages: u64,
+}
+
+impl Stamp {
+    /// The number of the log within which it means something.
+    pub const fn epoch(&self) -> u64 {
+        self.epoch
+    }
 }
 
 /// An inbox at one moment. As long as it lives, the inbox's files keep what it shows.
@@ -45,14 +55,15 @@ impl Inboxes {
 
     /// What an inbox has now.
     pub async fn stamp(self: &Arc<Self>, user: &UserId) -> Result<Stamp, InboxError> {
-        self.read(user, |inbox| Ok(inbox.stamp())).await
+        let epoch = self.journal.log().epoch();
+        self.read(user, move |inbox| Ok(inbox.stamp(epoch))).await
     }
 }
 
 impl Inbox {
-    fn stamp(&self) -> Stamp {
+    pub(super) fn stamp(&self, epoch: u64) -> Stamp {
         let messages = self.counts.values().map(|count| count.total).sum();
-        Stamp { last_message: self.last_message(), version: self.version(), messages }
+        Stamp { epoch, last_message: self.last_message(), version: self.version(), messages }
     }
 
     pub(super) fn pin(
@@ -88,7 +99,7 @@ impl Inbox {
             restored: self.restored,
             now,
             devices,
-            stamp: self.stamp(),
+            stamp: self.stamp(epoch),
         })
     }
 }

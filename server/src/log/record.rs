@@ -62,6 +62,7 @@ pub enum Record {
     PasskeyDeleted(Box<Change<PasskeyKey>>),
     /// A place for a message that a restored backup brings; see [`Restored`].
     Place,
+    Noted(Box<Change<Noted>>),
     /// What stood here was about a user who was deleted since.
     Erased,
 }
@@ -364,6 +365,15 @@ pub struct Change<T> {
     pub actor: SmolStr,
     pub at: Timestamp,
     pub what: T,
+}
+
+/// Something that an operator did and that changes nothing but what the audit log tells.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Noted {
+    /// As `backup.make`.
+    pub action: SmolStr,
+    /// What it was done to.
+    pub target: String,
 }
 
 /// A user made or changed: `None` leaves what was there.

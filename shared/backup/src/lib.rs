@@ -7,6 +7,7 @@
 
 mod about;
 mod apply;
+pub mod database;
 mod file;
 mod pack;
 mod write;

@@ -254,6 +254,10 @@ impl Outcome {
             | Record::RecoveryUsed(_)
             | Record::PasskeyPut(_)
             | Record::PasskeyDeleted(_) => self.account(conn, pos, record),
+            Record::Noted(change) => {
+                let noted = &change.what;
+                audit(conn, (pos, 0), change, &noted.action, &noted.target, &Value::Null)
+            }
         }
     }
 }
