@@ -67,6 +67,9 @@ settings! {
     "DATABASE_BACKUP_PATH", "backups, beside USER_STORAGE_PATH", "Where backups are kept.";
     "BACKUP_KEEP", "24h", "How long a backup that a person asked for can be fetched.";
     "BACKUP_QUOTA", "10737418240", "Bytes that the backups of one person may have together; the oldest go first.";
+    "BACKUP_INTERVAL", "24h", "How often a set of everything is made, from which the server can be restored; 0 or off: never by itself.";
+    "BACKUP_SETS_MAX", "14", "Sets that are kept; the oldest go first.";
+    "BACKUP_SETS_KEEP", "720h", "For how long sets are kept; the newest complete one always stays.";
     "JWT_SECRET", "made on the first start", "At least 32 bytes; signs access tokens.";
     "JWT_SECRET_PREVIOUS", "none", "Still verifies access tokens, for a change of JWT_SECRET.";
     "JWT_EXPIRE_TIME", "2h", "Life of an access token; at most 24h.";
@@ -176,6 +179,10 @@ pub struct Config {
     pub backups: PathBuf,
     pub backup_keep: Duration,
     pub backup_quota: u64,
+    /// `None`: none is made by itself.
+    pub backup_interval: Option<Duration>,
+    pub backup_sets_max: usize,
+    pub backup_sets_keep: Duration,
     pub jwt_secret: Option<Secret>,
     pub jwt_secret_previous: Option<Secret>,
     pub access_life: Duration,
@@ -291,6 +298,12 @@ impl Config {
             backups: folder("DATABASE_BACKUP_PATH", "backups")?,
             backup_keep: values.duration("BACKUP_KEEP", Duration::from_secs(24 * 3600))?,
             backup_quota: values.at_least("BACKUP_QUOTA", 10 << 30, 1_024)? as u64,
+            backup_interval: match values.text("BACKUP_INTERVAL") {
+                Some("0" | "off") => None,
+                _ => Some(values.duration("BACKUP_INTERVAL", Duration::from_secs(24 * 3600))?),
+            },
+            backup_sets_max: values.at_least("BACKUP_SETS_MAX", 14, 1)?,
+            backup_sets_keep: values.duration("BACKUP_SETS_KEEP", Duration::from_secs(720 * 3600))?,
             user_storage,
             jwt_secret: values.secret("JWT_SECRET")?,
             jwt_secret_previous: values.secret("JWT_SECRET_PREVIOUS")?,
@@ -521,6 +534,16 @@ mod tests {
         let mut all = vec![("USER_STORAGE_PATH".to_owned(), path)];
         all.extend(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         Config::load(None, all)
+    }
+
+    #[test]
+    fn sets_are_made_daily_or_as_is_said_or_never() {
+        let every = |value: &str| load(&[("BACKUP_INTERVAL", value)]).map(|config| config.backup_interval);
+        assert_eq!(every("").unwrap(), Some(Duration::from_secs(24 * 3600)));
+        assert_eq!(every("6h").unwrap(), Some(Duration::from_secs(6 * 3600)));
+        assert_eq!((every("0").unwrap(), every("off").unwrap()), (None, None));
+        assert_eq!(every("daily").unwrap_err().setting, "BACKUP_INTERVAL");
+        assert_eq!(load(&[("BACKUP_SETS_MAX", "0")]).err().unwrap().setting, "BACKUP_SETS_MAX");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! an internal cause is logged once and never shown.
 
 use crate::backup::BackupError;
+use crate::backup::sets::SetError;
 use crate::directory::DirectoryError;
 use crate::inbox::InboxError;
 use crate::log::LogError;
@@ -192,12 +193,36 @@ impl From<InboxError> for Error {
                 ErrorType::InboxDamaged,
                 "this inbox cannot be read; an administrator must restore it from a backup",
             ),
+            InboxError::NotEmpty => Self::new(
+                ErrorType::AlreadyExists,
+                "the inbox has messages; `into=merge` adds to them what is missing",
+            ),
+            InboxError::Backup(error) => unusable("file", error),
             InboxError::Directory(error) => error.into(),
             InboxError::Log(error) => error.into(),
             InboxError::Panicked => Self::internal(error),
             InboxError::Stopping => Self::overloaded("the server is stopping"),
             InboxError::Storage(_) | InboxError::Io(_) | InboxError::Path(_) => Self::storage(error),
         }
+    }
+}
+
+/// A backup that was given and cannot be put back: `field` is the one that has it.
+fn unusable(field: &str, error: hongyan_backup::Error) -> Error {
+    use hongyan_backup::Error as Fault;
+    match error {
+        Fault::TooLarge(max) => {
+            let reason = format!("{field}: a backup may have {max} bytes here, also once it is unpacked");
+            Error::new(ErrorType::TooLarge, reason)
+        }
+        Fault::Io(error) => BackupError::Io(error).into(),
+        Fault::Cancelled => BackupError::Stopping.into(),
+        Fault::Storage(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull) => {
+            Error::storage(error)
+        }
+        // What is ours was checked when the server began; what is left is in the file.
+        Fault::Storage(error) => Error::field(field, Fault::Damaged(error.to_string()).to_string()),
+        fault => Error::field(field, fault.to_string()),
     }
 }
 
@@ -209,16 +234,35 @@ impl From<BackupError> for Error {
             }
             BackupError::TooMany(_) => Self::rate_limited(error.to_string()),
             BackupError::Busy | BackupError::Stopping => Self::overloaded(&error.to_string()),
+            BackupError::Restoring => Self { retry_after: Some(5), ..Self::rate_limited(error.to_string()) },
             BackupError::Inbox(error) => error.into(),
             BackupError::Backup(hongyan_backup::Error::Cancelled) => {
                 Self::overloaded("the server is stopping")
             }
-            BackupError::Backup(hongyan_backup::Error::TooOld) => Self::field(
-                "since",
-                "is too long ago: what was taken back since is not known any more; take a full backup",
-            ),
+            BackupError::Backup(hongyan_backup::Error::TooOld) => {
+                Self::field("since", "is too long ago, or before a backup was restored: take a full backup")
+            }
             BackupError::Backup(error) => Self::internal(error),
+            BackupError::File { field, error } => unusable(&field, error),
             BackupError::Io(error) => {
+                let message = "backups cannot be written or read right now";
+                Self { message: message.into(), ..Self::storage(error) }
+            }
+        }
+    }
+}
+
+impl From<SetError> for Error {
+    fn from(error: SetError) -> Self {
+        match error {
+            SetError::NoSet(_) | SetError::NoSets(_) => Self::not_found("backup"),
+            SetError::Making => Self::new(ErrorType::AlreadyExists, "a backup is being made already"),
+            SetError::Stopping => Self::overloaded("the server is stopping"),
+            SetError::Inbox(error) => error.into(),
+            SetError::Directory(error) => error.into(),
+            SetError::Ledger(error) => error.into(),
+            SetError::Log(error) => error.into(),
+            error => {
                 let message = "backups cannot be written or read right now";
                 Self { message: message.into(), ..Self::storage(error) }
             }

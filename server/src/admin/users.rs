@@ -225,6 +225,7 @@ impl Administration {
         let (journal, user) = (self.journal.clone(), id.clone());
         tokio::task::spawn_blocking(move || -> Result<()> {
             inboxes.remove(&user)?;
+            let _turn = inboxes.databases_turn();
             journal.log().erase(&user)?;
             directory.fold_in()?;
             ledger.settle(&**journal.log())?;

@@ -4,6 +4,7 @@
 use crate::account::{Accounts, Pictures};
 use crate::admin::Administration;
 use crate::auth::Auth;
+use crate::backup::sets::{self, Parts, Plan, Sets};
 use crate::backup::{Backups, JobFiles, Jobs, Shelf};
 use crate::config::{Config, Secret};
 use crate::directory::Directory;
@@ -35,6 +36,7 @@ pub struct Core {
     pub inboxes: Arc<Inboxes>,
     pub auth: Arc<Auth>,
     pub administration: Arc<Administration>,
+    pub sets: Arc<Sets>,
     pub(super) backups: Arc<Backups>,
     pub(super) jobs: Arc<Jobs>,
     pub(super) accounts: Arc<Accounts>,
@@ -54,6 +56,10 @@ impl Core {
     /// inboxes stay open.
     pub fn open(config: &Config, handles: usize) -> Result<Self> {
         let lock = lock(&config.system_storage)?;
+        if sets::is_unfinished(&config.system_storage) {
+            // Half of what is there is of another server: what it would take for orphans are people.
+            bail!("a restore was cut off here; run `hongyan-server restore` again");
+        }
         let (log, tail) =
             Local::open(&config.system_storage.join("log.db")).context("SYSTEM_STORAGE_PATH: log.db")?;
         let log = Arc::new(log);
@@ -100,6 +106,19 @@ impl Core {
             Box::new(move |user, job| told.tell_job(user, job)),
             stop.subscribe(),
         ));
+        let plan = Plan {
+            every: config.backup_interval,
+            most: config.backup_sets_max,
+            keep: config.backup_sets_keep,
+        };
+        let parts = Parts {
+            inboxes: inboxes.clone(),
+            directory: directory.clone(),
+            ledger: ledger.clone(),
+            journal: journal.clone(),
+            storage: config.system_storage.clone(),
+        };
+        let sets = Arc::new(Sets::new(&config.backups, plan, parts, stop.subscribe()));
         let auth = Arc::new(Auth::new(config, &secret(config)?, directory.clone(), journal.clone())?);
         let guard = Arc::new(Guard::new(config.callback_hosts.iter().cloned()));
         let administration = Arc::new(Administration::new(
@@ -126,6 +145,7 @@ impl Core {
             inboxes,
             auth,
             administration,
+            sets,
             backups,
             jobs,
             accounts,
@@ -165,8 +185,11 @@ impl Core {
     }
 }
 
-/// One server a storage: two would write over each other.
-fn lock(storage: &Path) -> Result<fs::File> {
+/// One server a storage: two would write over each other. It is held as long as what this gives.
+///
+/// # Errors
+/// [`InUse`] while another holds it.
+pub fn lock(storage: &Path) -> Result<fs::File> {
     let path = storage.join(".lock");
     let file = fs::File::create(&path).with_context(|| format!("SYSTEM_STORAGE_PATH: {}", path.display()))?;
     if rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_err() {

@@ -2,7 +2,7 @@
 
 mod core;
 
-pub use self::core::{Core, InUse};
+pub use self::core::{Core, InUse, lock};
 
 use crate::admin::Bootstrapped;
 use crate::auth::providers::Provider;
@@ -83,6 +83,7 @@ pub async fn start(mut config: Config, gateways: Gateways) -> Result<Running> {
         accounts,
         guard,
         administration,
+        sets,
         ..
     } = &core;
     let stopping = core.stop.subscribe();
@@ -103,6 +104,10 @@ pub async fn start(mut config: Config, gateways: Gateways) -> Result<Running> {
         config.message_bytes,
         config.recipients,
     ));
+    // Before anyone brings more.
+    if let Err(error) = inboxes.finish_restores().await {
+        tracing::warn!(%error, "backups that were being put back could not be looked for");
+    }
     let (swept, unowned) = (inboxes.clone(), backups.clone());
     tokio::task::spawn_blocking(move || {
         if let Err(error) = swept.remove_orphans() {
@@ -158,6 +163,7 @@ pub async fn start(mut config: Config, gateways: Gateways) -> Result<Running> {
             native: native.clone(),
             public_url: config.public_url.clone(),
             body_max: body_max(&config),
+            message_bytes: config.message_bytes,
         });
         tasks.spawn(serve::run(listener, gateway.router(), stopping.clone(), Room::beside_sockets(&config)));
     }
@@ -166,6 +172,7 @@ pub async fn start(mut config: Config, gateways: Gateways) -> Result<Running> {
         let gateway = AdminGateway {
             auth: auth.clone(),
             administration: administration.clone(),
+            sets: sets.clone(),
             gate: gate.clone(),
             directory: directory.clone(),
             reports: reports.clone(),
@@ -185,6 +192,7 @@ pub async fn start(mut config: Config, gateways: Gateways) -> Result<Running> {
     tasks.spawn(callbacks.run(stopping.clone()));
     tasks.spawn(backups.clone().run(stopping.clone()));
     tasks.spawn(jobs.clone().run(stopping.clone()));
+    tasks.spawn(sets.clone().run(stopping.clone()));
     tasks.spawn(reports.run(stopping.clone()));
     tasks.spawn(beat(hub.clone(), config.ping_interval, stopping));
     Ok(Running { user, admin, public_url: config.public_url, bootstrapped, tasks, limits, core })

@@ -1,7 +1,7 @@
 //! Making one backup: the plain file, told otherwise where that is asked for, packed, put on the shelf.
 
 use super::shelf::{Kept, Shelf};
-use super::{Asked, BackupError, Sealed, Wanted};
+use super::{Asked, BUFFER, BackupError, Sealed, Wanted};
 use crate::directory::Person;
 use crate::inbox::Snapshot;
 use hongyan_backup::Compression;
@@ -11,8 +11,6 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Gathered before it is written, in bytes.
-const BUFFER: usize = 256 * 1024;
 /// What is written on the way, each gone when the next is whole.
 const PLAIN: &str = "plain";
 const TOLD: &str = "told";

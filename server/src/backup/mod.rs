@@ -4,11 +4,14 @@
 mod cursor;
 mod jobs;
 mod make;
+mod restore;
+pub mod sets;
 mod shelf;
 mod wanted;
 
 pub use cursor::Cursor;
 pub use jobs::{JobFiles, Jobs};
+pub use restore::Incoming;
 pub use shelf::{Kept, Shelf};
 pub use wanted::{Asked, Format, Labels, Packing, Sealed, Wanted, since};
 
@@ -18,6 +21,7 @@ use crate::lanes::Lanes;
 use hongyan_wire::UserId;
 use make::Making;
 use parking_lot::Mutex;
+use restore::Restores;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -35,6 +39,8 @@ const WAITING_OF_ONE_MAX: u32 = 4;
 const LANES: usize = 256;
 /// How often it is looked for those whose time is over.
 const SWEEP: Duration = Duration::from_secs(60);
+/// Gathered before it is written, in bytes.
+const BUFFER: usize = 256 * 1024;
 
 /// Why there is no backup.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +57,11 @@ pub enum BackupError {
     Inbox(#[from] InboxError),
     #[error(transparent)]
     Backup(#[from] hongyan_backup::Error),
+    /// A file that was given.
+    #[error("{field}: {error}")]
+    File { field: String, error: hongyan_backup::Error },
+    #[error("one is being put back already")]
+    Restoring,
     #[error(transparent)]
     Io(#[from] io::Error),
 }
@@ -65,6 +76,7 @@ pub struct Backups {
     making: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
     waiting_of: Arc<Mutex<HashMap<UserId, u32>>>,
+    restores: Restores,
     directory: Arc<Directory>,
     /// True ends what is being made.
     stop: watch::Receiver<bool>,
@@ -86,6 +98,7 @@ impl Backups {
             directory,
             stop,
             waiting_of: Arc::default(),
+            restores: Restores::default(),
             shelf: Arc::new(shelf),
             keep: i64::try_from(keep.as_millis()).unwrap_or(i64::MAX),
             lanes: Lanes::new(LANES),

@@ -99,6 +99,11 @@ impl Shelf {
         Ok(Self { root, quota, kept: Mutex::new(kept) })
     }
 
+    /// Bytes that one person's may have together.
+    pub fn quota(&self) -> u64 {
+        self.quota
+    }
+
     /// A person's, the newest first.
     pub fn of(&self, user: &UserId) -> Vec<Arc<Kept>> {
         self.kept.lock().get(user).map(|all| all.iter().rev().cloned().collect()).unwrap_or_default()

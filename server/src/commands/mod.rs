@@ -1,5 +1,6 @@
 //! Commands for operators, on the storage of a server that does not run.
 
+mod backups;
 mod services;
 mod templates;
 mod users;
@@ -7,6 +8,7 @@ mod users;
 use clap::{CommandFactory, Subcommand};
 use clap_complete::Shell;
 use hongyan_server::app::{Core, InUse};
+use hongyan_server::backup::sets::is_unfinished;
 use hongyan_server::config::Config;
 use hongyan_server::directory::{Page, Window};
 use hongyan_server::error::Error;
@@ -50,6 +52,11 @@ pub enum Offline {
     /// Templates: list, show, put, delete.
     #[command(subcommand)]
     Template(templates::Templates),
+    /// Sets, from which the whole server can be restored: list, make, verify, drill.
+    #[command(subcommand)]
+    Backup(backups::Backups),
+    /// Restore the whole server from a set.
+    Restore(backups::Restore),
 }
 
 /// How what is found is printed.
@@ -69,8 +76,14 @@ pub fn complete<P: CommandFactory>(shell: Shell) {
 
 /// Opens the storage, does what is asked, closes it.
 pub async fn perform(config: &Config, command: Offline) -> ExitCode {
+    let command = match command {
+        // They open of the storage what they need.
+        Offline::Backup(command) => return command.perform(config).await,
+        Offline::Restore(command) => return command.perform(config),
+        command => command,
+    };
     // A wrong folder is not to become a new server.
-    if !config.system_storage.join("log.db").exists() {
+    if !config.system_storage.join("log.db").exists() && !is_unfinished(&config.system_storage) {
         let folder = config.system_storage.display();
         eprintln!("hongyan-server: SYSTEM_STORAGE_PATH: no server has run in {folder} yet");
         return ExitCode::from(super::BAD_SETTING);
@@ -90,6 +103,7 @@ pub async fn perform(config: &Config, command: Offline) -> ExitCode {
         Offline::User(command) => command.perform(&core).await,
         Offline::Service(command) => command.perform(&core).await,
         Offline::Template(command) => command.perform(&core).await,
+        Offline::Backup(_) | Offline::Restore(_) => Ok(()),
     };
     core.close().await;
     let Err(error) = outcome else { return ExitCode::SUCCESS };

@@ -24,7 +24,8 @@ const TOKENS_CACHED: usize = 10_000;
 const GROUPS_CACHED: usize = 20_000;
 const UNIONS_CACHED: usize = 1_000;
 const TEMPLATES_CACHED: usize = 1_000;
-const SCHEMA_VERSION: i64 = 1;
+/// The version of `directory.db`.
+pub const SCHEMA_VERSION: i64 = 1;
 
 #[derive(Debug, thiserror::Error)]
 pub enum DirectoryError {

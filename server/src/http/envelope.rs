@@ -48,14 +48,20 @@ impl<T> Answer<T> {
 }
 
 impl<T: Serialize> Answer<T> {
+    /// As the answer to what was taken and is done later.
+    pub fn accepted(self) -> Response {
+        let status = StatusCode::ACCEPTED;
+        (status, self.encode_as(status).map_err(Error::internal)).into_response()
+    }
+
     /// The answer's body.
     pub fn encode(self) -> serde_json::Result<Encoded> {
         self.encode_as(StatusCode::OK)
     }
 
     fn encode_as(self, status: StatusCode) -> serde_json::Result<Encoded> {
-        let (code, message) = (status.as_u16(), "success".into());
-        let success = Success { code, message, data: self.data, meta: self.meta };
+        let code = status.as_u16();
+        let success = Success { code, message: "success".into(), data: self.data, meta: self.meta };
         serde_json::to_vec(&success).map(Encoded)
     }
 }
@@ -63,16 +69,6 @@ impl<T: Serialize> Answer<T> {
 impl<T: Serialize> IntoResponse for Answer<T> {
     fn into_response(self) -> Response {
         self.encode().map_err(Error::internal).into_response()
-    }
-}
-
-/// An answer that says that something was begun, which goes on (RFC 9110, section 15.3.3).
-pub struct Accepted<T>(pub T);
-
-impl<T: Serialize> IntoResponse for Accepted<T> {
-    fn into_response(self) -> Response {
-        let body = Answer::new(self.0).encode_as(StatusCode::ACCEPTED);
-        body.map(|body| (StatusCode::ACCEPTED, body)).map_err(Error::internal).into_response()
     }
 }
 

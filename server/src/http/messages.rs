@@ -11,7 +11,6 @@ use axum::extract::{Path, State};
 use hongyan_wire::api::{
     MessageList, Meta, ReadBatchAnswer, ReadBatchRequest, ReadRequest, ReadState, Success, UnreadCount,
 };
-use hongyan_wire::cursor::Cursor;
 use hongyan_wire::error::Failure;
 use hongyan_wire::limits::READ_BATCH_MAX;
 use hongyan_wire::message::Message;
@@ -71,12 +70,11 @@ pub async fn page(gateway: &UserGateway, caller: &UserCaller, query: ListQuery) 
         until: query.until,
         q: search(query.q)?,
     };
-    let epoch = gateway.journal.log().epoch();
     let is_search = filter.q.is_some();
     let is_newest = page == 1 && filter == Filter::default();
     let write = move |inbox: &mut Inbox| {
         let seen = inbox.seen();
-        let cursor = Cursor { epoch, pos: seen, version: inbox.version() }.to_string();
+        let cursor = inbox.cursor().to_string();
         let list = inbox.page(&filter, page, size)?;
         let meta = Meta { cursor: Some(cursor), ..Meta::page(page, size, list.total) };
         Ok((seen, list.written(|data| Answer { data, meta }.encode())?))
@@ -131,8 +129,7 @@ pub async fn unread_count(
     caller: UserCaller,
 ) -> Result<Answer<UnreadCount>> {
     let tip = gateway.inboxes.tip(caller.id()).await?;
-    let epoch = gateway.journal.log().epoch();
-    let cursor = Cursor { epoch, pos: tip.seen, version: tip.version }.to_string();
+    let cursor = tip.cursor().to_string();
     let meta = Meta { cursor: Some(cursor), ..Meta::default() };
     Ok(Answer { data: (*tip.unread).clone(), meta })
 }

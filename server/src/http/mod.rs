@@ -33,6 +33,7 @@ use crate::admin::Administration;
 use crate::auth::jwt::Claims;
 use crate::auth::providers::Provider;
 use crate::auth::{Auth, Logins, Native};
+use crate::backup::sets::Sets;
 use crate::backup::{Backups, Jobs};
 use crate::directory::Directory;
 use crate::error::{Error, Result};
@@ -87,6 +88,8 @@ pub struct UserParts {
     pub public_url: String,
     /// Largest body of a request, in bytes.
     pub body_max: usize,
+    /// Largest message as JSON, in bytes.
+    pub message_bytes: usize,
 }
 
 impl Deref for UserGateway {
@@ -148,6 +151,7 @@ impl UserGateway {
             .routes(routes!(backup::jobs::get, backup::jobs::delete))
             .routes(routes!(backup::list))
             .routes(routes!(backup::delete))
+            .routes(routes!(backup::restore::restore))
             .routes(routes!(backup::link))
             .routes(routes!(backup::file))
             .routes(routes!(auth::providers::list))
@@ -207,6 +211,7 @@ async fn stay_on_tls(mut response: Response) -> Response {
 pub struct AdminGateway {
     pub auth: Arc<Auth>,
     pub administration: Arc<Administration>,
+    pub sets: Arc<Sets>,
     pub gate: Arc<Gate>,
     pub directory: Arc<Directory>,
     pub reports: Arc<Reports>,
@@ -270,6 +275,9 @@ impl AdminGateway {
             .routes(routes!(admin::deliveries::get))
             .routes(routes!(admin::deliveries::recipients))
             .routes(routes!(admin::deliveries::stats))
+            .routes(routes!(admin::backups::list, admin::backups::create))
+            .routes(routes!(admin::backups::get, admin::backups::delete))
+            .routes(routes!(admin::backups::verify))
             .routes(routes!(admin::audit::list))
             .routes(routes!(admin::health::healthz))
             .routes(routes!(admin::health::readyz))

@@ -43,25 +43,25 @@ pub async fn sync(
     if !(1..=SYNC_LIMIT_MAX).contains(&limit) {
         return Err(Error::field("limit", "must be from 1 to 500"));
     }
-    let epoch = gateway.journal.log().epoch();
     let from = match query.cursor.as_str() {
-        "" => Some(Cursor { epoch, pos: 0, version: 0 }),
-        text => text.parse::<Cursor>().ok().filter(|cursor| cursor.epoch == epoch),
+        "" => None,
+        text => match text.parse::<Cursor>() {
+            Ok(cursor) => Some(cursor),
+            Err(_) => return Ok(Answer::new(reset())),
+        },
     };
-    let Some(from) = from else { return Ok(Answer::new(reset())) };
     let read = gateway.inboxes.access(caller.id(), move |inbox| {
-        // A place that this inbox has not reached: the server was put back to an earlier state.
-        if from.pos > inbox.seen() || from.version > inbox.version() {
-            return Ok(None);
-        }
-        inbox.changes(from.pos, from.version, limit as usize).map(Some)
+        let epoch = inbox.epoch();
+        let from = from.unwrap_or(Cursor { epoch, pos: 0, version: 0 });
+        let changes = inbox.knows(from).then(|| inbox.changes(from.pos, from.version, limit as usize));
+        Ok(changes.transpose()?.map(|changes| (epoch, changes)))
     });
     let read = read.await?;
-    if let Some(changes) = &read {
+    if let Some((_, changes)) = &read {
         gateway.reports.ledger.reached(caller.id(), changes.pos);
     }
     let answer = match read {
-        Some(changes) => SyncAnswer {
+        Some((epoch, changes)) => SyncAnswer {
             changes: changes.changes,
             next_cursor: Cursor { epoch, pos: changes.pos, version: changes.version }.to_string(),
             has_more: changes.has_more,

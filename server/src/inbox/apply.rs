@@ -3,6 +3,7 @@
 
 use super::InboxError;
 use super::file::Inbox;
+use super::restore::Restore;
 use crate::log::record::{Marked, Posted, PressMade, Recalled, Record};
 use crate::log::{Logged, Pos};
 use hongyan_backup::AMENDED_LIFE;
@@ -15,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const EXPIRE_STEP: usize = 1_000;
 
 /// By how much the counts of channels change.
-type Deltas = BTreeMap<Option<ChannelId>, i64>;
+pub(super) type Deltas = BTreeMap<Option<ChannelId>, i64>;
 
 impl Inbox {
     /// Takes in messages, given in order.
@@ -35,6 +36,7 @@ impl Inbox {
         let transaction = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut totals = Deltas::new();
         let mut next_expiry = self.next_expiry;
+        let mut last_restored = self.restored;
         {
             let mut insert = transaction.prepare_cached(
                 "INSERT OR IGNORE INTO main.message(pos, id, channel_id, title, content, message_type, priority,
@@ -53,6 +55,11 @@ impl Inbox {
                         }
                     }
                     Record::Pressed(made) => press(&transaction, logged.pos, made)?,
+                    Record::Restored(restored) => {
+                        let restore = Restore::open(&self.restores, restored);
+                        restore.put_messages(&transaction, logged.pos, &mut totals, &mut next_expiry)?;
+                        last_restored = logged.pos;
+                    }
                     _ => {}
                 }
             }
@@ -68,6 +75,7 @@ impl Inbox {
         }
         self.messages_applied = last;
         self.next_expiry = next_expiry;
+        self.restored = last_restored;
         Ok(())
     }
 
@@ -82,8 +90,13 @@ impl Inbox {
         let mut marking =
             Marking { conn: &transaction, version: self.version, read: Deltas::new(), updates: Vec::new() };
         for logged in records.iter().filter(|logged| logged.pos > applied) {
-            if let Record::Marked(marked) = &*logged.record {
-                marking.apply(marked)?;
+            match &*logged.record {
+                Record::Marked(marked) => marking.apply(marked)?,
+                Record::Restored(restored) => {
+                    let restore = Restore::open(&self.restores, restored);
+                    restore.put_states(&transaction, &mut marking.version, &mut marking.read)?;
+                }
+                _ => {}
             }
         }
         let Marking { version, read, updates, .. } = marking;
@@ -334,7 +347,7 @@ fn add(conn: &Connection, schema: &str, deltas: &Deltas) -> rusqlite::Result<()>
     Ok(())
 }
 
-fn earlier(known: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+pub(super) fn earlier(known: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
     match (known, other) {
         (Some(known), Some(other)) => Some(known.min(other)),
         (known, other) => known.or(other),

@@ -16,10 +16,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-const MESSAGES: &str = "messages.db";
+pub(super) const MESSAGES: &str = "messages.db";
 pub(super) const READ_STATUS: &str = "read_status.db";
 /// Marks of inboxes that the walker has passed, beside the folders: those may be what is damaged.
 const BEHIND: &str = ".behind";
+/// Backups that are being put into inboxes, a folder a person.
+const RESTORES: &str = ".restores";
 const SCHEMA_VERSION: i64 = 1;
 /// Memory that SQLite may use for the pages of one inbox, in KiB.
 const CACHE_KIB: i64 = 128;
@@ -80,6 +82,20 @@ impl Folders {
         self.root.join(user.as_str())
     }
 
+    /// Where a person's backups lie that are to be put into the inbox.
+    pub(super) fn restores_of(&self, user: &UserId) -> PathBuf {
+        self.root.join(RESTORES).join(user.as_str())
+    }
+
+    /// Whose backups are to be put into their inboxes.
+    pub(super) fn restoring(&self) -> Result<Vec<UserId>, InboxError> {
+        match fs::read_dir(self.root.join(RESTORES)) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(error.into()),
+            Ok(entries) => names(entries),
+        }
+    }
+
     /// Everything that was written below the root is on the disk afterwards: one call for all of it.
     pub(super) fn sync(&self) -> Result<(), InboxError> {
         let root = fs::File::open(&self.root)?;
@@ -103,12 +119,18 @@ impl Folders {
         let mut inbox = Inbox::open(&files[0], &files[1])?;
         inbox.faults = self.faults.clone();
         inbox.behind = self.behind(user)?;
+        inbox.restores = self.restores_of(user);
         Ok(inbox)
     }
 
     /// Removes a person's folder, if there is one, and makes that durable.
     pub(super) fn remove(&self, user: &UserId) -> Result<(), InboxError> {
-        for gone in [fs::remove_dir_all(self.of(user)), fs::remove_file(self.mark_of(user))] {
+        let gone = [
+            fs::remove_dir_all(self.of(user)),
+            fs::remove_dir_all(self.restores_of(user)),
+            fs::remove_file(self.mark_of(user)),
+        ];
+        for gone in gone {
             match gone {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
                 _ => {}
@@ -119,12 +141,7 @@ impl Folders {
 
     /// Whose folders there are.
     pub(super) fn users(&self) -> Result<Vec<UserId>, InboxError> {
-        let mut users = Vec::new();
-        for entry in fs::read_dir(&self.root)? {
-            // What is no id is none of ours.
-            users.extend(entry?.file_name().to_str().and_then(|name| UserId::new(name).ok()));
-        }
-        Ok(users)
+        names(fs::read_dir(&self.root)?)
     }
 
     fn take_spare(&self) -> Result<PathBuf, InboxError> {
@@ -178,6 +195,15 @@ impl Folders {
     }
 }
 
+/// The users whom entries are named after. What is no id is none of ours.
+fn names(entries: fs::ReadDir) -> Result<Vec<UserId>, InboxError> {
+    let mut users = Vec::new();
+    for entry in entries {
+        users.extend(entry?.file_name().to_str().and_then(|name| UserId::new(name).ok()));
+    }
+    Ok(users)
+}
+
 /// How many messages a channel has, and how many of them are read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Count {
@@ -201,6 +227,12 @@ pub struct Inbox {
     pub(super) next_expiry: Option<Timestamp>,
     /// From which place on the log itself must be searched, after the file was damaged.
     pub(super) behind: Option<Pos>,
+    /// Where a backup was last put into it; 0: never.
+    pub(super) restored: Pos,
+    /// Where backups lie that the log says are to be put into it.
+    pub(super) restores: PathBuf,
+    /// The number of the log that it follows.
+    pub(super) log_epoch: u64,
     pub(super) faults: Faults,
 }
 
@@ -239,6 +271,9 @@ impl Inbox {
             counts: BTreeMap::new(),
             next_expiry: None,
             behind: None,
+            restored: 0,
+            restores: PathBuf::new(),
+            log_epoch: 0,
             faults: Faults::default(),
         };
         inbox.load()?;
@@ -249,12 +284,12 @@ impl Inbox {
     pub(super) fn load(&mut self) -> Result<(), InboxError> {
         // One statement each, as most of what opening costs is preparing statements.
         let marks = "SELECT (SELECT value FROM main.meta WHERE key = 'applied'),
-            (SELECT value FROM state.meta WHERE key = 'applied'), (SELECT value FROM state.meta WHERE key = 'version')";
-        let marks: [i64; 3] =
-            self.conn.query_row(marks, [], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]))?;
-        let [messages_applied, status_applied, version] = marks.map(|mark| mark as u64);
-        (self.messages_applied, self.status_applied, self.version) =
-            (messages_applied, status_applied, version);
+            (SELECT value FROM state.meta WHERE key = 'applied'), (SELECT value FROM state.meta WHERE key = 'version'),
+            coalesce((SELECT value FROM main.meta WHERE key = 'restored'), 0)";
+        let marks: [i64; 4] =
+            self.conn.query_row(marks, [], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?]))?;
+        [self.messages_applied, self.status_applied, self.version, self.restored] =
+            marks.map(|mark| mark as u64);
         self.seen = 0;
         let mut counts: BTreeMap<Option<ChannelId>, Count> = BTreeMap::new();
         {

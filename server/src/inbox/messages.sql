@@ -40,7 +40,7 @@ CREATE INDEX amended_at ON amended(at);
 -- How many messages each channel has; '' stands for those without a channel.
 CREATE TABLE total(channel_id TEXT PRIMARY KEY, messages INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 
--- applied: the last place in the delivery log that this file has taken in.
+-- applied: the last place in the delivery log that this file has taken in; restored: where a backup was last put into it.
 CREATE TABLE meta(key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-INSERT INTO meta VALUES('applied', 0);
+INSERT INTO meta VALUES('applied', 0), ('restored', 0);
 PRAGMA user_version = 1;

@@ -4,21 +4,31 @@
 //! a person whose inbox has nothing new costs no handle at all (`tips`).
 
 mod apply;
+mod copies;
 mod devices;
 mod file;
+#[cfg(test)]
+mod history;
 mod mark;
 mod page;
 mod pending;
+mod proof;
 mod read;
+mod rebuilt;
+mod restore;
 mod snapshot;
 mod walker;
 
+pub use copies::{Copied, Held};
 pub use devices::{DeviceSeen, Devices};
 pub use file::{Folders, Inbox};
 pub use mark::{MarkOutcome, MarkRequest};
 pub use page::Page;
 pub use pending::Pending;
+pub use proof::Since;
 pub use read::{Changes, Filter, State};
+pub use rebuilt::rebuild;
+pub use restore::{Prepared, Restoring};
 pub use snapshot::{Snapshot, Stamp};
 pub use walker::Walker;
 
@@ -29,6 +39,7 @@ use crate::log::record::Record;
 use crate::log::{Journal, LogError, Logged, Pos};
 use hashlink::LruCache;
 use hongyan_wire::api::UnreadCount;
+use hongyan_wire::cursor::Cursor;
 use hongyan_wire::{MessageId, Timestamp, UserId};
 use parking_lot::Mutex;
 use quick_cache::sync::Cache;
@@ -72,6 +83,10 @@ pub enum InboxError {
     Directory(#[from] DirectoryError),
     #[error(transparent)]
     Log(#[from] LogError),
+    #[error("the inbox has messages")]
+    NotEmpty,
+    #[error(transparent)]
+    Backup(#[from] hongyan_backup::Error),
     #[error("work on the inbox ended by a panic")]
     Panicked,
     #[error("the server is stopping")]
@@ -125,6 +140,8 @@ fn is_link(error: &rusqlite::Error) -> bool {
 /// A person's inbox in a few words, as of a place in the log.
 #[derive(Debug, Clone)]
 pub struct Tip {
+    /// See [`Inbox::epoch`].
+    pub epoch: u64,
     pub seen: Pos,
     pub last_message: Pos,
     pub version: u64,
@@ -135,6 +152,7 @@ pub struct Tip {
 impl Tip {
     fn of(inbox: &Inbox) -> Self {
         Self {
+            epoch: inbox.epoch(),
             seen: inbox.seen(),
             last_message: inbox.last_message(),
             version: inbox.version(),
@@ -143,9 +161,15 @@ impl Tip {
         }
     }
 
+    /// A cursor at this state.
+    pub fn cursor(&self) -> Cursor {
+        Cursor { epoch: self.epoch, pos: self.seen, version: self.version }
+    }
+
     /// Whether nothing has happened since.
     fn is_of(&self, inbox: &Inbox) -> bool {
-        self.seen == inbox.seen()
+        self.epoch == inbox.epoch()
+            && self.seen == inbox.seen()
             && self.last_message == inbox.last_message()
             && self.version == inbox.version()
             && self.next_expiry == inbox.next_expiry()
@@ -176,6 +200,7 @@ pub struct Inboxes {
     /// How often in a row the walker could not bring an inbox up to date.
     failing: Mutex<HashMap<UserId, u32>>,
     devices: Devices,
+    copies: copies::Copies,
     pub(crate) clock: Clock,
 }
 
@@ -201,6 +226,7 @@ impl Inboxes {
             marks: Lanes::new(LANES),
             failing: Mutex::default(),
             devices: Devices::default(),
+            copies: copies::Copies::default(),
             clock: Clock::default(),
         }
     }
@@ -210,9 +236,11 @@ impl Inboxes {
         &self.devices
     }
 
-    /// The person's last number as far as it is known in memory.
-    pub fn known_version(&self, user: &UserId) -> u64 {
-        self.tips.get(user).map_or(0, |tip| tip.version)
+    /// A person's cursor at a place, with the number that is known in memory.
+    pub fn known_cursor(&self, user: &UserId, pos: Pos) -> Cursor {
+        let known = self.tips.get(user).map(|tip| (tip.epoch, tip.version));
+        let (epoch, version) = known.unwrap_or_else(|| (self.journal.log().epoch(), 0));
+        Cursor { epoch, pos, version }
     }
 
     /// Where a person stands, from memory; `None` when the inbox must be opened to know.
@@ -371,7 +399,11 @@ impl Inboxes {
     ) -> Result<(&'a mut Inbox, bool), InboxError> {
         let inbox = match guard {
             Some(inbox) => inbox,
-            none => none.insert(self.folders.inbox(&person.id)?),
+            none => {
+                let inbox = none.insert(self.folders.inbox(&person.id)?);
+                inbox.log_epoch = self.journal.log().epoch();
+                inbox
+            }
         };
         let took_in = inbox.seen < head && self.take_in(person, inbox, head)?;
         inbox.expire(self.clock.now())?;
@@ -418,8 +450,7 @@ impl Inboxes {
             let messages: Vec<Logged> =
                 records.iter().filter(|l| l.pos <= head && is_for(person, l)).cloned().collect();
             inbox.apply_messages(&messages)?;
-            let own =
-                |l: &&Logged| matches!(&*l.record, Record::Marked(m) if m.user == person.id && l.pos <= head);
+            let own = |l: &&Logged| l.pos <= head && is_own(person, l);
             let marks: Vec<Logged> = records.iter().filter(own).cloned().collect();
             inbox.apply_marks(&marks)?;
         }
@@ -495,6 +526,17 @@ fn is_for(person: &Person, logged: &Logged) -> bool {
     match &*logged.record {
         Record::Message(posted) => person.is_meant(&posted.audience, logged.pos),
         Record::Recalled(recalled) => person.is_meant(&recalled.audience, recalled.target),
+        Record::Pressed(made) => person.is_meant(&made.audience, logged.pos),
+        Record::Restored(restored) => restored.user == person.id,
+        _ => false,
+    }
+}
+
+/// Whether a record changes the person's own states.
+fn is_own(person: &Person, logged: &Logged) -> bool {
+    match &*logged.record {
+        Record::Marked(marked) => marked.user == person.id,
+        Record::Restored(restored) => restored.user == person.id,
         _ => false,
     }
 }

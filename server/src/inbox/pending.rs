@@ -65,6 +65,12 @@ impl Pending {
                     index.marks.entry(marked.user.clone()).or_default().push(logged.pos);
                     index.entries += 1;
                 }
+                // It brings both.
+                Record::Restored(restored) => {
+                    index.messages.entry(restored.user.clone()).or_default().push(logged.pos);
+                    index.marks.entry(restored.user.clone()).or_default().push(logged.pos);
+                    index.entries += 2;
+                }
                 _ => {}
             }
         }

@@ -5,6 +5,7 @@ use super::file::{Count, Inbox};
 use crate::directory::like;
 use crate::log::Pos;
 use hongyan_wire::api::{Change, UnreadCount};
+use hongyan_wire::cursor::Cursor;
 use hongyan_wire::frame::StatusUpdate;
 use hongyan_wire::message::Message;
 use hongyan_wire::{ChannelId, DeviceId, MessageId, Timestamp};
@@ -96,6 +97,24 @@ pub(super) const COLUMNS: &str = "m.pos, m.id, m.channel_id, m.title, m.content,
 pub(super) const TABLES: &str = "main.message m LEFT JOIN state.status s ON s.pos = m.pos";
 
 impl Inbox {
+    /// The epoch of the person's cursors: another one after each restored backup, which brings messages to places that
+    /// a cursor of before has passed.
+    pub fn epoch(&self) -> u64 {
+        // The golden ratio of 2^64: numbers of logs are random, so two never meet this way.
+        self.log_epoch.wrapping_add(self.restored.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    }
+
+    /// A cursor at what the inbox has now.
+    pub fn cursor(&self) -> Cursor {
+        Cursor { epoch: self.epoch(), pos: self.seen, version: self.version }
+    }
+
+    /// Whether a cursor is of this inbox as it is now. It is not where a backup was restored since, or where the server was
+    /// put back to an earlier state.
+    pub fn knows(&self, cursor: Cursor) -> bool {
+        cursor.epoch == self.epoch() && cursor.pos <= self.seen && cursor.version <= self.version
+    }
+
     /// Everything up to here is in the inbox.
     pub fn seen(&self) -> Pos {
         self.seen
@@ -124,6 +143,11 @@ impl Inbox {
                 read: sum.read + count.read,
             }),
         }
+    }
+
+    /// Messages of all channels together.
+    pub fn message_total(&self) -> u64 {
+        self.count(None).total
     }
 
     /// Unread messages of all channels together.
@@ -282,7 +306,7 @@ fn update(row: &Row<'_>) -> rusqlite::Result<StatusUpdate> {
     Ok(StatusUpdate::own(parsed(row, 0)?, row.get(1)?, device, version as u64, at))
 }
 
-fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
+pub(super) fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
     let pos: i64 = row.get(0)?;
     let channel = row.get_ref(2)?.as_str_or_null()?;
     let expire_at: Option<i64> = row.get(10)?;

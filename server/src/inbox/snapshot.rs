@@ -13,10 +13,20 @@ use std::sync::Arc;
 /// What tells one state of an inbox from another: an inbox with the same stamp has the same rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Stamp {
+    /// The log's number: places mean something only within one.
+    #[serde(default)]
+    epoch: u64,
     last_message: Pos,
     version: u64,
     /// What has expired changes neither of the others.
     messages: u64,
+}
+
+impl Stamp {
+    /// The number of the log within which it means something.
+    pub const fn epoch(&self) -> u64 {
+        self.epoch
+    }
 }
 
 /// An inbox at one moment. As long as it lives, the inbox's files keep what it shows.
@@ -26,6 +36,7 @@ pub struct Snapshot {
     epoch: u64,
     pos: Pos,
     version: u64,
+    restored: Pos,
     now: Timestamp,
     devices: Vec<DeviceSeen>,
     pub stamp: Stamp,
@@ -44,17 +55,18 @@ impl Inboxes {
 
     /// What an inbox has now.
     pub async fn stamp(self: &Arc<Self>, user: &UserId) -> Result<Stamp, InboxError> {
-        self.read(user, |inbox| Ok(inbox.stamp())).await
+        let epoch = self.journal.log().epoch();
+        self.read(user, move |inbox| Ok(inbox.stamp(epoch))).await
     }
 }
 
 impl Inbox {
-    fn stamp(&self) -> Stamp {
+    pub(super) fn stamp(&self, epoch: u64) -> Stamp {
         let messages = self.counts.values().map(|count| count.total).sum();
-        Stamp { last_message: self.last_message(), version: self.version(), messages }
+        Stamp { epoch, last_message: self.last_message(), version: self.version(), messages }
     }
 
-    fn pin(
+    pub(super) fn pin(
         &mut self,
         user: UserId,
         epoch: u64,
@@ -84,9 +96,10 @@ impl Inbox {
             epoch,
             pos: self.seen(),
             version: self.version(),
+            restored: self.restored,
             now,
             devices,
-            stamp: self.stamp(),
+            stamp: self.stamp(epoch),
         })
     }
 }
@@ -118,6 +131,7 @@ impl Snapshot {
             epoch: self.epoch,
             pos: self.pos,
             version: self.version,
+            restored: self.restored,
             now: self.now.millis(),
             devices: &devices,
         };
@@ -128,235 +142,9 @@ impl Snapshot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::faults::Faults;
-    use crate::inbox::Folders;
-    use crate::log::Logged;
-    use crate::log::record::{Audience, Marked, Posted, PressMade, Recalled, Record};
-    use hongyan_wire::MessageId;
-    use hongyan_wire::message::{AnswerMode, Message, Pressed};
+    use crate::inbox::history::{History, Step, ann, rows, steps};
+    use crate::log::record::{Marked, Record};
     use proptest::prelude::*;
-    use std::path::PathBuf;
-
-    /// What happens to an inbox.
-    #[derive(Debug, Clone)]
-    enum Step {
-        /// To be gone after so many milliseconds, if ever.
-        Send(Option<i64>),
-        Recall(prop::sample::Index),
-        Press(prop::sample::Index),
-        Mark(prop::sample::Index, bool),
-        Wait(i64),
-        Full,
-        /// From the last backup's place, or from its time.
-        Increment(bool),
-    }
-
-    fn steps() -> impl Strategy<Value = Vec<Step>> {
-        let index = any::<prop::sample::Index>;
-        let step = prop_oneof![
-            4 => prop::option::of(1..200_000i64).prop_map(Step::Send),
-            1 => index().prop_map(Step::Recall),
-            1 => index().prop_map(Step::Press),
-            3 => (index(), any::<bool>()).prop_map(|(message, is_read)| Step::Mark(message, is_read)),
-            // Also so long that recalls are forgotten.
-            2 => prop_oneof![1..200_000i64, Just(50 * 86_400_000)].prop_map(Step::Wait),
-            1 => Just(Step::Full),
-            2 => any::<bool>().prop_map(Step::Increment),
-        ];
-        prop::collection::vec(step, 1..80)
-    }
-
-    struct History {
-        dir: tempfile::TempDir,
-        inbox: Inbox,
-        pos: Pos,
-        now: i64,
-        sent: Vec<(Pos, MessageId)>,
-        full: Option<PathBuf>,
-        increments: Vec<PathBuf>,
-        last: Option<About>,
-        made: usize,
-    }
-
-    fn ann() -> UserId {
-        UserId::new("ann").unwrap()
-    }
-
-    impl History {
-        fn new() -> Self {
-            let dir = tempfile::tempdir().unwrap();
-            let folders = Folders::open(dir.path(), Faults::default()).unwrap();
-            let inbox = folders.inbox(&ann()).unwrap();
-            let now = 1_800_000_000_000;
-            Self {
-                dir,
-                inbox,
-                pos: 0,
-                now,
-                sent: Vec::new(),
-                full: None,
-                increments: Vec::new(),
-                last: None,
-                made: 0,
-            }
-        }
-
-        fn at(&self) -> Timestamp {
-            Timestamp::from_millis(self.now)
-        }
-
-        fn take(&mut self, record: Record) {
-            self.pos += 1;
-            self.inbox.expire(self.at()).unwrap();
-            let logged = [Logged { pos: self.pos, record: Arc::new(record) }];
-            match &*logged[0].record {
-                Record::Marked(_) => drop(self.inbox.apply_marks(&logged).unwrap()),
-                _ => self.inbox.apply_messages(&logged).unwrap(),
-            }
-            self.inbox.seen = self.pos;
-        }
-
-        fn step(&mut self, step: Step) {
-            let audience = || Audience { users: vec![ann()], ..Audience::default() };
-            let chosen =
-                |index: prop::sample::Index| (!self.sent.is_empty()).then(|| index.get(&self.sent).clone());
-            match step {
-                Step::Send(life) => {
-                    let id = format!("msg-{}", self.pos + 1);
-                    let message: Message = serde_json::from_value(serde_json::json!({
-                        "id": id, "pos": 0, "channel_id": null, "title": "t", "content": "\u{0}\"\\\n🌸</script>", "message_type": "text",
-                        "priority": 5, "sender": "x", "sender_info": { "id": "x", "type": "service", "name": "x", "avatar": "" },
-                        "created_at": self.at().to_string(), "expire_at": life.map(|life| self.at().plus_millis(life).to_string()),
-                        "metadata": {}, "attachments": [], "actions": [], "is_read": false, "read_at": null, "version": 0,
-                    }))
-                    .unwrap();
-                    self.sent.push((self.pos + 1, message.id.clone()));
-                    let posted = Posted {
-                        message,
-                        audience: audience(),
-                        recipients: 1,
-                        sent_by: "service:x".into(),
-                        template: None,
-                        answer: AnswerMode::default(),
-                        was_scheduled: false,
-                    };
-                    self.take(Record::Message(Box::new(posted)));
-                }
-                Step::Recall(index) => {
-                    let Some((target, id)) = chosen(index) else { return };
-                    let recalled = Recalled {
-                        id,
-                        target,
-                        audience: audience(),
-                        replaced_by: None,
-                        at: self.at(),
-                        by: "service:x".into(),
-                    };
-                    self.take(Record::Recalled(Box::new(recalled)));
-                }
-                Step::Press(index) => {
-                    let Some((target, id)) = chosen(index) else { return };
-                    let pressed = Pressed {
-                        action: format!("a{}", self.pos),
-                        by: ann(),
-                        name: "Ann".into(),
-                        at: self.at(),
-                    };
-                    self.take(Record::Pressed(Box::new(PressMade {
-                        id,
-                        target,
-                        audience: audience(),
-                        pressed,
-                        callback: None,
-                    })));
-                }
-                Step::Mark(index, is_read) => {
-                    let Some((target, _)) = chosen(index) else { return };
-                    self.take(Record::Marked(Marked {
-                        user: ann(),
-                        places: vec![target],
-                        is_read,
-                        device: None,
-                        at: self.at(),
-                    }));
-                }
-                Step::Wait(millis) => self.now += millis,
-                Step::Full => self.back_up(Kind::Full, None),
-                Step::Increment(by_place) => {
-                    let Some(last) = self.last.clone() else { return };
-                    let since = match by_place {
-                        true => Since::Place { pos: last.pos, version: last.version, at: Some(last.made_at) },
-                        false => Since::Time(last.made_at),
-                    };
-                    self.back_up(Kind::Incremental, Some(since));
-                }
-            }
-        }
-
-        fn back_up(&mut self, kind: Kind, since: Option<Since>) {
-            self.made += 1;
-            let path = self.dir.path().join(format!(".{}.db", self.made));
-            let now = self.at();
-            let snapshot = self.inbox.pin(ann(), 7, now, Vec::new()).unwrap();
-            match (snapshot.write(kind, since, &path, &mut |_| true), kind) {
-                (Ok(about), Kind::Full) => {
-                    (self.full, self.last) = (Some(path), Some(about));
-                    self.increments.clear();
-                }
-                (Ok(about), _) => {
-                    self.increments.push(path);
-                    self.last = Some(about);
-                }
-                // Said where it is so, and only there.
-                (Err(hongyan_backup::Error::TooOld), _) => {
-                    let age = self.now - self.last.as_ref().unwrap().made_at;
-                    assert!(age > hongyan_backup::AMENDED_LIFE - 200_000, "{age}");
-                }
-                (Err(error), _) => panic!("{error}"),
-            }
-        }
-
-        /// The full backup and its increments are the inbox as it was at the last of them.
-        fn check(mut self) {
-            let Some(full) = self.full.take() else { return };
-            let since = self.last.clone().map(|last| Since::Place {
-                pos: last.pos,
-                version: last.version,
-                at: Some(last.made_at),
-            });
-            self.back_up(Kind::Incremental, since);
-            if self.last.as_ref().is_none_or(|last| last.pos != self.pos || last.made_at != self.now) {
-                return;
-            }
-            let about = hongyan_backup::apply(&full, &self.increments).unwrap();
-            let (joined, read) = hongyan_backup::open(&full).unwrap();
-            assert_eq!((about.pos, &about, about.kind), (self.pos, &read, Kind::Full));
-            for (table, theirs) in
-                [("message", "main.message"), ("amended", "main.amended"), ("status", "state.status")]
-            {
-                let kept = rows(&joined, table);
-                assert_eq!(kept, rows(&self.inbox.conn, theirs), "{table}");
-            }
-            // Told as JSON, a line each, they are what the API says.
-            let (mut lines, format) = (Vec::new(), hongyan_backup::Format::JsonLines);
-            hongyan_backup::export(&full, &format, &mut lines, &mut |_| true).unwrap();
-            let told = lines.split_inclusive(|byte| *byte == b'\n');
-            let told: Vec<Message> = told.map(|line| serde_json::from_slice(line).unwrap()).collect();
-            let changes = self.inbox.changes(0, 0, 10_000).unwrap().changes;
-            let known = changes.into_iter().filter_map(|change| match change {
-                hongyan_wire::api::Change::Message(message) => Some(message),
-                hongyan_wire::api::Change::StatusUpdate(_) => None,
-            });
-            assert_eq!(told, known.collect::<Vec<_>>());
-        }
-    }
-
-    fn rows(conn: &Connection, table: &str) -> Vec<Vec<rusqlite::types::Value>> {
-        let mut statement = conn.prepare(&format!("SELECT * FROM {table} ORDER BY pos")).unwrap();
-        let columns = statement.column_count();
-        let row = |row: &rusqlite::Row<'_>| (0..columns).map(|column| row.get(column)).collect();
-        statement.query_map([], row).unwrap().collect::<Result<_, _>>().unwrap()
-    }
 
     proptest! {
         #![proptest_config(ProptestConfig { cases: 192, failure_persistence: None, ..ProptestConfig::default() })]

@@ -82,7 +82,9 @@ impl Inboxes {
             faults.at("the inboxes are acknowledged")?;
             log.acknowledge(Consumer::Directory, target)?;
             self.pending.forget_all(target);
-            log.trim(before, crate::clock::now().plus_millis(-crate::log::local::KEY_LIFE))?;
+            if !self.is_held() {
+                log.trim(before, crate::clock::now().plus_millis(-crate::log::local::KEY_LIFE))?;
+            }
         }
         Ok(())
     }

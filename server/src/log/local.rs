@@ -37,7 +37,7 @@ CREATE INDEX idempotency_at ON idempotency(at);
 CREATE TABLE consumer(name TEXT PRIMARY KEY, through INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE meta(key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 ";
-const SCHEMA_VERSION: i64 = 1;
+pub(super) const SCHEMA_VERSION: i64 = 1;
 
 enum Command {
     Append(Waiting),

@@ -4,6 +4,7 @@
 //! What always holds: a position is given once and only grows; `append` answers after the record is
 //! on the disk; followers see every record exactly once, in the order of positions.
 
+pub mod copied;
 mod journal;
 pub mod local;
 mod recent;

@@ -22,6 +22,7 @@ use std::fmt;
 pub enum Record {
     Message(Box<Posted>),
     Marked(Marked),
+    Restored(Box<Restored>),
     Recalled(Box<Recalled>),
     Pressed(Box<PressMade>),
     CallbackTried(Box<CallbackTried>),
@@ -59,6 +60,9 @@ pub enum Record {
     RecoveryUsed(Box<Change<RecoveryUsed>>),
     PasskeyPut(Box<Change<PasskeyPut>>),
     PasskeyDeleted(Box<Change<PasskeyKey>>),
+    /// A place for a message that a restored backup brings; see [`Restored`].
+    Place,
+    Noted(Box<Change<Noted>>),
     /// What stood here was about a user who was deleted since.
     Erased,
 }
@@ -110,6 +114,7 @@ impl Record {
             Self::Scheduled(scheduled) => erased(theirs(&scheduled.posted.sent_by)),
             Self::Unscheduled(unscheduled) => erased(theirs(&unscheduled.by)),
             Self::Marked(marked) => erased(marked.user == *user),
+            Self::Restored(restored) => erased(restored.user == *user),
             Self::Pressed(made) if made.pressed.by == *user && !made.is_shared() => Some(Self::Erased),
             Self::Pressed(made) => {
                 let mut made = made.clone();
@@ -336,6 +341,23 @@ pub struct Marked {
     pub at: Timestamp,
 }
 
+/// A backup is put into a person's inbox: its messages that are not there, and the states that are newer in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restored {
+    pub user: UserId,
+    /// Names the file, which lies beside the inboxes until this one has taken it in durably.
+    pub file: SmolStr,
+    /// Whether its places are of this log: then its messages keep them.
+    pub is_ours: bool,
+    /// The places of its messages otherwise, in the order of the file: the first of some in a row, and how many.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub places: Vec<(u64, u64)>,
+    /// How many states it has: each takes the person's next number, whatever becomes of it.
+    pub states: u64,
+    /// What had expired by then is not put back.
+    pub at: Timestamp,
+}
+
 /// A change of the directory, and who made it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Change<T> {
@@ -343,6 +365,15 @@ pub struct Change<T> {
     pub actor: SmolStr,
     pub at: Timestamp,
     pub what: T,
+}
+
+/// Something that an operator did and that changes nothing but what the audit log tells.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Noted {
+    /// As `backup.make`.
+    pub action: SmolStr,
+    /// What it was done to.
+    pub target: String,
 }
 
 /// A user made or changed: `None` leaves what was there.

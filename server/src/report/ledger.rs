@@ -13,7 +13,8 @@ use std::time::Duration;
 
 /// Records read from the log at once.
 const STEP: usize = 1_000;
-const SCHEMA_VERSION: i64 = 1;
+/// The version of `reports.db`.
+pub const SCHEMA_VERSION: i64 = 1;
 const CAME: &str = "INSERT OR IGNORE INTO reach(user, pos, since) VALUES(?1, 0, ?2)";
 
 #[derive(Debug, thiserror::Error)]
@@ -192,6 +193,15 @@ impl Ledger {
         })?;
         Ok(hours.collect::<rusqlite::Result<_>>()?)
     }
+}
+
+/// Says in a copy of the counts that they are those of the log with this number: else the next start would count anew.
+/// Not flushed. Blocks on storage.
+pub fn belong_to(copy: &Path, epoch: u64) -> Result<(), LedgerError> {
+    let conn = Connection::open(copy)?;
+    conn.pragma_update(None, "synchronous", "OFF")?;
+    conn.execute("UPDATE meta SET value = ?1 WHERE key = 'epoch'", [epoch as i64])?;
+    Ok(conn.close().map_err(|(_, error)| error)?)
 }
 
 impl Written {

@@ -4,7 +4,7 @@
 mod counts;
 mod ledger;
 
-pub use ledger::{Ledger, LedgerError};
+pub use ledger::{Ledger, LedgerError, SCHEMA_VERSION, belong_to};
 
 use crate::auth::Caller;
 use crate::directory::Directory;

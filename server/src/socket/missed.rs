@@ -25,8 +25,7 @@ pub(super) struct Missed {
 impl Sockets {
     /// Reads what came after a cursor. A cursor after which nothing came opens no inbox.
     pub(super) async fn missed(&self, user: &UserId, given: Option<&str>) -> Result<Missed, InboxError> {
-        let epoch = self.journal.log().epoch();
-        let parsed = given.map(|text| text.parse::<Cursor>().ok().filter(|cursor| cursor.epoch == epoch));
+        let parsed = given.map(|text| text.parse::<Cursor>().ok());
         let asked = match parsed {
             // No cursor: the client fetches what it wants and is live from now on.
             None => None,
@@ -35,15 +34,16 @@ impl Sockets {
         };
         if let Some(tip) = self.inboxes.known_tip(user).await? {
             let unchanged = asked.is_none_or(|cursor| {
-                (tip.last_message..=tip.seen).contains(&cursor.pos) && cursor.version == tip.version
+                cursor.epoch == tip.epoch
+                    && (tip.last_message..=tip.seen).contains(&cursor.pos)
+                    && cursor.version == tip.version
             });
             if unchanged {
-                let cursor = Cursor { epoch, pos: tip.seen, version: tip.version };
                 return Ok(Missed {
                     frames: Vec::new(),
                     pos: tip.seen,
                     version: tip.version,
-                    cursor: cursor.to_string(),
+                    cursor: tip.cursor().to_string(),
                     unread_count: tip.unread.total,
                 });
             }
@@ -52,7 +52,7 @@ impl Sockets {
             .inboxes
             .access(user, move |inbox| {
                 let changes = match asked {
-                    Some(cursor) if cursor.pos > inbox.seen() || cursor.version > inbox.version() => None,
+                    Some(cursor) if !inbox.knows(cursor) => None,
                     Some(cursor) => Some(inbox.changes(cursor.pos, cursor.version, CHANGES_MAX)?),
                     None => Some(Changes {
                         changes: Vec::new(),
@@ -61,19 +61,17 @@ impl Sockets {
                         has_more: false,
                     }),
                 };
-                Ok((changes, inbox.seen(), inbox.version(), inbox.unread_total()))
+                Ok((changes, inbox.cursor(), inbox.unread_total()))
             })
             .await?;
-        let (changes, pos, version, unread_count) = read;
+        let (changes, cursor, unread_count) = read;
+        let (pos, version) = (cursor.pos, cursor.version);
         let frames: Option<Vec<Bytes>> = changes.filter(|changes| !changes.has_more).and_then(|changes| {
             let frames: Vec<Bytes> = changes.changes.iter().filter_map(frame::encode_as).collect();
             (frames.iter().map(Bytes::len).sum::<usize>() <= QUEUE_BYTES_MAX / 2).then_some(frames)
         });
         match frames {
-            Some(frames) => {
-                let cursor = Cursor { epoch, pos, version }.to_string();
-                Ok(Missed { frames, pos, version, cursor, unread_count })
-            }
+            Some(frames) => Ok(Missed { frames, pos, version, cursor: cursor.to_string(), unread_count }),
             None => self.lost(user, given.unwrap_or_default()).await,
         }
     }

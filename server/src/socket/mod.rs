@@ -13,7 +13,6 @@ use crate::log::Journal;
 use crate::report::Ledger;
 use futures_util::StreamExt;
 use hongyan_wire::account::DeviceType;
-use hongyan_wire::cursor::Cursor;
 use hongyan_wire::error::ErrorType;
 use hongyan_wire::frame::{ClientFrame, Hello, ServerFrame, Welcome, close};
 use hongyan_wire::limits::{CLIENT_FRAME_MAX, NAME_MAX};
@@ -211,8 +210,8 @@ impl Sockets {
     fn note(&self, outlet: &Outlet) {
         let user = &outlet.identity.user;
         self.ledger.reached(user, outlet.last_pos());
-        let (Some(device), epoch) = (outlet.device(), self.journal.log().epoch()) else { return };
-        let cursor = Cursor { epoch, pos: outlet.last_pos(), version: self.inboxes.known_version(user) };
+        let Some(device) = outlet.device() else { return };
+        let cursor = self.inboxes.known_cursor(user, outlet.last_pos());
         let seen = DeviceSeen {
             device_id: device.id.clone(),
             device_type: device.device_type,

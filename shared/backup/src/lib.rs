@@ -7,6 +7,7 @@
 
 mod about;
 mod apply;
+pub mod database;
 mod export;
 mod file;
 mod pack;
@@ -15,7 +16,7 @@ mod write;
 pub use about::{About, Kind};
 pub use apply::apply;
 pub use export::{Format, Language, export};
-pub use file::open;
+pub use file::{open, reopen};
 pub use pack::{Compression, Encryption, Identity, Packed, pack, unpack};
 pub use write::{Device, Since, Source, write};
 

@@ -12,7 +12,7 @@ const STEP: i32 = 1_024;
 /// Rows copied between two looks whether to go on.
 const ROWS: u64 = 4_096;
 /// Memory for pages of the file that is written, in KiB.
-const CACHE_KIB: i64 = 2_048;
+pub(crate) const CACHE_KIB: i64 = 2_048;
 /// Milliseconds by which the clocks that give messages their times may go apart.
 const SKEW: i64 = 60_000;
 
@@ -26,6 +26,8 @@ pub struct Source<'a> {
     pub pos: u64,
     /// The person's last number.
     pub version: u64,
+    /// The place at which a backup was last put into it; 0: never. No increment reaches across it.
+    pub restored: u64,
     /// Milliseconds since 1970; what has expired by then is in neither.
     pub now: i64,
     pub devices: &'a [Device],
@@ -164,6 +166,9 @@ impl Source<'_> {
                 (last(pos, at)?, last(version, at)?)
             }
         };
+        if (1..self.restored).contains(&pos) {
+            return Err(Error::TooOld);
+        }
         if matches!(since, Since::Place { pos: 0, .. }) {
             return Ok((pos, version));
         }
@@ -183,7 +188,11 @@ impl Source<'_> {
     }
 }
 
-fn copy_pages(from: &Connection, to: &mut Connection, go_on: &mut dyn FnMut(f64) -> bool) -> Result<()> {
+pub(crate) fn copy_pages(
+    from: &Connection,
+    to: &mut Connection,
+    go_on: &mut dyn FnMut(f64) -> bool,
+) -> Result<()> {
     let copying = Backup::new(from, to)?;
     loop {
         let step = copying.step(STEP)?;
@@ -196,7 +205,7 @@ fn copy_pages(from: &Connection, to: &mut Connection, go_on: &mut dyn FnMut(f64)
             StepResult::Done => return Ok(()),
             StepResult::More => {}
             // Nobody writes to either: the one is pinned, the other ours.
-            _ => return Err(Error::Damaged("the inbox cannot be read at one moment".into())),
+            _ => return Err(Error::Damaged("it cannot be read at one moment".into())),
         }
     }
 }

@@ -157,3 +157,16 @@ pub struct BackupJob {
 pub struct BackupJobList {
     pub jobs: Vec<BackupJob>,
 }
+
+/// `POST /api/v3/backup/restore`: what became of the messages and states that were brought.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RestoreAnswer {
+    /// Messages that were put back.
+    pub restored: u64,
+    /// Messages that were there already.
+    pub known: u64,
+    /// Messages that their senders have taken back, or that have expired: they stay away.
+    pub gone: u64,
+    /// Read states that were taken over.
+    pub states: u64,
+}

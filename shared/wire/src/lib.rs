@@ -16,6 +16,7 @@ pub mod message;
 pub mod permission;
 pub mod profile;
 pub mod receipt;
+pub mod sets;
 pub mod template;
 pub mod time;
 

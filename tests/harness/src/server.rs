@@ -138,6 +138,12 @@ impl Server {
         Exit::of(command.args(arguments), piped).await
     }
 
+    /// Begins a command of the server's program on this server's storage; it is killed when this is dropped.
+    pub fn spawn(&self, arguments: &[&str]) -> Child {
+        let mut command = self.setup.command(self.setup.storage.as_deref().unwrap_or(self.storage.path()));
+        command.args(arguments).spawn().unwrap()
+    }
+
     /// Runs `hongyan` towards this server with a key and this piped in.
     pub async fn hongyan(&self, key: &str, arguments: &[&str], piped: &str) -> Exit {
         let mut command = Command::new(program().with_file_name("hongyan"));

@@ -147,7 +147,7 @@ fn is_user(conn: &Connection, user: &UserId) -> rusqlite::Result<bool> {
 fn concerns(record: &Record) -> bool {
     match record {
         Record::Message(posted) => posted.was_scheduled || posted.message.thread_key.is_some(),
-        Record::Marked(_) | Record::Erased => false,
+        Record::Marked(_) | Record::Restored(_) | Record::Place | Record::Erased => false,
         _ => true,
     }
 }
@@ -179,7 +179,7 @@ impl Outcome {
                     None => Ok(()),
                 }
             }
-            Record::Marked(_) | Record::Erased => Ok(()),
+            Record::Marked(_) | Record::Restored(_) | Record::Place | Record::Erased => Ok(()),
             Record::Recalled(recalled) => presses::recall(conn, recalled),
             Record::Pressed(made) => {
                 if presses::put(conn, made)?
@@ -254,6 +254,10 @@ impl Outcome {
             | Record::RecoveryUsed(_)
             | Record::PasskeyPut(_)
             | Record::PasskeyDeleted(_) => self.account(conn, pos, record),
+            Record::Noted(change) => {
+                let noted = &change.what;
+                audit(conn, (pos, 0), change, &noted.action, &noted.target, &Value::Null)
+            }
         }
     }
 }

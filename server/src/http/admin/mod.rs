@@ -3,6 +3,7 @@
 pub mod announcements;
 pub mod audit;
 pub mod auth;
+pub mod backups;
 pub mod callbacks;
 pub mod channels;
 pub mod credentials;

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 /// The passphrase of an encrypted backup: never in an address.
-const PASSPHRASE: HeaderName = HeaderName::from_static("x-backup-passphrase");
+pub(super) const PASSPHRASE: HeaderName = HeaderName::from_static("x-backup-passphrase");
 /// The recipient of an encrypted backup, `age1…`.
 const RECIPIENT: HeaderName = HeaderName::from_static("x-backup-recipient");
 /// What is wanted, in an address.

@@ -4,10 +4,11 @@ use crate::auth::UserCaller;
 use crate::backup::BackupError;
 use crate::error::{Error, Result};
 use crate::http::UserGateway;
-use crate::http::envelope::{Accepted, Answer};
+use crate::http::envelope::Answer;
 use crate::http::extract::Json;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
+use axum::response::Response;
 use hongyan_wire::api::{Done, Success};
 use hongyan_wire::backup::{BackupJob, BackupJobList, BackupRequest};
 use hongyan_wire::error::Failure;
@@ -30,10 +31,10 @@ pub async fn create(
     caller: UserCaller,
     headers: HeaderMap,
     body: Json<BackupRequest>,
-) -> Result<Accepted<BackupJob>> {
+) -> Result<Response> {
     let wanted = gateway.wanted_by(body.value, &headers)?;
     let job = tokio::task::block_in_place(|| gateway.jobs.create(caller.id(), wanted))?;
-    Ok(Accepted(job))
+    Ok(Answer::new(job).accepted())
 }
 
 /// List the backups of one's own in the background, newest first: those that wait or are made, and those that have ended, at

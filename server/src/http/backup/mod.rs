@@ -2,6 +2,7 @@
 
 mod asked;
 pub mod jobs;
+pub mod restore;
 
 use super::UserGateway;
 use super::envelope::Answer;

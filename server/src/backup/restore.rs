@@ -1,0 +1,200 @@
+//! Putting backups back that people bring: taken in as they arrive, unpacked, joined, checked, and then given to the inbox.
+//!
+//! What always holds: until everything about them was found good, nothing of the person's has changed.
+
+use super::{BackupError, Backups};
+use crate::inbox::{InboxError, Inboxes, Prepared, Restoring};
+use hongyan_backup::{About, Error, Identity, Kind};
+use hongyan_wire::UserId;
+use parking_lot::Mutex;
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Being brought or put back at one time.
+const AT_ONCE: usize = 8;
+/// Files that are put back together.
+const FILES_MAX: usize = 400;
+
+/// Who is putting something back.
+pub(super) struct Restores {
+    people: Arc<Mutex<HashSet<UserId>>>,
+    places: Arc<Semaphore>,
+}
+
+impl Default for Restores {
+    fn default() -> Self {
+        Self { people: Arc::default(), places: Arc::new(Semaphore::new(AT_ONCE)) }
+    }
+}
+
+/// One person's turn, until it is dropped.
+struct Turn {
+    people: Arc<Mutex<HashSet<UserId>>>,
+    user: UserId,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.people.lock().remove(&self.user);
+    }
+}
+
+/// What a person brings. What arrived of it goes when it is dropped.
+pub struct Incoming {
+    inboxes: Arc<Inboxes>,
+    user: UserId,
+    /// Names what becomes of it.
+    id: String,
+    folder: PathBuf,
+    files: Vec<PathBuf>,
+    /// Bytes that may still arrive.
+    left: u64,
+    quota: u64,
+    turn: Option<Turn>,
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        // What cannot be cleared away now is by the next start.
+        let _ = fs::remove_dir_all(&self.folder);
+        if let Some(parent) = self.folder.parent() {
+            let _ = fs::remove_dir(parent);
+        }
+    }
+}
+
+impl Backups {
+    /// Takes in what a person brings. Blocks on storage, shortly.
+    ///
+    /// # Errors
+    /// That they are at it already, or too many are.
+    pub fn receive(&self, user: &UserId) -> Result<Incoming, BackupError> {
+        let place = self.restores.places.clone().try_acquire_owned().map_err(|_| BackupError::Busy)?;
+        if !self.restores.people.lock().insert(user.clone()) {
+            return Err(BackupError::Restoring);
+        }
+        let turn = Turn { people: self.restores.people.clone(), user: user.clone(), _place: place };
+        let id = uuid::Uuid::now_v7().simple().to_string();
+        let folder = self.inboxes.restores_of(user).join(&id);
+        fs::create_dir_all(&folder)?;
+        Ok(Incoming {
+            inboxes: self.inboxes.clone(),
+            user: user.clone(),
+            id,
+            folder,
+            files: Vec::new(),
+            left: self.shelf.quota(),
+            quota: self.shelf.quota(),
+            turn: Some(turn),
+        })
+    }
+}
+
+impl Incoming {
+    /// Begins with the next file.
+    pub fn file(&mut self) -> Result<File, BackupError> {
+        if self.files.len() == FILES_MAX {
+            let error = Error::Damaged(format!("at most {FILES_MAX} can be put back together"));
+            return Err(BackupError::File { field: "files".into(), error });
+        }
+        let path = self.folder.join(self.files.len().to_string());
+        let file = File::create_new(&path)?;
+        self.files.push(path);
+        Ok(file)
+    }
+
+    /// Counts what has arrived.
+    pub fn arrived(&mut self, bytes: usize) -> Result<(), BackupError> {
+        self.left = self.left.checked_sub(bytes as u64).ok_or_else(|| self.too_large())?;
+        Ok(())
+    }
+
+    fn too_large(&self) -> BackupError {
+        BackupError::File {
+            field: self.field(self.files.len().saturating_sub(1)),
+            error: Error::TooLarge(self.quota),
+        }
+    }
+
+    /// What a file is called in an error.
+    fn field(&self, n: usize) -> String {
+        if self.files.len() > 1 { format!("files[{n}]") } else { "file".into() }
+    }
+
+    /// What all files are called in an error.
+    fn all(&self) -> &'static str {
+        if self.files.len() > 1 { "files" } else { "file" }
+    }
+
+    /// Puts it back: see [`Inboxes::restore`].
+    pub async fn restore(
+        mut self,
+        identity: Identity,
+        into_empty: bool,
+        message_bytes: usize,
+        tell: impl FnOnce() + Send + 'static,
+    ) -> Result<Restoring, BackupError> {
+        let turn = self.turn.take();
+        let (inboxes, user) = (self.inboxes.clone(), self.user.clone());
+        let prepared = tokio::task::spawn_blocking(move || self.prepare(&identity));
+        let prepared = prepared.await.map_err(|_| BackupError::Stopping)??;
+        let told = move || {
+            tell();
+            drop(turn);
+        };
+        Ok(inboxes.restore(&user, prepared, into_empty, message_bytes, told).await?)
+    }
+
+    /// Makes one whole backup of what was brought, and checks it.
+    fn prepare(&self, identity: &Identity) -> Result<Prepared, BackupError> {
+        if self.files.is_empty() {
+            return Err(BackupError::File { field: "file".into(), error: Error::NoBackup });
+        }
+        let mut left = self.quota;
+        let mut opened: Vec<(usize, PathBuf, About)> = Vec::new();
+        for (n, packed) in self.files.iter().enumerate() {
+            let of = |error| BackupError::File { field: self.field(n), error };
+            let plain = packed.with_extension("db");
+            left -= unpack(packed, &plain, identity, left).map_err(|error| match error {
+                Error::TooLarge(_) => of(Error::TooLarge(self.quota)),
+                error => of(error),
+            })?;
+            fs::remove_file(packed)?;
+            let (_, about) = hongyan_backup::open(&plain).map_err(of)?;
+            if about.user != self.user.as_str() {
+                return Err(of(Error::OtherPerson(about.user)));
+            }
+            opened.push((n, plain, about));
+        }
+        // Whatever order a file chooser gives them: what is whole, then increments as they follow each other.
+        opened.sort_by_key(|(_, _, about)| (about.kind == Kind::Incremental, about.from_pos, about.pos));
+        let (first, increments) = opened.split_first().ok_or(InboxError::Stopping)?;
+        let about = match first.2.kind {
+            // The messages alone can be put back too.
+            Kind::Messages if increments.is_empty() => first.2.clone(),
+            _ => {
+                let increments: Vec<&Path> = increments.iter().map(|(_, path, _)| path.as_path()).collect();
+                hongyan_backup::apply(&first.1, &increments)
+                    .map_err(|error| BackupError::File { field: self.all().into(), error })?
+            }
+        };
+        let to = self.inboxes.restores_of(&self.user).join(format!("{}.db", self.id));
+        File::open(&first.1)?.sync_all()?;
+        fs::rename(&first.1, &to)?;
+        File::open(to.parent().unwrap_or(Path::new(".")))?.sync_all()?;
+        Ok(Prepared { file: self.id.clone(), about })
+    }
+}
+
+/// Gives the size of what is unpacked.
+fn unpack(packed: &Path, plain: &Path, identity: &Identity, max: u64) -> hongyan_backup::Result<u64> {
+    let mut to = BufWriter::with_capacity(super::BUFFER, File::create_new(plain)?);
+    hongyan_backup::unpack(File::open(packed)?, &mut to, identity, max)?;
+    to.flush()?;
+    Ok(to.get_ref().metadata()?.len())
+}

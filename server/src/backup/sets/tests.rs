@@ -1,0 +1,327 @@
+//! Sets of a server that goes on meanwhile, that is cut off, and that has lost something.
+
+use super::*;
+use crate::app::Core;
+use crate::config::Config;
+use crate::inbox::{Filter, MarkRequest};
+use crate::log::record::{Audience, Posted};
+use crate::log::{Appended, Pos};
+use hongyan_wire::admin::UserRequest;
+use hongyan_wire::api::MessageList;
+use hongyan_wire::message::{AnswerMode, Message};
+use hongyan_wire::{MessageId, UserId};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use tempfile::TempDir;
+
+const HANDLES: usize = 4;
+
+/// By place: to whom, and which.
+type Sent = BTreeMap<Pos, (Option<UserId>, MessageId)>;
+
+struct Place {
+    dir: TempDir,
+    core: Core,
+}
+
+fn config(root: &Path) -> Config {
+    let path = root.join("users").display().to_string();
+    Config::load(None, [("USER_STORAGE_PATH".to_owned(), path)]).unwrap()
+}
+
+fn user(n: usize) -> UserId {
+    UserId::new(&format!("u{n}")).unwrap()
+}
+
+impl Place {
+    async fn new(people: usize) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let core = Core::open(&config(dir.path()), HANDLES).unwrap();
+        let place = Self { dir, core };
+        for n in 0..people {
+            place.add(&user(n)).await;
+        }
+        place
+    }
+
+    async fn add(&self, id: &UserId) {
+        let (name, username) = (id.to_string(), id.to_string());
+        let request = UserRequest { id: Some(id.clone()), username, name, ..UserRequest::default() };
+        self.core.administration.create_user("test", request).await.unwrap();
+    }
+
+    /// The server's sets, with these faults, and as many kept as are made.
+    fn sets(&self, faults: Faults) -> Sets {
+        let plan = Plan { every: None, most: 100, keep: Duration::from_secs(3_600) };
+        Sets {
+            root: self.core.sets.root.clone(),
+            plan,
+            parts: self.core.sets.parts.clone(),
+            asked: Mutex::default(),
+            wake: Notify::new(),
+            verifying: tokio::sync::Mutex::default(),
+            stop: self.core.sets.stop.clone(),
+            faults,
+        }
+    }
+
+    fn root(&self) -> PathBuf {
+        self.core.sets.root.clone()
+    }
+
+    /// What lies in the folder of all sets.
+    fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.root()).into_iter().flatten();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+}
+
+/// Sends to one, or to everyone; gives the message's place and id.
+async fn send(journal: &Journal, to: Option<UserId>) -> (Pos, MessageId) {
+    let id = MessageId::new(&format!("msg-{}", uuid::Uuid::now_v7().simple())).unwrap();
+    let message: Message = serde_json::from_value(serde_json::json!({
+        "id": id, "pos": 0, "channel_id": null, "title": "t", "content": "c", "message_type": "text", "priority": 5,
+        "sender": "x", "sender_info": { "id": "x", "type": "service", "name": "x", "avatar": "" },
+        "created_at": clock::now().to_string(), "expire_at": null, "metadata": {}, "attachments": [], "actions": [],
+        "is_read": false, "read_at": null, "version": 0,
+    }))
+    .unwrap();
+    let audience =
+        Audience { everyone: to.is_none(), users: to.into_iter().collect(), ..Audience::default() };
+    let posted = Posted {
+        message,
+        audience,
+        recipients: 1,
+        sent_by: "service:x".into(),
+        template: None,
+        answer: AnswerMode::default(),
+        was_scheduled: false,
+    };
+    match journal.append(Record::Message(Box::new(posted))).await.unwrap() {
+        Appended::Written(pos) => (pos, id),
+        Appended::Repeated(_) => panic!("nothing is repeated"),
+    }
+}
+
+/// A server restored from a set, and what the drill finds.
+async fn restored(set: &Path) -> (TempDir, Core, Proof) {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(dir.path());
+    let manifest = build(set, &config.user_storage, &config.system_storage, &|| true).unwrap();
+    let core = Core::open(&config, HANDLES).unwrap();
+    let proof =
+        prove(set, &manifest, &core.inboxes, &core.directory, &core.journal, dir.path()).await.unwrap();
+    (dir, core, proof)
+}
+
+/// Ids of a person's messages, and of those that are read.
+async fn seen(core: &Core, user: &UserId) -> (BTreeSet<MessageId>, BTreeSet<MessageId>) {
+    let list = core.inboxes.access(user, |inbox| {
+        let page = inbox.page(&Filter::default(), 1, u32::MAX)?.written(serde_json::to_vec)?;
+        Ok(serde_json::from_slice::<MessageList>(&page).unwrap())
+    });
+    let list = list.await.unwrap();
+    let read =
+        list.messages.iter().filter(|message| message.is_read).map(|message| message.id.clone()).collect();
+    let all: BTreeSet<MessageId> = list.messages.iter().map(|message| message.id.clone()).collect();
+    assert_eq!((all.len() as u64, all.len()), (list.total, list.messages.len()), "nothing is there twice");
+    (all, read)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_set_is_one_moment_however_much_goes_on_meanwhile() {
+    const PEOPLE: usize = 24;
+    let place = Place::new(PEOPLE).await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let sent: Arc<Mutex<Sent>> = Arc::default();
+    let (pos, id) = send(&place.core.journal, None).await;
+    sent.lock().insert(pos, (None, id));
+    let mut work = Vec::new();
+    for lane in 0..3usize {
+        let (journal, inboxes) = (place.core.journal.clone(), place.core.inboxes.clone());
+        let (stop, sent) = (stop.clone(), sent.clone());
+        work.push(tokio::spawn(async move {
+            let mut n = lane * 7;
+            while !stop.load(Ordering::Relaxed) {
+                n += 5;
+                let to = (n % 11 != 0).then(|| user(n % PEOPLE));
+                let (pos, id) = send(&journal, to.clone()).await;
+                sent.lock().insert(pos, (to.clone(), id.clone()));
+                if let Some(to) = to.filter(|_| n % 3 == 0) {
+                    let request = MarkRequest::One { id, is_read: true, if_version: None };
+                    inboxes.mark(&to, None, request, |_| {}).await.unwrap();
+                }
+            }
+        }));
+    }
+    // The log lets go of everything it may.
+    let (inboxes, stopping) = (place.core.inboxes.clone(), stop.clone());
+    work.push(tokio::task::spawn_blocking(move || {
+        while !stopping.load(Ordering::Relaxed) {
+            inboxes.walk(Timestamp::from_millis(i64::MAX), &|| false).unwrap();
+        }
+    }));
+    let sets = place.sets(Faults::default());
+    let mut made = Vec::new();
+    for round in 0..3 {
+        if round == 1 {
+            place.add(&UserId::new("late").unwrap()).await;
+        }
+        made.push(sets.make("test").await.unwrap());
+    }
+    stop.store(true, Ordering::Relaxed);
+    futures_util::future::join_all(work).await.into_iter().for_each(|ended| ended.unwrap());
+    let sent = sent.lock().clone();
+    for manifest in made {
+        assert!(manifest.head > manifest.start, "something went on");
+        let (_dir, core, proof) = restored(&place.root().join(&manifest.id)).await;
+        assert_eq!(proof.faults, Vec::<String>::new());
+        assert!(proof.inboxes >= PEOPLE as u64, "{}", proof.inboxes);
+        for n in 0..PEOPLE {
+            let (messages, _) = seen(&core, &user(n)).await;
+            let meant = sent.range(..=manifest.head).map(|(_, sent)| sent);
+            let meant = meant.filter(|(to, _)| to.as_ref().is_none_or(|to| *to == user(n)));
+            let meant: BTreeSet<MessageId> = meant.map(|(_, id)| id.clone()).collect();
+            assert_eq!(messages, meant, "u{n}");
+        }
+        core.close().await;
+    }
+    // At the end nothing more happens: then all of it is there, what was read among it.
+    let last = sets.make("test").await.unwrap();
+    let (_dir, core, proof) = restored(&place.root().join(&last.id)).await;
+    assert_eq!(proof.faults, Vec::<String>::new());
+    for n in 0..PEOPLE {
+        assert_eq!(seen(&core, &user(n)).await, seen(&place.core, &user(n)).await, "u{n}");
+    }
+    core.close().await;
+    place.core.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_making_that_is_cut_off_anywhere_leaves_no_set_and_the_next_one_is_good() {
+    let place = Place::new(3).await;
+    for n in 0..3 {
+        send(&place.core.journal, Some(user(n))).await;
+    }
+    let steps = Arc::new(AtomicUsize::new(0));
+    let counted = steps.clone();
+    let counting = Faults::watched(move |_| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        true
+    });
+    let first = place.sets(counting).make("test").await.unwrap();
+    let steps = steps.load(Ordering::Relaxed);
+    assert!(steps >= 7, "{steps}");
+    for cut in 0..steps {
+        let passed = AtomicUsize::new(0);
+        let fuse = Faults::watched(move |_| passed.fetch_add(1, Ordering::Relaxed) < cut);
+        let sets = place.sets(fuse);
+        assert!(matches!(sets.make("test").await, Err(SetError::Stopping)), "{cut}");
+        assert_eq!(place.names(), [first.id.as_str()], "{cut}");
+        assert_eq!(sets.making(), None);
+    }
+    // As a process that ended would leave it.
+    let half = folder::partial(&place.root(), "20260115T103000Z");
+    folder::make_dir(&half).unwrap();
+    fs::write(half.join("plain"), b"half").unwrap();
+    let next = place.sets(Faults::default()).make("test").await.unwrap();
+    let mut names = place.names();
+    names.sort();
+    assert_eq!(names, [first.id, next.id.clone()]);
+    assert_eq!(verify(&place.root().join(next.id), &place.root(), &|| true).unwrap(), Vec::<String>::new());
+    place.core.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_not_changed_is_shared_unless_it_has_decayed() {
+    use std::os::unix::fs::MetadataExt;
+    let place = Place::new(2).await;
+    for n in 0..2 {
+        send(&place.core.journal, Some(user(n))).await;
+    }
+    let sets = place.sets(Faults::default());
+    let file = |id: &str, n: usize| place.root().join(id).join(format!("inboxes/u{n}.db.zst"));
+    let inode = |id: &str, n| file(id, n).metadata().unwrap().ino();
+    let first = sets.make("test").await.unwrap();
+    send(&place.core.journal, Some(user(1))).await;
+    let second = sets.make("test").await.unwrap();
+    assert_eq!(inode(&first.id, 0), inode(&second.id, 0));
+    assert_ne!(inode(&first.id, 1), inode(&second.id, 1));
+    let path = file(&second.id, 0);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[50] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let third = sets.make("test").await.unwrap();
+    assert_ne!(inode(&second.id, 0), inode(&third.id, 0));
+    let problems = |id: &str| verify(&place.root().join(id), &place.root(), &|| true).unwrap();
+    assert_eq!(problems(&third.id), Vec::<String>::new());
+    assert_eq!(problems(&second.id), ["inboxes/u0.db.zst: it is damaged: its sum is another"]);
+    // To be rid of the older ones takes nothing from it.
+    for id in [&first.id, &second.id] {
+        sets.remove("test", id).await.unwrap();
+    }
+    let (_dir, core, proof) = restored(&place.root().join(&third.id)).await;
+    assert_eq!((proof.faults, proof.messages, proof.unread), (Vec::new(), 3, 3));
+    core.close().await;
+    place.core.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_inbox_is_left_out_and_named_and_the_others_are_there() {
+    let place = Place::new(3).await;
+    for n in 0..3 {
+        send(&place.core.journal, Some(user(n))).await;
+    }
+    let sets = place.sets(Faults::default());
+    let good = sets.make("test").await.unwrap();
+    send(&place.core.journal, Some(user(1))).await;
+    let broken = place.dir.path().join("users/u1/messages.db");
+    let mut bytes = fs::read(&broken).unwrap();
+    bytes[..100].fill(0xff);
+    fs::write(&broken, bytes).unwrap();
+    let made = sets.make("test").await.unwrap();
+    let left: Vec<&str> = made.left_out.iter().map(|left| left.user.as_str()).collect();
+    assert_eq!((left, made.people, made.inboxes.len()), (vec!["u1"], 3, 2));
+    assert!(!sets.get(&made.id).unwrap().complete);
+    // What is restored by default is the newest that has everyone.
+    assert_eq!(find(&place.root(), None).unwrap(), place.root().join(&good.id));
+    let (_dir, core, proof) = restored(&place.root().join(&made.id)).await;
+    assert_eq!((proof.faults, proof.inboxes), (Vec::new(), 2));
+    core.close().await;
+    place.core.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_deleted_while_a_set_was_made_is_not_in_it() {
+    let place = Place::new(3).await;
+    for n in 0..3 {
+        send(&place.core.journal, Some(user(n))).await;
+    }
+    // Once all inboxes are copied, one is deleted, and another comes under the same id.
+    let (administration, handle) = (place.core.administration.clone(), tokio::runtime::Handle::current());
+    let faults = Faults::watched(move |step| {
+        if step == "the inboxes are copied" {
+            handle.block_on(async {
+                let request = UserRequest {
+                    id: Some(user(1)),
+                    username: "u1".into(),
+                    name: "Another".into(),
+                    ..UserRequest::default()
+                };
+                administration.delete_user("test", &user(1)).await.unwrap();
+                administration.create_user("test", request).await.unwrap();
+            });
+        }
+        true
+    });
+    let made = place.sets(faults).make("test").await.unwrap();
+    let users: Vec<&str> = made.inboxes.iter().map(|inbox| inbox.user.as_str()).collect();
+    assert_eq!(users, ["u0", "u2"]);
+    let (_dir, core, proof) = restored(&place.root().join(&made.id)).await;
+    assert_eq!(proof.faults, Vec::<String>::new());
+    assert!(seen(&core, &user(1)).await.0.is_empty());
+    assert_eq!(seen(&core, &user(2)).await.0.len(), 1);
+    core.close().await;
+    place.core.close().await;
+}

@@ -1,0 +1,154 @@
+//! Looking through a set: every file is what its manifest says, can be unpacked, and is a whole database of its person.
+
+use super::SetError;
+use super::files::remove;
+use super::manifest::{DIRECTORY, InboxFile, LOG, Manifest, PackedFile, REPORTS, hex};
+use super::scratch::Scratch;
+use hongyan_backup::{About, Identity, Kind, database};
+use sha2::{Digest, Sha256};
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Write};
+use std::path::Path;
+
+/// Gathered before it is written, in bytes.
+const BUFFER: usize = 256 * 1024;
+
+/// One part of a set, unpacked and found whole.
+pub(super) enum Part<'a> {
+    /// One of the server's databases, by the name that it has there.
+    Database(&'static str),
+    Inbox(&'a InboxFile, About),
+}
+
+/// Everything that is wrong with a set, each with the name of its file; nothing when it is good. What is unpacked for it
+/// lies below `beside` for the while. Blocks on storage.
+///
+/// # Errors
+/// What hinders the looking, and that it was cancelled.
+pub fn verify(folder: &Path, beside: &Path, go_on: &dyn Fn() -> bool) -> Result<Vec<String>, SetError> {
+    let manifest = match Manifest::read(folder) {
+        Ok(manifest) => manifest,
+        Err(SetError::Unusable { file, reason }) => return Ok(vec![format!("{file}: {reason}")]),
+        Err(error) => return Err(error),
+    };
+    let scratch = Scratch::new(beside)?;
+    look_through(folder, &manifest, scratch.path(), go_on, &mut |_, _| Ok(()))
+}
+
+/// Looks through a set and hands each part on, unpacked, in the order of the manifest; once something is wrong nothing is
+/// handed on any more. Gives what is wrong. The unpacked file is removed afterwards unless it was moved away.
+pub(super) fn look_through(
+    folder: &Path,
+    manifest: &Manifest,
+    scratch: &Path,
+    go_on: &dyn Fn() -> bool,
+    each: &mut dyn FnMut(Part<'_>, &Path) -> Result<(), SetError>,
+) -> Result<Vec<String>, SetError> {
+    let plain = scratch.join("unpacked");
+    let mut problems = Vec::new();
+    for (name, version) in [
+        (DIRECTORY, crate::directory::SCHEMA_VERSION),
+        (REPORTS, crate::report::SCHEMA_VERSION),
+        (LOG, crate::log::copied::VERSION),
+    ] {
+        // The manifest has all three, or it is none.
+        let Some(file) = manifest.database(name) else { continue };
+        match unpack(folder, file, &plain, go_on).and_then(|()| Ok(database::faults(&plain, version)?)) {
+            Ok(faults) if faults.is_empty() && problems.is_empty() => each(Part::Database(name), &plain)?,
+            Ok(faults) => problems.extend(faults.iter().map(|fault| format!("{}: {fault}", file.path))),
+            Err(error) => problems.push(told(file, error)?),
+        }
+        remove(&plain)?;
+    }
+    for inbox in &manifest.inboxes {
+        match unpack(folder, &inbox.file, &plain, go_on).and_then(|()| about(inbox, &plain)) {
+            Ok(about) if problems.is_empty() => each(Part::Inbox(inbox, about), &plain)?,
+            Ok(_) => {}
+            Err(error) => problems.push(told(&inbox.file, error)?),
+        }
+        remove(&plain)?;
+    }
+    Ok(problems)
+}
+
+/// What a file is told to have, or the error where it is not the file's.
+fn told(file: &PackedFile, error: SetError) -> Result<String, SetError> {
+    match error {
+        SetError::Unusable { reason, .. } => Ok(format!("{}: {reason}", file.path)),
+        SetError::Backup(error) => Ok(format!("{}: {error}", file.path)),
+        error => Err(error),
+    }
+}
+
+/// Unpacks a file, checking on the way that it is what the manifest says.
+pub(super) fn unpack(
+    folder: &Path,
+    file: &PackedFile,
+    to: &Path,
+    go_on: &dyn Fn() -> bool,
+) -> Result<(), SetError> {
+    let wrong = |reason: String| SetError::Unusable { file: file.path.clone(), reason };
+    let packed = File::open(folder.join(&file.path)).map_err(|error| wrong(error.to_string()))?;
+    let mut from = Summing { from: packed, sum: Sha256::new(), size: 0, go_on };
+    let mut to = BufWriter::with_capacity(BUFFER, File::create(to)?);
+    let unpacked = hongyan_backup::unpack(&mut from, &mut to, &Identity::None, file.unpacked);
+    if !go_on() {
+        return Err(SetError::Stopping);
+    }
+    // The sum is of all of it, also of what comes after its end.
+    io::copy(&mut from, &mut io::sink()).map_err(|error| wrong(error.to_string()))?;
+    if from.size != file.size {
+        return Err(wrong(format!("it has {} bytes, and had {}", from.size, file.size)));
+    }
+    if hex(&from.sum.finalize()) != file.sha256 {
+        return Err(wrong("it is damaged: its sum is another".into()));
+    }
+    to.flush()?;
+    let found = unpacked.map_err(SetError::from)?.from;
+    match to.get_ref().metadata()?.len() {
+        written if written == file.unpacked => Ok(()),
+        written => {
+            Err(wrong(format!("it unpacks to {written} bytes ({found} read), and was {}", file.unpacked)))
+        }
+    }
+}
+
+/// Whether an unpacked inbox is that of its person, as the manifest has it.
+fn about(inbox: &InboxFile, plain: &Path) -> Result<About, SetError> {
+    let (_, about) = hongyan_backup::open(plain)?;
+    let wrong = |reason: String| Err(SetError::Unusable { file: inbox.file.path.clone(), reason });
+    if about.user != inbox.user.as_str() {
+        return wrong(format!("it is the inbox of {}", about.user));
+    }
+    if about.kind != Kind::Full {
+        return wrong("it is no full backup".into());
+    }
+    let found = (about.pos, about.version, about.messages, about.states);
+    if found != (inbox.pos, inbox.version, inbox.messages, inbox.states) {
+        return wrong("it is of another moment than the set says".into());
+    }
+    if about.epoch != inbox.stamp.epoch() {
+        return wrong("it is of another server".into());
+    }
+    Ok(about)
+}
+
+/// Reads on, and knows the sum of what went through. Ends early when it is told to.
+struct Summing<'a> {
+    from: File,
+    sum: Sha256,
+    size: u64,
+    go_on: &'a dyn Fn() -> bool,
+}
+
+impl Read for Summing<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if !(self.go_on)() {
+            return Ok(0);
+        }
+        let read = self.from.read(into)?;
+        self.sum.update(into.get(..read).unwrap_or_default());
+        self.size += read as u64;
+        Ok(read)
+    }
+}

@@ -1,0 +1,157 @@
+//! Putting a backup back into one's own inbox.
+
+use crate::auth::UserCaller;
+use crate::backup::Incoming;
+use crate::error::{Error, Result};
+use crate::http::UserGateway;
+use crate::http::envelope::Answer;
+use crate::http::extract::{BODY_PATIENCE, BodyRules, Query};
+use axum::extract::{DefaultBodyLimit, FromRequest, Multipart, Request, State};
+use axum::http::{HeaderMap, HeaderName, header};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use hongyan_backup::Identity;
+use hongyan_wire::api::Success;
+use hongyan_wire::backup::RestoreAnswer;
+use hongyan_wire::error::{ErrorType, Failure};
+use serde::Deserialize;
+use std::fmt::Display;
+use std::time::Duration;
+use tokio::io::{AsyncWriteExt, BufWriter};
+use tokio::time::timeout;
+use utoipa::IntoParams;
+
+/// The key of an encrypted backup, `AGE-SECRET-KEY-1…`: it is used and forgotten.
+const IDENTITY: HeaderName = HeaderName::from_static("x-backup-identity");
+/// How long a backup may take to arrive.
+const ARRIVAL_MAX: Duration = Duration::from_secs(2 * 3_600);
+/// Gathered before it is written, in bytes.
+const BUFFER: usize = 256 * 1024;
+
+/// Into what it is put.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct RestoreQuery {
+    /// `merge`: what is missing is added. `empty`: refused unless the inbox has no messages. `merge` when left out.
+    into: Option<String>,
+}
+
+/// Put a backup back: a full one, or one and its increments, packed or not, as the body or as a form with a file each. What is
+/// missing is added, under the ids that it had; of two read states the later one counts; what was taken back or has expired
+/// stays away. Then every device of the person begins anew by itself. It takes someone who has signed in within ten minutes.
+#[utoipa::path(
+    post, path = "/api/v3/backup/restore", tag = "backup",
+    params(
+        RestoreQuery,
+        ("X-Backup-Passphrase" = Option<String>, Header, description = "Of an encrypted backup"),
+        ("X-Backup-Identity" = Option<String>, Header, description = "Of an encrypted backup: `AGE-SECRET-KEY-1…`"),
+    ),
+    request_body(
+        content(
+            (Vec<u8> = "application/octet-stream"),
+            (Vec<u8> = "multipart/form-data"),
+        ),
+        description = "One backup; or a form with a full one and increments, in any order",
+    ),
+    security(("bearer" = [])),
+    responses(
+        (status = 200, description = "It is there, for good", body = Success<RestoreAnswer>),
+        (status = 400, description = "The body broke off", body = Failure),
+        (status = 401, description = "No or bad credentials", body = Failure),
+        (status = 403, description = "`recent_sign_in_required`", body = Failure),
+        (status = 409, description = "`into=empty`, and the inbox has messages", body = Failure),
+        (status = 413, description = "It is larger than a person's backups may be together", body = Failure),
+        (status = 422, description = "It is no backup, damaged, newer, of another person, locked, or does not join: nothing was changed", body = Failure),
+        (status = 429, description = "One is being put back already", body = Failure),
+        (status = 503, description = "Many are being put back; see Retry-After", body = Failure),
+    ),
+)]
+pub async fn restore(
+    State(gateway): State<UserGateway>,
+    caller: UserCaller,
+    Query(query): Query<RestoreQuery>,
+    request: Request,
+) -> Result<Answer<RestoreAnswer>> {
+    gateway.auth.require_recent(&caller)?;
+    let into_empty = match query.into.as_deref() {
+        None | Some("merge") => false,
+        Some("empty") => true,
+        Some(_) => return Err(Error::field("into", "must be merge or empty")),
+    };
+    let identity = identity(request.headers())?;
+    let mut incoming = tokio::task::block_in_place(|| gateway.backups.receive(caller.id()))?;
+    let arriving = arrive(request, &mut incoming);
+    timeout(ARRIVAL_MAX, arriving).await.map_err(|_| broken("it took more than two hours"))??;
+    // It may have taken its time.
+    gateway.still(caller.claims.clone())?;
+    let (hub, user) = (gateway.hub.clone(), caller.id().clone());
+    let tell = move || hub.tell_updates(&user, None, &[], false);
+    let done = incoming.restore(identity, into_empty, gateway.message_bytes, tell).await?;
+    let crate::inbox::Restoring { restored, known, gone, states } = done;
+    Ok(Answer::new(RestoreAnswer { restored, known, gone, states }))
+}
+
+fn broken(reason: impl Display) -> Error {
+    Error::new(ErrorType::MalformedRequest, format!("the body cannot be read: {reason}"))
+}
+
+/// What opens it.
+fn identity(headers: &HeaderMap) -> Result<Identity> {
+    let text = |name: &HeaderName| {
+        let value = headers.get(name).map(|value| std::str::from_utf8(value.as_bytes()));
+        value.transpose().map_err(|_| Error::field(name.as_str(), "must be text in UTF-8"))
+    };
+    match (text(&super::asked::PASSPHRASE)?, text(&IDENTITY)?) {
+        (None, None) => Ok(Identity::None),
+        (Some(passphrase), None) => Ok(Identity::of_passphrase(passphrase)),
+        (None, Some(key)) => {
+            let wrong = || Error::field(IDENTITY.as_str(), "must be an AGE-SECRET-KEY-1…");
+            Identity::of_key(key.trim()).ok_or_else(wrong)
+        }
+        (Some(_), Some(_)) => {
+            Err(Error::field(IDENTITY.as_str(), "must be left out where a passphrase is given"))
+        }
+    }
+}
+
+/// Takes in the body: each file of a form, or all of it as one.
+async fn arrive(mut request: Request, incoming: &mut Incoming) -> Result<()> {
+    let is_form = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok())
+        .is_some_and(|kind| kind.trim_start().to_ascii_lowercase().starts_with("multipart/form-data"));
+    if !is_form {
+        return take(request.into_body().into_data_stream(), incoming).await;
+    }
+    // What arrives is counted as it does.
+    DefaultBodyLimit::disable().apply(&mut request);
+    let mut form = Multipart::from_request(request, &()).await.map_err(broken)?;
+    let late = |_| broken("nothing came for 30 seconds");
+    while let Some(part) = timeout(BODY_PATIENCE, form.next_field()).await.map_err(late)?.map_err(broken)? {
+        if part.file_name().is_none() {
+            let name = part.name().unwrap_or_default().to_owned();
+            return Err(Error::field(name, "must be a file: a form has nothing else here"));
+        }
+        take(part, incoming).await?;
+    }
+    Ok(())
+}
+
+async fn take<E: Display>(
+    parts: impl Stream<Item = Result<Bytes, E>>,
+    incoming: &mut Incoming,
+) -> Result<()> {
+    let mut parts = std::pin::pin!(parts);
+    let file = tokio::task::block_in_place(|| incoming.file())?;
+    let mut file = BufWriter::with_capacity(BUFFER, tokio::fs::File::from_std(file));
+    let failed = |error| Error::from(crate::backup::BackupError::Io(error));
+    let late = |_| broken("nothing came for 30 seconds");
+    while let Some(part) = timeout(BODY_PATIENCE, parts.next()).await.map_err(late)? {
+        let part = part.map_err(broken)?;
+        incoming.arrived(part.len())?;
+        file.write_all(&part).await.map_err(failed)?;
+    }
+    file.flush().await.map_err(failed)
+}

@@ -1,0 +1,106 @@
+//! Whether every row of a backup is one that a server could have written: the file may have been made by anyone, and what
+//! is in an inbox is believed.
+
+use super::super::InboxError;
+use super::super::read::{COLUMNS, message};
+use super::put::of_file;
+use crate::log::Pos;
+use hongyan_backup::Error;
+use hongyan_wire::message::{Message, Pressed};
+use hongyan_wire::{ChannelId, DeviceId, MessageId, ids, limits};
+use rusqlite::{Connection, Row};
+
+/// Checks a file that is a whole backup. `pos`: where it says that it ends; `message_bytes`: the largest message as JSON.
+///
+/// # Errors
+/// [`InboxError::Backup`], with the row and what is wrong with it.
+pub(super) fn check(file: &Connection, pos: Pos, message_bytes: usize) -> Result<(), InboxError> {
+    let sql = format!("SELECT {COLUMNS} FROM message m LEFT JOIN status s ON s.pos = m.pos ORDER BY m.pos");
+    each(file, &sql, "message", |row| {
+        let place: i64 = row.get(0)?;
+        let channel: Option<String> = row.get(2)?;
+        let is_channel = channel.is_none_or(|channel| ChannelId::new(&channel).is_ok());
+        let message = message(row)?;
+        Ok(match () {
+            () if !(1..=pos as i64).contains(&place) => Some("pos lies beyond where the backup ends"),
+            () if !is_channel => Some("channel_id is no id"),
+            () => fault(&message, message_bytes),
+        })
+    })?;
+    each(file, "SELECT pos, message_id, device_id, is_read FROM status", "status", |row| {
+        let (id, device): (String, Option<String>) = (row.get(1)?, row.get(2)?);
+        let is_device = device.is_none_or(|device| DeviceId::new(&device).is_ok());
+        Ok(match () {
+            () if MessageId::new(&id).is_err() => Some("message_id is no id"),
+            () if !is_device => Some("device_id is no id"),
+            () if !(0..=1).contains(&row.get::<_, i64>(3)?) => Some("is_read is neither 0 nor 1"),
+            () => None,
+        })
+    })?;
+    each(file, "SELECT pos, message_id, replaced_by, pressed FROM amended", "amended", |row| {
+        let place: i64 = row.get(0)?;
+        let (id, by, pressed): (String, Option<String>, Option<String>) =
+            (row.get(1)?, row.get(2)?, row.get(3)?);
+        let is_pressed = pressed.is_none_or(|pressed| serde_json::from_str::<Pressed>(&pressed).is_ok());
+        Ok(match () {
+            () if !(1..=pos as i64).contains(&place) => Some("pos lies beyond where the backup ends"),
+            () if MessageId::new(&id).is_err() => Some("message_id is no id"),
+            () if by.is_some_and(|by| MessageId::new(&by).is_err()) => Some("replaced_by is no id"),
+            () if !is_pressed => Some("pressed is no press"),
+            () => None,
+        })
+    })
+}
+
+/// Looks at every row of a table; the first column is its place.
+fn each(
+    file: &Connection,
+    sql: &str,
+    table: &str,
+    fault: impl Fn(&Row<'_>) -> rusqlite::Result<Option<&'static str>>,
+) -> Result<(), InboxError> {
+    let mut statement = file.prepare(sql).map_err(of_file)?;
+    let mut rows = statement.query([]).map_err(of_file)?;
+    while let Some(row) = rows.next().map_err(of_file)? {
+        let place: i64 = row.get(0).map_err(of_file)?;
+        let reason = match fault(row) {
+            Ok(None) => continue,
+            Ok(Some(reason)) => reason.to_owned(),
+            // A value of another type, or JSON of another shape.
+            Err(error) => error.to_string(),
+        };
+        return Err(InboxError::Backup(Error::Damaged(format!("in {table}, at place {place}, {reason}"))));
+    }
+    Ok(())
+}
+
+/// What of a message could not have been sent. What this server allows less of than the one that it comes from is
+/// no fault, but for the size.
+fn fault(message: &Message, bytes_max: usize) -> Option<&'static str> {
+    let is_url = |url: &str| url.is_empty() || limits::is_url(url);
+    let links = message.attachments.iter().all(|item| is_url(&item.url) && is_url(&item.thumbnail))
+        && message.actions.iter().all(|item| is_url(&item.url))
+        && is_url(&message.sender_info.avatar);
+    match () {
+        () if !(limits::PRIORITY_MIN..=limits::PRIORITY_MAX).contains(&message.priority) => {
+            Some("priority is not from 1 to 10")
+        }
+        () if !ids::is_message_type(&message.message_type) => Some("message_type is none"),
+        () if message.title.contains(limits::is_unshowable) => Some("title has control characters"),
+        () if message.content.contains(limits::is_unshowable_in_text) => {
+            Some("content has control characters")
+        }
+        () if !links => Some("a link is no http or https URL"),
+        () if is_larger(message, bytes_max) => Some("the message is larger than MESSAGE_MAX_BYTES"),
+        () => None,
+    }
+}
+
+fn is_larger(message: &Message, bytes_max: usize) -> bool {
+    // The texts of most say so without encoding anything.
+    let rough = message.title.len() + message.content.len();
+    rough > bytes_max || serde_json::to_vec(message).is_ok_and(|json| json.len() > bytes_max + SLACK)
+}
+
+/// For what a message has beyond what it was sent with: who read it, what was pressed.
+const SLACK: usize = 4_096;

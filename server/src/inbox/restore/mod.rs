@@ -1,0 +1,386 @@
+//! Putting a backup into an inbox. Like everything it is a record of the log first: it names the file, which lies beside
+//! the inboxes until this one has taken it in durably, and the places of messages that come from another log.
+//!
+//! What always holds: a message is in an inbox once, known by its id; one that was taken back or has expired does not come
+//! back; of two states of a message the later one counts. So putting the same backup in again changes nothing.
+
+mod check;
+mod put;
+
+pub(super) use put::Restore;
+
+use super::{Inbox, InboxError, Inboxes};
+use crate::directory::Person;
+use crate::log::record::{Record, Restored};
+use crate::log::{Appended, Entry, Pos};
+use hongyan_backup::About;
+use hongyan_wire::{Timestamp, UserId};
+use put::{is_over, is_recalled, of_file, place_of, state_of};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Records appended with one flush: those who send meanwhile wait for no more than that.
+const PLACES_STEP: usize = 500;
+/// Messages looked for in the log at once.
+const LOOK_STEP: usize = 500;
+
+/// A whole backup of a person, in a file of its own.
+pub struct Prepared {
+    /// Its name in [`Inboxes::restores_of`], without `.db`.
+    pub file: String,
+    pub about: About,
+}
+
+/// What became of a backup that was put into an inbox.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Restoring {
+    /// Messages that were put back.
+    pub restored: u64,
+    /// Messages that are there already.
+    pub known: u64,
+    /// Messages that were taken back by their senders, or have expired.
+    pub gone: u64,
+    /// States that were taken over.
+    pub states: u64,
+}
+
+/// A message's place and id, as a backup has them.
+type Placed = (Pos, String);
+
+/// What a backup comes to in an inbox as it is.
+struct Comparison {
+    comes_to: Restoring,
+    /// Whether its messages can have the places that they had.
+    is_ours: bool,
+}
+
+impl Inboxes {
+    /// Where a person's backups lie while they are put into the inbox.
+    pub fn restores_of(&self, user: &UserId) -> PathBuf {
+        self.folders.restores_of(user)
+    }
+
+    /// Puts a backup into a person's inbox: the answer comes when it is there for good. `into_empty` refuses where the
+    /// inbox has messages. `tell` is called once something has changed, before the person's next change. Goes on to its end
+    /// also when nobody waits for it any more. What lies in [`Self::restores_of`] is gone then.
+    ///
+    /// # Errors
+    /// [`InboxError::NotEmpty`], [`InboxError::Backup`] for what is wrong in the file, and what the log and the storage say.
+    pub async fn restore(
+        self: &Arc<Self>,
+        user: &UserId,
+        prepared: Prepared,
+        into_empty: bool,
+        message_bytes: usize,
+        tell: impl FnOnce() + Send + 'static,
+    ) -> Result<Restoring, InboxError> {
+        let (this, user) = (self.clone(), user.clone());
+        let restoring = tokio::spawn(async move {
+            let _one_at_a_time = this.marks.turn(&user).await;
+            let path = this.restores_of(&user).join(format!("{}.db", prepared.file));
+            let decided = this.decide_restore(&user, prepared, &path, into_empty, message_bytes).await;
+            let (record, comes_to) = match decided {
+                Ok((Some(record), comes_to)) => (record, comes_to),
+                undone => {
+                    fs::remove_file(&path)?;
+                    // Empty by now; what is left goes at the next start.
+                    let _ = fs::remove_dir(this.restores_of(&user));
+                    return undone.map(|(_, comes_to)| comes_to);
+                }
+            };
+            this.folders.faults.at("a backup is to be put back")?;
+            this.journal.append(Record::Restored(Box::new(record))).await?;
+            this.folders.faults.at("a backup is in the log")?;
+            this.finish_restore(&user).await?;
+            tell();
+            Ok(comes_to)
+        });
+        restoring
+            .await
+            .map_err(|ended| if ended.is_panic() { InboxError::Panicked } else { InboxError::Stopping })?
+    }
+
+    /// What putting a backup in comes to, and the record for it; none where nothing would change.
+    async fn decide_restore(
+        self: &Arc<Self>,
+        user: &UserId,
+        prepared: Prepared,
+        path: &Path,
+        into_empty: bool,
+        message_bytes: usize,
+    ) -> Result<(Option<Restored>, Restoring), InboxError> {
+        let Prepared { file, about } = prepared;
+        let at = self.clock.now();
+        let log = self.journal.log().clone();
+        let may_be_ours = about.epoch == log.epoch() && about.pos <= log.head();
+        let person = self.directory.person(user)?.ok_or(InboxError::NoUser)?;
+        let path = path.to_owned();
+        let this = self.clone();
+        let comparison = self.access(user, move |inbox| {
+            if into_empty && inbox.counts.values().any(|count| count.total > 0) {
+                return Err(InboxError::NotEmpty);
+            }
+            let file = hongyan_backup::reopen(&path)?;
+            check::check(&file, about.pos, message_bytes)?;
+            let mut is_ours = may_be_ours;
+            let comes_to = inbox.compare(&file, at, &mut |missing| {
+                is_ours = is_ours && this.had_places(&person, missing)?;
+                Ok(())
+            })?;
+            Ok(Comparison { comes_to, is_ours })
+        });
+        let Comparison { comes_to, is_ours } = comparison.await?;
+        if comes_to.restored + comes_to.states == 0 {
+            return Ok((None, comes_to));
+        }
+        let places = if is_ours { Vec::new() } else { self.places(comes_to.restored).await? };
+        let (user, states) = (user.clone(), about.states);
+        let record = Restored { user, file: file.into(), is_ours, places, states, at };
+        Ok((Some(record), comes_to))
+    }
+
+    /// Takes in what the log has, makes it durable, and lets go of the files.
+    async fn finish_restore(self: &Arc<Self>, user: &UserId) -> Result<(), InboxError> {
+        self.access(user, |inbox| inbox.make_durable()).await?;
+        self.folders.faults.at("a backup is put back")?;
+        self.forget_restores(user)
+    }
+
+    /// Goes on with what was being put back when the server ended.
+    pub async fn finish_restores(self: &Arc<Self>) -> Result<(), InboxError> {
+        for user in self.folders.restoring()? {
+            match self.finish_restore(&user).await {
+                Ok(()) => {}
+                Err(InboxError::NoUser) => self.forget_restores(&user)?,
+                // Its file stays, and the next start tries again.
+                Err(error) => {
+                    tracing::error!(target: "hongyan::error", %user, %error, "a backup is not put back yet");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn forget_restores(&self, user: &UserId) -> Result<(), InboxError> {
+        match fs::remove_dir_all(self.restores_of(user)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a person had these messages at these places, as far as the log still tells: a file that says so may have
+    /// been made by anyone.
+    fn had_places(&self, person: &Person, messages: &[Placed]) -> Result<bool, InboxError> {
+        let places: Vec<Pos> = messages.iter().map(|(pos, _)| *pos).collect();
+        let found = self.journal.log().read_at(&places)?;
+        Ok(found.iter().all(|logged| {
+            let Record::Message(posted) = &*logged.record else { return false };
+            let is_it = |(pos, id): &Placed| *pos == logged.pos && *id == posted.message.id.as_str();
+            person.is_meant(&posted.audience, logged.pos) && messages.iter().any(is_it)
+        }))
+    }
+
+    /// Takes places in the log for messages that have none in it, and gives them as ranges.
+    async fn places(&self, count: u64) -> Result<Vec<(Pos, u64)>, InboxError> {
+        let mut ranges: Vec<(Pos, u64)> = Vec::new();
+        let mut left = usize::try_from(count).unwrap_or(usize::MAX);
+        while left > 0 {
+            let step = left.min(PLACES_STEP);
+            let entries = std::iter::repeat_with(|| Entry::from(Record::Place)).take(step).collect();
+            for appended in self.journal.append_all(entries).await {
+                let Appended::Written(pos) = appended? else { continue };
+                match ranges.last_mut() {
+                    Some((first, count)) if *first + *count == pos => *count += 1,
+                    _ => ranges.push((pos, 1)),
+                }
+            }
+            left -= step;
+        }
+        Ok(ranges)
+    }
+}
+
+impl Inbox {
+    /// What putting a backup in comes to. `missing` is given the places and ids of messages that are not there.
+    fn compare(
+        &self,
+        file: &rusqlite::Connection,
+        at: Timestamp,
+        missing: &mut dyn FnMut(&[Placed]) -> Result<(), InboxError>,
+    ) -> Result<Restoring, InboxError> {
+        let mut comes_to = Restoring::default();
+        let mut waiting = Vec::new();
+        let sql = "SELECT id, expire_at, pos FROM message ORDER BY pos";
+        let mut statement = file.prepare(sql).map_err(of_file)?;
+        let mut rows = statement.query([]).map_err(of_file)?;
+        while let Some(row) = rows.next().map_err(of_file)? {
+            let id: String = row.get(0).map_err(of_file)?;
+            if place_of(&self.conn, &id)?.is_some() {
+                comes_to.known += 1;
+            } else if is_over(row.get(1).map_err(of_file)?, at) || is_recalled(&self.conn, &id)? {
+                comes_to.gone += 1;
+            } else {
+                comes_to.restored += 1;
+                waiting.push((row.get::<_, i64>(2).map_err(of_file)? as Pos, id));
+                if waiting.len() == LOOK_STEP {
+                    missing(&waiting)?;
+                    waiting.clear();
+                }
+            }
+        }
+        missing(&waiting)?;
+        let sql = "SELECT s.message_id, s.changed_at, m.expire_at FROM status s JOIN message m USING(pos)";
+        let mut statement = file.prepare(sql).map_err(of_file)?;
+        let mut rows = statement.query([]).map_err(of_file)?;
+        while let Some(row) = rows.next().map_err(of_file)? {
+            let id: String = row.get(0).map_err(of_file)?;
+            let changed_at: i64 = row.get(1).map_err(of_file)?;
+            let is_later = match place_of(&self.conn, &id)? {
+                Some((place, _)) => {
+                    state_of(&self.conn, place)?.is_none_or(|(_, before)| before < changed_at)
+                }
+                None => !is_over(row.get(2).map_err(of_file)?, at) && !is_recalled(&self.conn, &id)?,
+            };
+            comes_to.states += u64::from(is_later);
+        }
+        Ok(comes_to)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inbox::history::{History, ann, rows, steps};
+    use hongyan_backup::Kind;
+    use proptest::prelude::*;
+    use rusqlite::types::Value;
+
+    type Rows = Vec<Vec<Value>>;
+
+    /// A backup of a history, joined, where the inbox looks for it.
+    struct Brought {
+        about: About,
+        messages: Rows,
+        states: Rows,
+        file: PathBuf,
+    }
+
+    fn bring(history: &mut History) -> Option<Brought> {
+        let file = history.full.clone()?;
+        let about = hongyan_backup::apply(&file, &history.increments).unwrap();
+        let (conn, _) = hongyan_backup::open(&file).unwrap();
+        check::check(&conn, about.pos, 262_144).unwrap();
+        Some(Brought { about, messages: rows(&conn, "message"), states: rows(&conn, "status"), file })
+    }
+
+    fn put(history: &mut History, brought: &Brought, is_ours: bool, places: Vec<(Pos, u64)>) {
+        history.inbox.restores = brought.file.parent().unwrap().to_owned();
+        let record = Restored {
+            user: ann(),
+            file: brought.file.file_stem().unwrap().to_str().unwrap().into(),
+            is_ours,
+            places,
+            states: brought.about.states,
+            at: history.at(),
+        };
+        history.take(Record::Restored(Box::new(record)));
+    }
+
+    /// Rows without what differs from one inbox to the other.
+    fn without(rows: &Rows, columns: &[usize]) -> Rows {
+        let keep = |row: &Vec<Value>| {
+            row.iter()
+                .enumerate()
+                .filter(|(n, _)| !columns.contains(n))
+                .map(|(_, value)| value.clone())
+                .collect()
+        };
+        rows.iter().map(keep).collect()
+    }
+
+    /// What the inbox keeps count of is what it has.
+    fn check_counts(history: &mut History) {
+        let counted: i64 = history
+            .inbox
+            .conn
+            .query_row(
+                "SELECT count(*) FROM main.message m LEFT JOIN state.status s ON s.pos = m.pos WHERE s.is_read IS NOT 1",
+                [],
+                |row| row.get(0),
+            )
+            .unwrap();
+        assert_eq!(history.inbox.unread_total() as i64, counted);
+        let (version, restored) = (history.inbox.version, history.inbox.restored);
+        history.inbox.load().unwrap();
+        assert_eq!((history.inbox.unread_total() as i64, history.inbox.version), (counted, version));
+        assert_eq!(history.inbox.restored, restored);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_backup_fills_an_empty_inbox_and_changes_nothing_in_its_own(before in steps(), after in steps()) {
+            let mut history = History::new();
+            before.into_iter().for_each(|step| history.step(step));
+            history.back_up(Kind::Full, None);
+            after.into_iter().for_each(|step| history.step(step));
+            let Some(brought) = bring(&mut history) else { return Ok(()) };
+
+            // Into an empty one of the same log, where as much has expired.
+            let mut empty = History::new();
+            empty.now = brought.about.made_at;
+            empty.pos = brought.about.pos;
+            let fresh = empty.inbox.epoch();
+            put(&mut empty, &brought, true, Vec::new());
+            assert_eq!(rows(&empty.inbox.conn, "main.message"), brought.messages);
+            const VERSION: &[usize] = &[5];
+            assert_eq!(without(&rows(&empty.inbox.conn, "state.status"), VERSION), without(&brought.states, VERSION));
+            assert_ne!(empty.inbox.epoch(), fresh, "devices begin anew");
+            check_counts(&mut empty);
+            let once = rows(&empty.inbox.conn, "state.status");
+            put(&mut empty, &brought, true, Vec::new());
+            assert_eq!(rows(&empty.inbox.conn, "main.message"), brought.messages);
+            assert_eq!(rows(&empty.inbox.conn, "state.status"), once);
+
+            // Into its own, which has gone on: nothing that was taken back or has expired comes back, and no state goes back.
+            let now = history.at();
+            history.inbox.expire(now).unwrap();
+            let kept = (rows(&history.inbox.conn, "main.message"), rows(&history.inbox.conn, "state.status"));
+            let is_remembered = history.now - brought.about.made_at < hongyan_backup::AMENDED_LIFE;
+            put(&mut history, &brought, true, Vec::new());
+            if is_remembered {
+                assert_eq!(rows(&history.inbox.conn, "main.message"), kept.0);
+                assert_eq!(rows(&history.inbox.conn, "state.status"), kept.1);
+            }
+            check_counts(&mut history);
+        }
+
+        #[test]
+        fn messages_of_another_server_come_once_and_in_their_order(theirs in steps(), ours in steps()) {
+            let mut other = History::new();
+            other.name = "other";
+            theirs.into_iter().for_each(|step| other.step(step));
+            other.back_up(Kind::Full, None);
+            let Some(brought) = bring(&mut other) else { return Ok(()) };
+            let mut history = History::new();
+            ours.into_iter().for_each(|step| history.step(step));
+            history.now = history.now.min(brought.about.made_at);
+            let now = history.at();
+            history.inbox.expire(now).unwrap();
+            let before = rows(&history.inbox.conn, "main.message");
+            let (first, count) = (history.pos + 1, brought.messages.len() as u64);
+            // Others' records lie between.
+            let places = vec![(first + 3, count.min(2)), (first + 10, count.saturating_sub(2))];
+            history.pos += 20 + count;
+            for _ in 0..2 {
+                put(&mut history, &brought, false, places.clone());
+                let all = rows(&history.inbox.conn, "main.message");
+                assert_eq!(&all[..before.len()], &before[..]);
+                assert_eq!(without(&all[before.len()..].to_vec(), &[0]), without(&brought.messages, &[0]));
+                check_counts(&mut history);
+            }
+        }
+    }
+}

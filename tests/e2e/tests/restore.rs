@@ -1,0 +1,444 @@
+//! Putting backups back into one's own inbox: whatever is brought, the inbox is whole, has nothing twice, and every device
+//! sees the same.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+use hongyan_harness::{Admin, Exit, Person, Reply, Sender, Server, Setup, eventually};
+use reqwest::Method;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+const URL: &str = "/api/v3/backup/restore";
+
+struct Desk {
+    server: Server,
+    admin: Admin,
+    ann: Person,
+    sender: Sender,
+    dir: TempDir,
+}
+
+impl Desk {
+    async fn start(change: impl FnOnce(Setup) -> Setup) -> Self {
+        let server = change(Setup::default()).start().await;
+        let admin = server.admin().await;
+        let (ann, sender) = (admin.person("ann").await, admin.sender("drive").await);
+        Self { server, admin, ann, sender, dir: tempfile::tempdir().unwrap() }
+    }
+
+    /// Downloads a backup; gives it with the cursor after which an increment goes on.
+    async fn backup(&self, query: &str) -> (PathBuf, String) {
+        let path = format!("/api/v3/backup/database?{query}");
+        let reply = self.ann.api.request(Method::GET, &path).send().await.unwrap();
+        assert_eq!(reply.status(), 200);
+        let cursor = reply.headers()["x-backup-cursor"].to_str().unwrap().to_owned();
+        let bytes = reply.bytes().await.unwrap();
+        let file =
+            self.dir.path().join(format!("{}.backup", std::fs::read_dir(self.dir.path()).unwrap().count()));
+        std::fs::write(&file, bytes).unwrap();
+        (file, cursor)
+    }
+
+    /// Brings one file as the body.
+    async fn put(&self, query: &str, bytes: Vec<u8>) -> Reply {
+        put(&self.ann, query, bytes).await
+    }
+
+    /// Brings files with curl, as a form.
+    async fn put_all(&self, files: &[&Path], arguments: &[&str]) -> Value {
+        let authorization = format!("Authorization: {}", self.ann.api.authorization().unwrap());
+        let mut curl = Command::new("curl");
+        curl.args(["-sS", "-H", &authorization, &format!("{}{URL}", self.server.url())]).args(arguments);
+        for file in files {
+            curl.arg("-F").arg(format!("file=@{}", file.display()));
+        }
+        let exit = Exit::of(&mut curl, "").await;
+        assert_eq!(exit.code, Some(0), "{exit:?}");
+        serde_json::from_str(&exit.stdout).unwrap()
+    }
+
+    /// The person's folder is lost while the server does not run, and the log does not bring it again.
+    async fn lose_inbox(mut self) -> Self {
+        let log = self.server.users().parent().unwrap().join("system/log.db");
+        let log = rusqlite::Connection::open(log).unwrap();
+        let walked =
+            "SELECT (SELECT through FROM consumer WHERE name = 'inboxes') >= (SELECT max(pos) FROM record)";
+        eventually("the walk over all inboxes", || async {
+            log.query_row(walked, [], |row| row.get(0)).unwrap_or(false).then_some(())
+        })
+        .await;
+        drop(log);
+        self.server.stop().await;
+        std::fs::remove_dir_all(self.server.users().join("ann")).unwrap();
+        self.server = self.server.start_again().await;
+        self
+    }
+}
+
+async fn put(person: &Person, query: &str, bytes: Vec<u8>) -> Reply {
+    Reply::of(person.api.request(Method::POST, &format!("{URL}{query}")).body(bytes)).await
+}
+
+fn read(file: &Path) -> Vec<u8> {
+    std::fs::read(file).unwrap()
+}
+
+/// What the list shows of each message, newest first.
+async fn shown(person: &Person) -> Vec<(String, String, bool)> {
+    let list = person.list("size=100").await;
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let messages = list["messages"].as_array().unwrap().iter();
+    messages.map(|m| (text(&m["id"]), text(&m["title"]), m["is_read"].as_bool().unwrap())).collect()
+}
+
+/// All that a device learns that begins with nothing: the same as the list, oldest first.
+async fn learned(person: &Person) -> Vec<(String, String, bool)> {
+    let (mut cursor, mut learned) = (String::new(), Vec::new());
+    loop {
+        let part = person.sync(&cursor, 2).await;
+        assert_eq!(part["reset"], false, "{cursor}");
+        for change in part["changes"].as_array().unwrap().iter().filter(|change| change["type"] == "message")
+        {
+            let message = &change["data"];
+            let text = |name: &str| message[name].as_str().unwrap().to_owned();
+            learned.push((text("id"), text("title"), message["is_read"].as_bool().unwrap()));
+        }
+        cursor = part["next_cursor"].as_str().unwrap().to_owned();
+        if part["has_more"] == false {
+            return learned;
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_lost_comes_back_and_every_device_begins_anew() {
+    let desk = Desk::start(|setup| setup.set("INBOX_WALK_INTERVAL", "1s")).await;
+    for n in 0..5 {
+        let id = desk.sender.send_to("ann", &format!("m{n}")).await;
+        if n % 2 == 0 {
+            desk.ann.read(&id).await;
+        }
+    }
+    let (file, _) = desk.backup("compress=gzip").await;
+    let before = shown(&desk.ann).await;
+    let old = desk.ann.sync("", 100).await["next_cursor"].as_str().unwrap().to_owned();
+    let desk = desk.lose_inbox().await;
+    assert_eq!(shown(&desk.ann).await, []);
+    // What comes in meanwhile stays, and keeps its place after those that are older.
+    let later = desk.sender.send_to("ann", "later").await;
+    let mut socket = desk.ann.connect().await;
+    let done = desk.put("", read(&file)).await.data();
+    assert_eq!(done, json!({ "restored": 5, "known": 0, "gone": 0, "states": 3 }));
+    socket.frame("resync").await;
+    let mut expected = vec![(later, "later".to_owned(), false)];
+    expected.extend(before);
+    assert_eq!(shown(&desk.ann).await, expected);
+    assert_eq!(desk.ann.unread().await["total"], 3);
+    assert_eq!(desk.ann.sync(&old, 100).await["reset"], true);
+    expected.reverse();
+    assert_eq!(learned(&desk.ann).await, expected);
+    // A device that comes from before is told to fetch; one that knows is not.
+    let mut behind = desk.ann.connect_from(&old).await;
+    behind.frame("resync").await;
+    let now = desk.ann.sync("", 100).await["next_cursor"].as_str().unwrap().to_owned();
+    let mut knows = desk.ann.connect_from(&now).await;
+    assert_eq!(knows.welcome["cursor"], now.as_str());
+    desk.sender.send_to("ann", "live").await;
+    assert_eq!(knows.message().await, "live");
+    // Once more changes nothing, and tells nobody.
+    let version = desk.ann.sync("", 100).await["next_cursor"].clone();
+    assert_eq!(
+        desk.put("", read(&file)).await.data(),
+        json!({ "restored": 0, "known": 5, "gone": 0, "states": 0 })
+    );
+    assert_eq!(desk.ann.sync("", 100).await["next_cursor"], version);
+    // It is for good.
+    let Desk { server, ann, .. } = desk;
+    let server = server.start_again().await;
+    assert_eq!(learned(&ann).await.len(), 7);
+    assert!(!server.users().join(".restores/ann").exists());
+}
+
+#[tokio::test]
+async fn what_goes_on_meanwhile_is_neither_doubled_nor_undone() {
+    let desk = Desk::start(|setup| setup).await;
+    let [kept, recalled, read_later, unread_later, ends] =
+        ["kept", "recalled", "read later", "unread later", "ends"]
+            .map(|title| json!({ "title": title, "recipients": ["ann"] }));
+    let mut ids = Vec::new();
+    for body in [kept, recalled, read_later, unread_later] {
+        ids.push(desk.sender.send(body).await.data()["message_id"].as_str().unwrap().to_owned());
+    }
+    // It ends a second from now.
+    let seconds = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() + 2;
+    let at = desk.sender.api.get("/api/v3/messages/scheduled").await;
+    assert_eq!(at.status, 200);
+    let mut ends = ends;
+    ends["expire_at"] = json!(rfc3339(seconds));
+    desk.sender.send(ends).await.data();
+    desk.ann.read(&ids[3]).await;
+    let (file, _) = desk.backup("compress=none").await;
+    desk.sender.api.post(&format!("/api/v3/messages/{}/recall", ids[1]), &json!({})).await.data();
+    desk.ann.read(&ids[2]).await;
+    desk.ann.mark(&ids[3], json!({ "is_read": false })).await.data();
+    let new = desk.sender.send_to("ann", "new").await;
+    eventually("the end of what ends", || async { (desk.ann.list("").await["total"] == 4).then_some(()) })
+        .await;
+    let before = shown(&desk.ann).await;
+    assert_eq!(before[0].0, new);
+    assert_eq!(
+        desk.put("?into=merge", read(&file)).await.data(),
+        json!({ "restored": 0, "known": 3, "gone": 2, "states": 0 })
+    );
+    assert_eq!(shown(&desk.ann).await, before);
+    desk.put("?into=empty", read(&file)).await.failure(409, "already_exists");
+    desk.put("?into=nothing", read(&file)).await.failure(422, "validation_failed");
+    assert_eq!(shown(&desk.ann).await, before);
+}
+
+/// A moment in whole seconds since 1970, as RFC 3339 has it.
+fn rfc3339(seconds: u64) -> String {
+    hongyan_wire::Timestamp::from_millis(seconds as i64 * 1_000).to_string()
+}
+
+#[tokio::test]
+async fn another_server_takes_a_backup_and_its_increments_in_any_order() {
+    let old = Desk::start(|setup| setup).await;
+    let first = old.sender.send_to("ann", "one").await;
+    let (full, cursor) = old.backup("").await;
+    let second = old.sender.send_to("ann", "two").await;
+    old.ann.read(&first).await;
+    let (increment, cursor) = old.backup(&format!("type=incremental&compress=gzip&since={cursor}")).await;
+    let third = old.sender.send_to("ann", "three").await;
+    old.ann.read(&third).await;
+    let (last, _) = old.backup(&format!("type=incremental&compress=zstd&since={cursor}")).await;
+
+    let desk = Desk::start(|setup| setup).await;
+    let here = desk.sender.send_to("ann", "here").await;
+    // Its places are taken here by what is someone else's.
+    desk.admin.person("bob").await;
+    for n in 0..5 {
+        desk.sender.send_to("bob", &format!("b{n}")).await;
+    }
+    let done = desk.put_all(&[&last, &full, &increment], &[]).await;
+    assert_eq!(done["data"], json!({ "restored": 3, "known": 0, "gone": 0, "states": 2 }), "{done}");
+    let expected =
+        [(&here, "here", false), (&first, "one", true), (&second, "two", false), (&third, "three", true)];
+    let expected = expected.map(|(id, title, is_read)| (id.clone(), title.to_owned(), is_read));
+    assert_eq!(learned(&desk.ann).await, expected);
+    // It goes on as if it had always been here.
+    desk.ann.read(&second).await;
+    let live = desk.sender.send_to("ann", "live").await;
+    assert_eq!(shown(&desk.ann).await[0].0, live);
+    assert_eq!(desk.ann.unread().await["total"], 2);
+    let again = desk.put_all(&[&full, &increment, &last], &[]).await;
+    assert_eq!(again["data"]["restored"], 0);
+    // An increment does not reach over it, a full one does.
+    let refused = desk.ann.api.get("/api/v3/backup/database?type=incremental&since=1").await;
+    assert_eq!(refused.failure(422, "validation_failed"), ["since"]);
+    let (whole, _) = desk.backup("compress=none").await;
+    let new = Desk::start(|setup| setup).await;
+    assert_eq!(new.put("?into=empty", read(&whole)).await.data()["restored"], 5);
+    assert_eq!(learned(&new.ann).await, learned(&desk.ann).await);
+}
+
+#[tokio::test]
+async fn an_encrypted_backup_opens_for_whom_it_is() {
+    let desk = Desk::start(|setup| setup).await;
+    desk.sender.send_to("ann", "one").await;
+    let words = "correct horse battery";
+    let sealed = desk.ann.api.request(Method::GET, "/api/v3/backup/database?compress=gzip");
+    let sealed = sealed.header("x-backup-passphrase", words).send().await.unwrap().bytes().await.unwrap();
+    let sealed = sealed.to_vec();
+    let with = async |header: &str, value: &str| {
+        let request = desk.ann.api.request(Method::POST, URL).header(header, value).body(sealed.clone());
+        Reply::of(request).await
+    };
+    assert_eq!(desk.put("", sealed.clone()).await.failure(422, "validation_failed"), ["file"]);
+    let wrong = with("x-backup-passphrase", "another one of these").await;
+    assert_eq!(wrong.failure(422, "validation_failed"), ["file"]);
+    assert!(!wrong.text.contains("another one"), "{}", wrong.text);
+    let no_key = with("x-backup-identity", "AGE-SECRET-KEY-1NONE").await;
+    assert_eq!(no_key.failure(422, "validation_failed"), ["x-backup-identity"]);
+    assert!(!no_key.text.contains("1NONE"));
+    assert_eq!(with("x-backup-passphrase", words).await.data()["known"], 1);
+    assert!(!desk.server.stderr().contains("horse"));
+}
+
+/// A backup with something done to it by whoever has it.
+fn changed(file: &Path, sql: &str) -> Vec<u8> {
+    let to = file.with_extension("changed");
+    std::fs::copy(file, &to).unwrap();
+    let conn = rusqlite::Connection::open(&to).unwrap();
+    conn.execute_batch(sql).unwrap();
+    conn.close().unwrap();
+    read(&to)
+}
+
+#[tokio::test]
+async fn what_is_no_good_is_refused_with_what_is_wrong_and_changes_nothing() {
+    let desk = Desk::start(|setup| setup.set("BACKUP_QUOTA", "400000")).await;
+    let id = desk.sender.send_to("ann", "one").await;
+    desk.ann.read(&id).await;
+    let (full, cursor) = desk.backup("compress=none").await;
+    let (increment, _) = desk.backup(&format!("type=incremental&compress=none&since={cursor}")).await;
+    let whole = read(&full);
+    let before = (shown(&desk.ann).await, desk.ann.sync("", 100).await["next_cursor"].clone());
+    let mut flipped = whole.clone();
+    // The page that the message is in.
+    let page = flipped.windows(id.len()).position(|part| part == id.as_bytes()).unwrap() / 4_096 * 4_096;
+    flipped[page..page + 4_096].fill(0xa5);
+    let packed = |bytes: &[u8]| {
+        std::process::Command::new("gzip").arg("-c").stdin(piped(bytes)).output().unwrap().stdout
+    };
+    let cut = packed(&whole);
+    let bad: Vec<(&str, Vec<u8>, &str)> = vec![
+        ("nothing", Vec::new(), "no backup"),
+        ("text", b"hello".repeat(1_000), "no backup"),
+        ("another database", changed(&full, "DROP TABLE about"), "no backup"),
+        ("cut off", whole[..whole.len() / 2].to_vec(), "damaged"),
+        ("changed within", flipped, "damaged"),
+        ("cut off, packed", cut[..cut.len() - 20].to_vec(), "damaged"),
+        (
+            "newer",
+            changed(&full, "PRAGMA user_version = 7; UPDATE about SET value = '7' WHERE key = 'format'"),
+            "newer",
+        ),
+        (
+            "of bob",
+            changed(&full, "UPDATE about SET value = 'bob' WHERE key = 'user'"),
+            "another person, bob",
+        ),
+        ("an increment", read(&increment), "full backup is needed"),
+        ("a row too few", changed(&full, "DELETE FROM message"), "rows in message"),
+        (
+            "a trigger",
+            changed(&full, "CREATE TRIGGER t AFTER INSERT ON device BEGIN DELETE FROM message; END"),
+            "no backup",
+        ),
+        (
+            "work for each row",
+            changed(&full, "CREATE INDEX slow ON message(length(hex(zeroblob(1000000))) + pos)"),
+            "no backup",
+        ),
+        (
+            "a script",
+            changed(
+                &full,
+                "UPDATE message SET actions = '[{\"type\":\"link\",\"text\":\"x\",\"url\":\"javascript:alert(1)\"}]'",
+            ),
+            "URL",
+        ),
+        ("no JSON", changed(&full, "UPDATE message SET metadata = '{'"), "damaged"),
+        ("no id", changed(&full, "UPDATE message SET id = '../../x'"), "damaged"),
+        ("beyond its end", changed(&full, "UPDATE message SET pos = 4000000000"), "beyond"),
+        ("a device that is none", changed(&full, "UPDATE status SET device_id = 'a b/c'"), "device_id"),
+    ];
+    for (what, bytes, said) in bad {
+        let reply = desk.put("", bytes).await;
+        assert_eq!(reply.status, 422, "{what}: {}", reply.text);
+        assert_eq!(reply.failure(422, "validation_failed"), ["file"], "{what}");
+        assert!(reply.text.contains(said), "{what}: {}", reply.text);
+    }
+    // As large as may be, be it by what it unpacks to.
+    desk.put("", vec![7; 500_000]).await.failure(413, "too_large");
+    desk.put("", packed(&vec![0; 50_000_000])).await.failure(413, "too_large");
+    let form =
+        desk.ann.api.request(Method::POST, URL).header("content-type", "multipart/form-data; boundary=x");
+    let form = form.body("--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nb\r\n--x--\r\n");
+    assert_eq!(Reply::of(form).await.failure(422, "validation_failed"), ["a"]);
+    let form =
+        desk.ann.api.request(Method::POST, URL).header("content-type", "multipart/form-data; boundary=x");
+    Reply::of(form.body("--x\r\nContent-Dispo")).await.failure(400, "malformed_request");
+    assert_eq!((shown(&desk.ann).await, desk.ann.sync("", 100).await["next_cursor"].clone()), before);
+    assert!(!desk.server.users().join(".restores/ann").exists());
+    // Only who has shown lately who they are, and only by themselves.
+    let known = desk.admin.known("ann", "old");
+    put(&known, "", whole.clone()).await.failure(403, "recent_sign_in_required");
+    Reply::of(desk.server.user().request(Method::POST, URL).body(whole.clone()))
+        .await
+        .failure(401, "unauthenticated");
+    // And it is as good as before.
+    assert_eq!(desk.put("", whole).await.data()["known"], 1);
+}
+
+/// Bytes as a program's input.
+fn piped(bytes: &[u8]) -> std::process::Stdio {
+    let mut file = tempfile::tempfile().unwrap();
+    std::io::Write::write_all(&mut file, bytes).unwrap();
+    std::io::Seek::rewind(&mut file).unwrap();
+    file.into()
+}
+
+/// Messages at the places of others': what is forged counts for nobody's receipts.
+#[tokio::test]
+async fn places_of_other_peoples_messages_are_not_taken() {
+    let desk = Desk::start(|setup| setup).await;
+    desk.admin.person("bob").await;
+    let own = desk.sender.send_to("ann", "own").await;
+    let bobs = desk.sender.send_to("bob", "for bob").await;
+    let (full, _) = desk.backup("compress=none").await;
+    let forged = changed(
+        &full,
+        "UPDATE message SET pos = pos + 1, id = 'msg-forged'; UPDATE status SET pos = pos + 1, message_id = 'msg-forged'",
+    );
+    assert_eq!(desk.put("", forged).await.data()["restored"], 1);
+    let list = shown(&desk.ann).await;
+    // It is the person's own affair, at a place of its own.
+    assert_eq!(list.iter().map(|(id, ..)| id.as_str()).collect::<Vec<_>>(), ["msg-forged", own.as_str()]);
+    desk.ann.read("msg-forged").await;
+    let receipts = desk.sender.api.get(&format!("/api/v3/messages/{bobs}/receipts")).await.data();
+    assert_eq!(receipts["read"], 0, "{receipts}");
+}
+
+#[tokio::test]
+async fn killed_at_any_moment_it_is_there_whole_or_not_at_all() {
+    let old = Desk::start(|setup| setup).await;
+    let content = "r".repeat(20_000);
+    let mut batch = Vec::new();
+    for n in 0..400 {
+        batch.push(json!({ "title": format!("m{n}"), "content": content, "recipients": ["ann"] }));
+    }
+    old.sender.api.post("/api/v3/messages/send-batch", &json!({ "messages": batch })).await.data();
+    old.ann.read_batch(json!({ "all": true })).await.data();
+    let (file, _) = old.backup("compress=zstd").await;
+    let bytes = read(&file);
+
+    let mut seen = std::collections::BTreeSet::new();
+    for round in 0..12u32 {
+        let Desk { mut server, ann, sender, .. } = Desk::start(|setup| setup).await;
+        sender.send_to("ann", "here").await;
+        let person = server.user().with(ann.api.authorization().unwrap());
+        let (body, asking) = (bytes.clone(), person.clone());
+        let asked =
+            tokio::spawn(async move { Reply::try_of(asking.request(Method::POST, URL).body(body)).await });
+        // A little later each time, until one is done before.
+        let started = std::time::Instant::now();
+        let patience = std::time::Duration::from_millis(u64::from(round) * 40);
+        eventually("its moment", || async {
+            (started.elapsed() >= patience || asked.is_finished()).then_some(())
+        })
+        .await;
+        server.kill().await;
+        let answered = asked.await.unwrap().is_some_and(|reply| reply.status == 200);
+        server = server.start_again().await;
+        let list = person.get("/api/v3/messages?size=1").await;
+        assert_eq!(list.status, 200, "{}", list.text);
+        let total = list.data()["total"].as_u64().unwrap();
+        assert!([1, 401].contains(&total), "{total} of 401 are there");
+        assert!(total == 401 || !answered, "it was said to be there");
+        assert_eq!(person.get("/api/v3/messages/unread-count").await.data()["total"], 1);
+        assert!(!server.users().join(".restores/ann").exists());
+        // Brought once more it is there, and once.
+        let again = Reply::of(person.request(Method::POST, URL).body(bytes.clone())).await.data();
+        assert_eq!((&again["restored"], &again["known"]), (&json!(401 - total), &json!(total - 1)));
+        assert_eq!(person.get("/api/v3/messages?size=1").await.data()["total"], 401);
+        seen.insert(total);
+        if answered {
+            break;
+        }
+    }
+    assert!(seen.contains(&1), "{seen:?}");
+}
