@@ -70,7 +70,7 @@ pub fn Backups() -> impl IntoView {
         let request = BackupRequest {
             compress: Some("gzip".into()),
             format: format.get_untracked().map(|select| select.value()),
-            lang: Some(state.language.get_untracked().words().code.get(..2).unwrap_or_default().into()),
+            lang: Some(state.language.get_untracked().words().code.into()),
             passphrase: Some(given).filter(|given| !given.is_empty()),
             ..BackupRequest::default()
         };
