@@ -16,6 +16,9 @@ pub(crate) const CACHE_KIB: i64 = 2_048;
 /// Milliseconds by which the clocks that give messages their times may go apart.
 const SKEW: i64 = 60_000;
 
+/// Rows to be copied: a schema, a table of it, and, where not all of them are meant, a column and the value after which they are.
+type Rows<'a> = (&'a str, &'a str, Option<(&'a str, u64)>);
+
 /// An inbox at one moment.
 pub struct Source<'a> {
     /// `messages.db` as `main` and `read_status.db` as `state`, both within one read transaction.
@@ -104,7 +107,7 @@ pub fn write(
     create(source.conn, "state", &["status"], &file)?;
     file.execute_batch(include_str!("extra.sql"))?;
     file.pragma_update(None, "application_id", APPLICATION_ID)?;
-    let tables: &[(&str, &str, Option<(&str, u64)>)] = match kind {
+    let tables: &[Rows<'_>] = match kind {
         Kind::Incremental => &[
             ("main", "message", Some(("pos", about.from_pos))),
             ("main", "amended", Some(("pos", about.from_pos))),
