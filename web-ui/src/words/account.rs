@@ -84,6 +84,15 @@ pub struct AccountWords {
     pub backup_passphrase: &'static str,
     pub backup_make: &'static str,
     pub backup_making: &'static str,
+    pub restore: &'static str,
+    pub restore_lead: &'static str,
+    pub restore_files: &'static str,
+    pub restore_passphrase: &'static str,
+    pub restore_sending: &'static str,
+    pub restore_working: &'static str,
+    /// Put back, there already, taken back or expired.
+    pub restored: fn(u64, u64, u64) -> String,
+    pub no_backup: &'static str,
     /// How many messages, how large, until when.
     pub backup_of: fn(u64, &str, &str) -> String,
     pub passphrase_too_short: &'static str,

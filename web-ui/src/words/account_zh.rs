@@ -89,6 +89,26 @@ pub static WORDS: AccountWords = AccountWords {
     backup_passphrase: "密码短语（需要加密时填写，至少 12 个字符）",
     backup_make: "生成并下载",
     backup_making: "正在生成…",
+    restore: "恢复备份",
+    restore_lead: "补回缺少的消息，不会删除或重复任何消息。之后你的所有设备会自动重新同步。",
+    restore_files: "完整备份，如有增量备份可一并选择",
+    restore_passphrase: "密码短语（备份已加密时填写）",
+    restore_sending: "正在上传…",
+    restore_working: "正在恢复…",
+    restored: |restored, known, gone| {
+        let mut told = match restored {
+            0 => "没有缺少的消息。".to_owned(),
+            many => format!("已恢复 {many} 条消息。"),
+        };
+        if known > 0 {
+            told += &format!("{known} 条已存在。");
+        }
+        if gone > 0 {
+            told += &format!("{gone} 条已被撤回或已过期。");
+        }
+        told
+    },
+    no_backup: "无法恢复此备份，未作任何更改。",
     backup_of: |messages, size, until| format!("{messages} 条消息 · {size} · 有效至 {until} UTC"),
     passphrase_too_short: "密码短语至少需要 12 个字符：拿到文件的人可以无限次尝试。",
     download: "下载",

@@ -6,6 +6,7 @@ pub mod identities;
 pub mod passkeys;
 pub mod password;
 pub mod profile;
+pub mod restore;
 pub mod sure;
 pub mod tokens;
 pub mod totp;
