@@ -232,6 +232,7 @@ impl From<BackupError> for Error {
             BackupError::OverQuota { .. } => {
                 Self::new(ErrorType::TooLarge, format!("the backup is too large: {error}"))
             }
+            BackupError::TooMany(_) => Self::rate_limited(error.to_string()),
             BackupError::Busy | BackupError::Stopping => Self::overloaded(&error.to_string()),
             BackupError::Restoring => Self { retry_after: Some(5), ..Self::rate_limited(error.to_string()) },
             BackupError::Inbox(error) => error.into(),

@@ -6,6 +6,7 @@ use crate::words::{Language, Words};
 use hongyan_client::engine::request::Changed;
 use hongyan_client::engine::{Engine, Older, Shown, State as Connection};
 use hongyan_wire::api::UnreadCount;
+use hongyan_wire::backup::BackupJob;
 use hongyan_wire::channel::Channel;
 use hongyan_wire::profile::Profile;
 use hongyan_wire::{ChannelId, MessageId, Timestamp};
@@ -76,6 +77,8 @@ pub struct PageState {
     pub unread: RwSignal<UnreadCount>,
     pub unconfirmed: RwSignal<usize>,
     pub channels: RwSignal<Vec<Channel>>,
+    /// The person's backups in the background, as far as they were heard of or looked up. Newest first.
+    pub jobs: RwSignal<Vec<BackupJob>>,
     pub filter: RwSignal<Filter>,
     pub open: RwSignal<Option<MessageId>>,
     /// Which page is asked for.
@@ -105,6 +108,7 @@ impl PageState {
             unread: RwSignal::default(),
             unconfirmed: RwSignal::new(0),
             channels: RwSignal::default(),
+            jobs: RwSignal::default(),
             filter: RwSignal::default(),
             open: RwSignal::new(None),
             route: RwSignal::default(),
@@ -153,6 +157,18 @@ impl PageState {
         }
     }
 
+    /// Takes in how a backup in the background stands. What has ended goes on no more, whatever comes late.
+    pub fn take_job(self, job: BackupJob) {
+        self.jobs.update(|jobs| match jobs.iter_mut().find(|known| known.id == job.id) {
+            Some(known) if known.state.is_ended() && !job.state.is_ended() => {}
+            Some(known) => *known = job,
+            None => {
+                let at = jobs.partition_point(|known| known.id > job.id);
+                jobs.insert(at, job);
+            }
+        });
+    }
+
     /// Nobody is signed in any more: nothing of theirs stays.
     pub fn forget(self) {
         self.signed_in.set(false);
@@ -166,6 +182,7 @@ impl PageState {
         self.unread.set(UnreadCount::default());
         self.unconfirmed.set(0);
         self.channels.set(Vec::new());
+        self.jobs.set(Vec::new());
         self.filter.set(Filter::All);
     }
 

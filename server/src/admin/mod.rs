@@ -10,7 +10,7 @@ mod users;
 pub use users::is_address;
 
 use crate::auth::{Passwords, secrets};
-use crate::backup::Backups;
+use crate::backup::Jobs;
 use crate::directory::Directory;
 use crate::error::{Error, Result};
 use crate::guard::Guard;
@@ -34,7 +34,7 @@ pub struct Administration {
     journal: Journal,
     auth: Arc<crate::auth::Auth>,
     inboxes: Arc<Inboxes>,
-    backups: Arc<Backups>,
+    jobs: Arc<Jobs>,
     ledger: Arc<Ledger>,
     callback_guard: Arc<Guard>,
     one_at_a_time: Mutex<()>,
@@ -46,7 +46,7 @@ impl Administration {
         journal: Journal,
         auth: Arc<crate::auth::Auth>,
         inboxes: Arc<Inboxes>,
-        backups: Arc<Backups>,
+        jobs: Arc<Jobs>,
         ledger: Arc<Ledger>,
         callback_guard: Arc<Guard>,
     ) -> Self {
@@ -55,7 +55,7 @@ impl Administration {
             journal,
             auth,
             inboxes,
-            backups,
+            jobs,
             ledger,
             callback_guard,
             one_at_a_time: Mutex::default(),

@@ -221,7 +221,7 @@ impl Administration {
         self.journal.append_all_applied(entries).await?;
         let (inboxes, directory, ledger) =
             (self.inboxes.clone(), self.directory.clone(), self.ledger.clone());
-        let backups = self.backups.clone();
+        let jobs = self.jobs.clone();
         let (journal, user) = (self.journal.clone(), id.clone());
         tokio::task::spawn_blocking(move || -> Result<()> {
             inboxes.remove(&user)?;
@@ -230,7 +230,7 @@ impl Administration {
             directory.fold_in()?;
             ledger.settle(&**journal.log())?;
             ledger.fold_in()?;
-            backups.shelf().remove_all(&user).map_err(BackupError::Io)?;
+            jobs.remove_all(&user).map_err(BackupError::Io)?;
             Ok(())
         })
         .await

@@ -5,7 +5,7 @@ use crate::account::{Accounts, Pictures};
 use crate::admin::Administration;
 use crate::auth::Auth;
 use crate::backup::sets::{self, Parts, Plan, Sets};
-use crate::backup::{Backups, Shelf};
+use crate::backup::{Backups, JobFiles, Jobs, Shelf};
 use crate::config::{Config, Secret};
 use crate::directory::Directory;
 use crate::faults::Faults;
@@ -38,6 +38,7 @@ pub struct Core {
     pub administration: Arc<Administration>,
     pub sets: Arc<Sets>,
     pub(super) backups: Arc<Backups>,
+    pub(super) jobs: Arc<Jobs>,
     pub(super) accounts: Arc<Accounts>,
     pub(super) pending: Arc<Pending>,
     pub(super) hub: Arc<Hub>,
@@ -95,6 +96,16 @@ impl Core {
             config.backup_keep,
             stop.subscribe(),
         ));
+        let kept = JobFiles::open(config.backups.join("jobs")).context("DATABASE_BACKUP_PATH")?;
+        let told = hub.clone();
+        let jobs = Arc::new(Jobs::new(
+            backups.clone(),
+            directory.clone(),
+            journal.clone(),
+            kept,
+            Box::new(move |user, job| told.tell_job(user, job)),
+            stop.subscribe(),
+        ));
         let plan = Plan {
             every: config.backup_interval,
             most: config.backup_sets_max,
@@ -115,7 +126,7 @@ impl Core {
             journal.clone(),
             auth.clone(),
             inboxes.clone(),
-            backups.clone(),
+            jobs.clone(),
             ledger.clone(),
             guard.clone(),
         ));
@@ -136,6 +147,7 @@ impl Core {
             administration,
             sets,
             backups,
+            jobs,
             accounts,
             pending,
             hub,

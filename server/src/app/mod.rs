@@ -78,6 +78,7 @@ pub async fn start(mut config: Config, gateways: Gateways) -> Result<Running> {
         journal,
         inboxes,
         backups,
+        jobs,
         auth,
         accounts,
         guard,
@@ -151,6 +152,7 @@ pub async fn start(mut config: Config, gateways: Gateways) -> Result<Running> {
             hub: hub.clone(),
             reports: reports.clone(),
             backups: backups.clone(),
+            jobs: jobs.clone(),
             journal: journal.clone(),
             sockets,
             limits: limits.clone(),
@@ -189,6 +191,7 @@ pub async fn start(mut config: Config, gateways: Gateways) -> Result<Running> {
     tasks.spawn(Scheduler(gate).run(stopping.clone()));
     tasks.spawn(callbacks.run(stopping.clone()));
     tasks.spawn(backups.clone().run(stopping.clone()));
+    tasks.spawn(jobs.clone().run(stopping.clone()));
     tasks.spawn(sets.clone().run(stopping.clone()));
     tasks.spawn(reports.run(stopping.clone()));
     tasks.spawn(beat(hub.clone(), config.ping_interval, stopping));

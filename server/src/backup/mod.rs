@@ -2,27 +2,29 @@
 //! often and in however many parts they are fetched.
 
 mod cursor;
+mod jobs;
+mod make;
 mod restore;
 pub mod sets;
 mod shelf;
+mod wanted;
 
 pub use cursor::Cursor;
+pub use jobs::{JobFiles, Jobs};
 pub use restore::Incoming;
 pub use shelf::{Kept, Shelf};
+pub use wanted::{Asked, Format, Labels, Packing, Sealed, Wanted, since};
 
 use crate::directory::Directory;
-use crate::inbox::{InboxError, Inboxes, Snapshot};
+use crate::inbox::{InboxError, Inboxes};
 use crate::lanes::Lanes;
-use hongyan_backup::{Compression, Encryption, Kind, Since};
-use hongyan_wire::{Timestamp, UserId};
+use hongyan_wire::UserId;
+use make::Making;
 use parking_lot::Mutex;
 use restore::Restores;
-use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
-use std::fs::{self, File};
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -40,65 +42,13 @@ const SWEEP: Duration = Duration::from_secs(60);
 /// Gathered before it is written, in bytes.
 const BUFFER: usize = 256 * 1024;
 
-/// What is asked for, as far as it can be written down: a passphrase cannot.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Asked {
-    pub kind: Kind,
-    /// As it was given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub since: Option<String>,
-    pub compression: Packing,
-    pub sealed: Sealed,
-}
-
-impl Default for Asked {
-    fn default() -> Self {
-        Self { kind: Kind::Full, since: None, compression: Packing::None, sealed: Sealed::None }
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Packing {
-    None,
-    Gzip,
-    Zstd,
-}
-
-impl From<Packing> for Compression {
-    fn from(packing: Packing) -> Self {
-        match packing {
-            Packing::None => Self::None,
-            Packing::Gzip => Self::Gzip,
-            Packing::Zstd => Self::Zstd,
-        }
-    }
-}
-
-/// For whom it is encrypted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Sealed {
-    None,
-    /// This `age1…`, which is public.
-    Recipient(String),
-    /// A number that is the same for the same passphrase as long as this process runs. Nothing of it is written: with it one
-    /// could try passphrases faster than with the file.
-    Passphrase(#[serde(skip)] Option<u64>),
-}
-
-/// What is asked for, whole.
-pub struct Wanted {
-    pub asked: Asked,
-    pub since: Option<Since>,
-    pub encryption: Encryption,
-}
-
 /// Why there is no backup.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
     #[error("it has {size} bytes, and all of a person's together may have {quota}")]
     OverQuota { size: u64, quota: u64 },
+    #[error("{0} of your backups wait or are being made already; cancel one, or ask again later")]
+    TooMany(usize),
     #[error("many backups are being made")]
     Busy,
     #[error("the server is stopping")]
@@ -199,9 +149,30 @@ impl Backups {
         self.of(user).find(|kept| kept.asked == *asked)
     }
 
-    /// A backup of the inbox as it is now: one that lies there already, or a new one.
-    pub async fn make(&self, user: &UserId, wanted: Wanted) -> Result<Arc<Kept>, BackupError> {
+    /// A backup of the inbox as it is now: one that lies there already, or a new one. `go_on` is asked now and then with the
+    /// part that is done, from 0 to 1, from the moment on at which it is begun: whether to. Given up, it leaves nothing.
+    ///
+    /// # Errors
+    /// That many are waiting, that there would be too much, and what the inbox or the disk says.
+    pub async fn make(
+        &self,
+        user: &UserId,
+        wanted: Wanted,
+        go_on: impl Fn(f64) -> bool + Send + 'static,
+    ) -> Result<Arc<Kept>, BackupError> {
         let place = self.place(user)?;
+        self.make_in_turn(user, wanted, go_on, place).await
+    }
+
+    /// The same for who is bound otherwise than by a place among those who wait. `held` is given back when it is made, not
+    /// when its asker has gone.
+    async fn make_in_turn(
+        &self,
+        user: &UserId,
+        wanted: Wanted,
+        go_on: impl Fn(f64) -> bool + Send + 'static,
+        held: impl Send + 'static,
+    ) -> Result<Arc<Kept>, BackupError> {
         let turn = self.lanes.turn(user).await;
         let stamp = self.inboxes.stamp(user).await?;
         if let Some(kept) = self.newest(user, &wanted.asked).filter(|kept| kept.stamp == stamp) {
@@ -212,20 +183,14 @@ impl Backups {
         let (shelf, user, keep) = (self.shelf.clone(), user.clone(), self.keep);
         let (directory, stop) = (self.directory.clone(), self.stop.clone());
         let made = tokio::task::spawn_blocking(move || {
-            // Given back when it is made, not when its asker has gone.
-            let _held = (place, turn, permit);
-            let id = uuid::Uuid::now_v7().simple().to_string();
-            let made = make(&shelf, &user, &id, snapshot, &wanted, keep, &|| !*stop.borrow());
-            if made.is_ok() && directory.person(&user).is_ok_and(|person| person.is_none()) {
+            let _held = (held, turn, permit);
+            let person = directory.person(&user).map_err(InboxError::from)?.ok_or(InboxError::NoUser)?;
+            let making = Making { shelf: &shelf, person: &person, wanted: &wanted, keep };
+            let made = making.make(snapshot, &|part| go_on(part) && !*stop.borrow());
+            if directory.person(&user).is_ok_and(|person| person.is_none()) {
                 // Deleted meanwhile.
                 shelf.remove_all(&user)?;
                 return Err(InboxError::NoUser.into());
-            }
-            if made.is_err() {
-                // What cannot be cleared away now is at the next start.
-                for part in [PLAIN, PACKED] {
-                    let _ = shelf.partial(&user, &id, part);
-                }
             }
             made
         });
@@ -271,68 +236,4 @@ impl Drop for Place {
             }
         }
     }
-}
-
-const PLAIN: &str = "plain";
-const PACKED: &str = "packed";
-
-fn make(
-    shelf: &Shelf,
-    user: &UserId,
-    id: &str,
-    snapshot: Snapshot,
-    wanted: &Wanted,
-    keep: i64,
-    go_on: &dyn Fn() -> bool,
-) -> Result<Arc<Kept>, BackupError> {
-    let plain = shelf.partial(user, id, PLAIN)?;
-    let about = snapshot.write(wanted.asked.kind, wanted.since, &plain, &mut |_| go_on())?;
-    // What is pinned is let go of as soon as it is copied.
-    let stamp = snapshot.stamp;
-    drop(snapshot);
-    let compression = Compression::from(wanted.asked.compression);
-    let is_packed = compression != Compression::None || wanted.asked.sealed != Sealed::None;
-    let whole = if is_packed {
-        let packed = shelf.partial(user, id, PACKED)?;
-        pack(&plain, &packed, compression, &wanted.encryption, go_on)?;
-        fs::remove_file(&plain)?;
-        packed
-    } else {
-        plain
-    };
-    let made_at = Timestamp::from_millis(about.made_at);
-    let kept = Kept {
-        id: id.to_owned(),
-        user: user.clone(),
-        name: name(user, &wanted.asked, made_at),
-        size: whole.metadata()?.len(),
-        about,
-        asked: wanted.asked.clone(),
-        stamp,
-        made_at,
-        expires_at: made_at.plus_millis(keep),
-    };
-    shelf.keep(&whole, kept)
-}
-
-fn pack(
-    from: &Path,
-    to: &Path,
-    compression: Compression,
-    encryption: &Encryption,
-    go_on: &dyn Fn() -> bool,
-) -> Result<(), BackupError> {
-    let mut to = BufWriter::with_capacity(BUFFER, File::create_new(to)?);
-    hongyan_backup::pack(&mut File::open(from)?, &mut to, compression, encryption, &mut |_| go_on())?;
-    to.flush()?;
-    Ok(to.get_ref().sync_all()?)
-}
-
-/// `hongyan-ann-full-20260115T103000Z.db.gz.age`
-fn name(user: &UserId, asked: &Asked, made_at: Timestamp) -> String {
-    let at: String = made_at.to_string().chars().filter(|c| !matches!(c, '-' | ':')).collect();
-    let at = at.split('.').next().unwrap_or_default();
-    let packed = Compression::from(asked.compression).suffix();
-    let sealed = if asked.sealed == Sealed::None { "" } else { ".age" };
-    format!("hongyan-{user}-{}-{at}Z.db{packed}{sealed}", asked.kind.as_str())
 }

@@ -3,9 +3,10 @@
 //! What always holds: a backup is there once its second file, which says what it is, is on the disk under its name, and
 //! that is written last. Whatever else is found at a start is what was left of a work that was cut off, and goes.
 
-use super::{Asked, BackupError};
+use super::{Asked, BackupError, Sealed};
 use crate::inbox::Stamp;
 use hongyan_backup::About;
+use hongyan_wire::backup::Backup;
 use hongyan_wire::{Timestamp, UserId};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -46,6 +47,23 @@ impl Kept {
     /// Its strong entity tag (RFC 9110, section 8.8.3): bytes under an id never change.
     pub fn etag(&self) -> String {
         format!("\"{}\"", self.id)
+    }
+
+    /// As its owner is told of it.
+    pub fn shown(&self) -> Backup {
+        Backup {
+            id: self.id.clone(),
+            kind: self.about.kind.as_str().to_owned(),
+            format: self.asked.format.as_str().to_owned(),
+            name: self.name.clone(),
+            size: self.size,
+            messages: self.about.messages,
+            pos: self.about.pos,
+            cursor: self.cursor(),
+            encrypted: self.asked.sealed != Sealed::None,
+            made_at: self.made_at,
+            expires_at: self.expires_at,
+        }
     }
 
     /// From where an increment goes on after it.

@@ -33,8 +33,8 @@ use crate::admin::Administration;
 use crate::auth::jwt::Claims;
 use crate::auth::providers::Provider;
 use crate::auth::{Auth, Logins, Native};
-use crate::backup::Backups;
 use crate::backup::sets::Sets;
+use crate::backup::{Backups, Jobs};
 use crate::directory::Directory;
 use crate::error::{Error, Result};
 use crate::hub::{Hub, Limits};
@@ -74,6 +74,7 @@ pub struct UserParts {
     pub hub: Arc<Hub>,
     pub reports: Arc<Reports>,
     pub backups: Arc<Backups>,
+    pub jobs: Arc<Jobs>,
     pub journal: Journal,
     pub sockets: Arc<Sockets>,
     pub limits: Arc<Limits>,
@@ -145,6 +146,9 @@ impl UserGateway {
             .routes(routes!(sync::sync))
             .routes(routes!(backup::database))
             .routes(routes!(backup::messages))
+            .routes(routes!(backup::export))
+            .routes(routes!(backup::jobs::list, backup::jobs::create))
+            .routes(routes!(backup::jobs::get, backup::jobs::delete))
             .routes(routes!(backup::list))
             .routes(routes!(backup::delete))
             .routes(routes!(backup::restore::restore))

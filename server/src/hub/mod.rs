@@ -16,6 +16,7 @@ use crate::log::record::{Audience, GroupKey, Record};
 use crate::log::{Logged, Pos};
 use bytes::Bytes;
 use couriers::{Couriers, Work};
+use hongyan_wire::backup::BackupJob;
 use hongyan_wire::frame::{Presence, PresentDevice, ServerFrame, SessionRevoked, StatusUpdate, close};
 use hongyan_wire::{DeviceId, SessionId, Timestamp, UserId};
 use parking_lot::Mutex;
@@ -313,6 +314,16 @@ impl Hub {
             for outlet in outlets {
                 outlet.send(&frame);
             }
+        }
+    }
+
+    /// Tells a user's devices how one of the user's own backups in the background stands.
+    pub fn tell_job(&self, user: &UserId, job: BackupJob) {
+        let outlets = self.outlets(user);
+        if !outlets.is_empty()
+            && let Some(frame) = frame::encode(&ServerFrame::BackupJob(job))
+        {
+            outlets.iter().for_each(|outlet| outlet.send(&frame));
         }
     }
 

@@ -102,7 +102,7 @@ impl History {
             Step::Send(life) => {
                 let id = format!("msg-{}-{}", self.name, self.pos + 1);
                 let message: Message = serde_json::from_value(serde_json::json!({
-                    "id": id, "pos": 0, "channel_id": null, "title": "t", "content": "c", "message_type": "text",
+                    "id": id, "pos": 0, "channel_id": null, "title": "t", "content": "\u{0}\"\\\n🌸</script>", "message_type": "text",
                     "priority": 5, "sender": "x", "sender_info": { "id": "x", "type": "service", "name": "x", "avatar": "" },
                     "created_at": self.at().to_string(), "expire_at": life.map(|life| self.at().plus_millis(life).to_string()),
                     "metadata": {}, "attachments": [], "actions": [], "is_read": false, "read_at": null, "version": 0,
@@ -215,6 +215,17 @@ impl History {
             let kept = rows(&joined, table);
             assert_eq!(kept, rows(&self.inbox.conn, theirs), "{table}");
         }
+        // Told as JSON, a line each, they are what the API says.
+        let (mut lines, format) = (Vec::new(), hongyan_backup::Format::JsonLines);
+        hongyan_backup::export(&full, &format, &mut lines, &mut |_| true).unwrap();
+        let told = lines.split_inclusive(|byte| *byte == b'\n');
+        let told: Vec<Message> = told.map(|line| serde_json::from_slice(line).unwrap()).collect();
+        let changes = self.inbox.changes(0, 0, 10_000).unwrap().changes;
+        let known = changes.into_iter().filter_map(|change| match change {
+            hongyan_wire::api::Change::Message(message) => Some(message),
+            hongyan_wire::api::Change::StatusUpdate(_) => None,
+        });
+        assert_eq!(told, known.collect::<Vec<_>>());
     }
 }
 

@@ -8,12 +8,14 @@
 mod about;
 mod apply;
 pub mod database;
+mod export;
 mod file;
 mod pack;
 mod write;
 
 pub use about::{About, Kind};
 pub use apply::apply;
+pub use export::{Format, Language, export};
 pub use file::{open, reopen};
 pub use pack::{Compression, Encryption, Identity, Packed, pack, unpack};
 pub use write::{Device, Since, Source, write};

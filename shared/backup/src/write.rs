@@ -77,6 +77,11 @@ pub fn write(
         messages: 0,
         states: 0,
     };
+    let messages = match kind {
+        Kind::Incremental => 0.0,
+        Kind::Messages => 1.0,
+        Kind::Full => source.share_of_messages()?,
+    };
     let mut file = Connection::open(path)?;
     file.pragma_update(None, "cache_size", -CACHE_KIB)?;
     // A file that is not whole is thrown away: it needs no journal, and one flush at its end.
@@ -88,7 +93,7 @@ pub fn write(
             create(source.conn, "main", &["message", "amended"], &file)?;
         }
         _ => {
-            copy_pages(source.conn, &mut file, go_on)?;
+            copy_pages(source.conn, &mut file, &mut |part| go_on(part * messages))?;
             // It was one that is written ahead of; some programs can open such a file only where they can write.
             file.pragma_update(None, "journal_mode", "DELETE")?;
             file.pragma_update(None, "journal_mode", "OFF")?;
@@ -99,14 +104,19 @@ pub fn write(
     create(source.conn, "state", &["status"], &file)?;
     file.execute_batch(include_str!("extra.sql"))?;
     file.pragma_update(None, "application_id", APPLICATION_ID)?;
-    if kind == Kind::Incremental {
-        let from = about.from_pos as i64;
-        copy_rows(source.conn, "main", "message", Some(("pos", from)), &file, go_on)?;
-        copy_rows(source.conn, "main", "amended", Some(("pos", from)), &file, go_on)?;
-        let from = about.from_version as i64;
-        copy_rows(source.conn, "state", "status", Some(("version", from)), &file, go_on)?;
-    } else if kind == Kind::Full {
-        copy_rows(source.conn, "state", "status", None, &file, go_on)?;
+    let tables: &[(&str, &str, Option<(&str, u64)>)] = match kind {
+        Kind::Incremental => &[
+            ("main", "message", Some(("pos", about.from_pos))),
+            ("main", "amended", Some(("pos", about.from_pos))),
+            ("state", "status", Some(("version", about.from_version))),
+        ],
+        Kind::Full => &[("state", "status", None)],
+        Kind::Messages => &[],
+    };
+    let share = (1.0 - messages) / tables.len().max(1) as f64;
+    for (n, (schema, table, after)) in tables.iter().enumerate() {
+        let before = messages + n as f64 * share;
+        copy_rows(source.conn, schema, table, *after, &file, &mut |part| go_on(before + part * share))?;
     }
     if kind != Kind::Messages {
         let mut insert = file.prepare(
@@ -129,6 +139,16 @@ pub fn write(
 }
 
 impl Source<'_> {
+    /// How much of all that is to be copied are the messages, from 0 to 1, by bytes.
+    fn share_of_messages(&self) -> Result<f64> {
+        let pages = |schema: &str| -> Result<f64> {
+            let sql = format!("PRAGMA {schema}.page_count");
+            Ok(self.conn.query_row(&sql, [], |row| row.get::<_, i64>(0))? as f64)
+        };
+        let (messages, states) = (pages("main")?, pages("state")?);
+        Ok(messages / (messages + states).max(1.0))
+    }
+
     /// The place and the number after which an increment tells.
     fn place_of(&self, since: Since) -> Result<(u64, u64)> {
         // What is given its time is appended in a moment: whatever comes behind the last of before is of later.
@@ -209,11 +229,16 @@ fn copy_rows(
     from: &Connection,
     schema: &str,
     table: &str,
-    after: Option<(&str, i64)>,
+    after: Option<(&str, u64)>,
     to: &Connection,
     go_on: &mut dyn FnMut(f64) -> bool,
 ) -> Result<()> {
-    let (column, value) = after.unwrap_or(("pos", i64::MIN));
+    let (column, value) = after.map_or(("pos", i64::MIN), |(column, value)| (column, value as i64));
+    let all: i64 = from.query_row(
+        &format!("SELECT count(*) FROM {schema}.{table} WHERE {column} > ?1"),
+        [value],
+        |row| row.get(0),
+    )?;
     let mut rows =
         from.prepare(&format!("SELECT * FROM {schema}.{table} WHERE {column} > ?1 ORDER BY {column}"))?;
     let columns = rows.column_count();
@@ -227,7 +252,7 @@ fn copy_rows(
         }
         insert.raw_execute()?;
         copied += 1;
-        if copied.is_multiple_of(ROWS) && !go_on(1.0) {
+        if copied.is_multiple_of(ROWS) && !go_on(copied as f64 / all.max(1) as f64) {
             return Err(Error::Cancelled);
         }
     }

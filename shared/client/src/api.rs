@@ -7,7 +7,8 @@ use crate::engine::request::{Answer, Failed, Request};
 use crate::platform::{Body, Call, Method, NoReply, Platform, Reply, Session};
 use futures_util::lock::Mutex;
 use hongyan_wire::account::{LoginRequest, RefreshRequest, TicketAnswer, TokenAnswer};
-use hongyan_wire::api::{MessageList, Meta, ReadRequest, Success};
+use hongyan_wire::api::{Done, MessageList, Meta, ReadRequest, Success};
+use hongyan_wire::backup::{BackupJob, BackupJobList, BackupRequest};
 use hongyan_wire::channel::ChannelList;
 use hongyan_wire::error::{ErrorType, Failure};
 use hongyan_wire::limits::SYNC_LIMIT_MAX;
@@ -47,6 +48,8 @@ impl From<ApiError> for Failed {
         }
     }
 }
+
+const JOBS: &str = "/api/v3/backup/jobs";
 
 pub struct Api<P> {
     platform: P,
@@ -219,6 +222,26 @@ impl<P: Platform> Api<P> {
     /// One page of the list, by its query.
     pub async fn list(&self, query: &str) -> Result<MessageList, ApiError> {
         self.call(Method::Get, &format!("/api/v3/messages?{query}"), None).await
+    }
+
+    /// Has a backup made in the background.
+    pub async fn create_job(&self, request: &BackupRequest) -> Result<BackupJob, ApiError> {
+        self.call(Method::Post, JOBS, Some(json(request)?)).await
+    }
+
+    /// The person's backups in the background, newest first.
+    pub async fn jobs(&self) -> Result<BackupJobList, ApiError> {
+        self.call(Method::Get, JOBS, None).await
+    }
+
+    /// One of them.
+    pub async fn job(&self, id: &str) -> Result<BackupJob, ApiError> {
+        self.call(Method::Get, &format!("{JOBS}/{id}"), None).await
+    }
+
+    /// Cancels what waits or is being made, and takes away what has ended.
+    pub async fn cancel_job(&self, id: &str) -> Result<Done, ApiError> {
+        self.call(Method::Delete, &format!("{JOBS}/{id}"), None).await
     }
 
     /// One message.

@@ -13,6 +13,7 @@ use futures_channel::mpsc;
 use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::FuturesUnordered;
+use hongyan_wire::backup::BackupJob;
 use hongyan_wire::frame::close;
 use hongyan_wire::message::Message;
 use std::future::poll_fn;
@@ -24,6 +25,7 @@ use std::task::Poll;
 pub enum News {
     Changed(Changed),
     Notify(Arc<Message>),
+    BackupJob(Box<BackupJob>),
     /// What is known could not be kept; it will be fetched again next time.
     NotKept(String),
 }
@@ -72,6 +74,7 @@ pub async fn run<P, M>(
                 Effect::SignedOut => return,
                 Effect::Changed(changed) => watch(&engine, News::Changed(changed)),
                 Effect::Notify(message) => watch(&engine, News::Notify(message)),
+                Effect::BackupJob(job) => watch(&engine, News::BackupJob(job)),
                 Effect::Keep(writes) => {
                     if let Err(error) = at.mirror.write(&writes) {
                         watch(&engine, News::NotKept(error.to_string()));
@@ -129,7 +132,11 @@ impl<'a, P: Platform, M> Loop<'a, P, M> {
                 let wait = u32::try_from(wait).unwrap_or(u32::MAX).min(i32::MAX.unsigned_abs());
                 self.timer = Some(Box::pin(platform.sleep(wait)));
             }
-            Effect::Keep(_) | Effect::Changed(_) | Effect::Notify(_) | Effect::SignedOut => {}
+            Effect::Keep(_)
+            | Effect::Changed(_)
+            | Effect::Notify(_)
+            | Effect::BackupJob(_)
+            | Effect::SignedOut => {}
         }
     }
 

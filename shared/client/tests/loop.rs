@@ -112,6 +112,7 @@ impl Watched {
                         .try_send((engine.state(), engine.messages().len(), engine.unread().total))
                         .unwrap();
                 }
+                News::BackupJob(job) => panic!("{job:?}"),
                 News::Notify(message) => told.borrow_mut().push(message.id.to_string()),
                 News::NotKept(reason) => panic!("{reason}"),
             })

@@ -1,6 +1,7 @@
 //! Backups of one's own inbox.
 
 use crate::Timestamp;
+use crate::error::ErrorType;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -11,6 +12,8 @@ pub struct Backup {
     /// `full`, `messages` or `incremental`.
     #[serde(rename = "type")]
     pub kind: String,
+    /// `database`, `jsonl` or `html`.
+    pub format: String,
     /// A name for the file.
     pub name: String,
     /// In bytes.
@@ -49,6 +52,13 @@ pub struct BackupRequest {
     /// For `incremental`: the cursor of the backup before, a place, or a time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
+    /// `database` (a SQLite file), `jsonl` (a message a line) or `html` (a page to read); `database` when left out. The
+    /// latter two are for `full` only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<String>,
+    /// Of the labels of a page: `zh` or `en`; as `Accept-Language` has it when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lang: Option<String>,
     /// 12 to 1024 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passphrase: Option<String>,
@@ -78,6 +88,74 @@ pub struct BackupLink {
     pub url: String,
     pub expires_at: Timestamp,
     pub backup: Backup,
+}
+
+/// How far a job has got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum JobState {
+    /// Its turn has not come yet.
+    Waiting,
+    Running,
+    /// There is a backup.
+    Done,
+    /// There is none, and `error` says why.
+    Failed,
+    /// Its owner has given it up.
+    Cancelled,
+}
+
+impl JobState {
+    /// Whether nothing happens to it any more.
+    pub const fn is_ended(self) -> bool {
+        !matches!(self, Self::Waiting | Self::Running)
+    }
+}
+
+/// Why a job has failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct JobError {
+    #[serde(rename = "type")]
+    pub error_type: ErrorType,
+    /// For a person.
+    pub message: String,
+}
+
+/// A backup that is made in the background: `POST /api/v3/backup/jobs`. The socket tells of it with the frame `backup_job`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct BackupJob {
+    /// Sorts by time.
+    pub id: String,
+    pub state: JobState,
+    /// The part that is done, from 0 to 1. It only grows, but begins anew when the server was restarted meanwhile.
+    pub progress: f64,
+    /// `full`, `messages` or `incremental`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// `database`, `jsonl` or `html`.
+    pub format: String,
+    /// `gzip`, `zstd` or `none`.
+    pub compress: String,
+    /// `passphrase`, `recipient` or `none`.
+    pub encrypt: String,
+    /// As it was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    pub created_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
+    /// Of one that is done, as long as it can be fetched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<Backup>,
+    /// Of one that has failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<JobError>,
+}
+
+/// `GET /api/v3/backup/jobs`, newest first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct BackupJobList {
+    pub jobs: Vec<BackupJob>,
 }
 
 /// `POST /api/v3/backup/restore`: what became of the messages and states that were brought.

@@ -1,6 +1,8 @@
-//! What goes over the socket `/ws`: text frames `{"type":…,"data":…}` (RFC 6455 carries them).
+//! What goes over the socket `/ws`: text frames `{"type":…,"data":…}` (RFC 6455 carries them). Who does not know a type
+//! passes the frame over, so that there can be more of them.
 
 use crate::account::DeviceType;
+use crate::backup::BackupJob;
 use crate::message::{Message, Pressed};
 use crate::{DeviceId, MessageId, SessionId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -185,6 +187,9 @@ pub enum ServerFrame {
     /// Fetch `sync` from your cursor.
     Resync,
     SessionRevoked(SessionRevoked),
+    /// One of the reader's own backups in the background: at each change of its state, and while it is made at most twice a
+    /// second. It has no place in the log: what was missed is seen with `GET /api/v3/backup/jobs`.
+    BackupJob(BackupJob),
     Ping,
     Pong,
 }

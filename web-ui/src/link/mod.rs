@@ -16,6 +16,7 @@ use hongyan_client::mirror::Memory;
 use hongyan_client::platform::{Body, Browser, Method, Platform, Session};
 use hongyan_client::run::{News, run};
 use hongyan_wire::account::{DeviceInfo, DeviceType, LoginRequest};
+use hongyan_wire::backup::BackupRequest;
 use hongyan_wire::error::ErrorType;
 use hongyan_wire::profile::{PasskeyAnswer, PasskeyLogin, Profile};
 use hongyan_wire::{ChannelId, DeviceId, MessageId};
@@ -218,6 +219,39 @@ impl Link {
         pressed.map(drop)
     }
 
+    /// Has a backup made in the background; how it gets on is seen in the state. Gives its id.
+    pub async fn create_job(self, request: &BackupRequest) -> Result<String, ApiError> {
+        let inner = self.inner();
+        let job = inner.api.create_job(request).await?;
+        let id = job.id.clone();
+        // By now the socket may have told more.
+        if inner.state.jobs.with_untracked(|jobs| jobs.iter().all(|known| known.id != id)) {
+            inner.state.take_job(job);
+        }
+        Ok(id)
+    }
+
+    /// Looks up how the person's backups in the background stand.
+    pub async fn look_at_jobs(self) -> Result<(), ApiError> {
+        let inner = self.inner();
+        let list = inner.api.jobs().await?;
+        if inner.inputs.borrow().is_some() {
+            list.jobs.into_iter().for_each(|job| inner.state.take_job(job));
+        }
+        Ok(())
+    }
+
+    /// Cancels a backup that waits or is being made.
+    pub async fn cancel_job(self, id: &str) -> Result<(), ApiError> {
+        let inner = self.inner();
+        inner.api.cancel_job(id).await?;
+        // Where it had ended already, it is off the list now.
+        if let Ok(job) = inner.api.job(id).await {
+            inner.state.take_job(job);
+        }
+        Ok(())
+    }
+
     /// Marks a message read, or takes it back, wherever it is.
     pub fn mark(self, id: MessageId, is_read: bool) {
         let inner = self.inner();
@@ -343,6 +377,7 @@ impl Inner {
                 }
             }
             News::Notify(message) => notify::show(&message),
+            News::BackupJob(job) => self.state.take_job(*job),
             News::NotKept(reason) => leptos::logging::warn!("not kept: {reason}"),
         }
     }

@@ -83,7 +83,6 @@ pub struct AccountWords {
     pub backups_lead: &'static str,
     pub backup_passphrase: &'static str,
     pub backup_make: &'static str,
-    pub backup_making: &'static str,
     pub restore: &'static str,
     pub restore_lead: &'static str,
     pub restore_files: &'static str,
@@ -93,6 +92,15 @@ pub struct AccountWords {
     /// Put back, there already, taken back or expired.
     pub restored: fn(u64, u64, u64) -> String,
     pub no_backup: &'static str,
+    pub backup_format: &'static str,
+    pub format_database: &'static str,
+    pub format_html: &'static str,
+    pub format_jsonl: &'static str,
+    pub job_waiting: &'static str,
+    /// Takes how much is done, in percent.
+    pub job_running: fn(u32) -> String,
+    pub job_failed: &'static str,
+    pub job_cancel: &'static str,
     /// How many messages, how large, until when.
     pub backup_of: fn(u64, &str, &str) -> String,
     pub passphrase_too_short: &'static str,

@@ -80,10 +80,9 @@ pub static WORDS: AccountWords = AccountWords {
     link_account: |name| format!("Link {name}"),
     last_way: "It is the last way to sign in. Set a password or link another account first.",
     backups: "Backups",
-    backups_lead: "Your messages as one file, which any SQLite program opens. A backup can be downloaded for a day.",
+    backups_lead: "Your messages as one file: a database that any SQLite program opens, a page to read, or lines of JSON. It can be downloaded for a day.",
     backup_passphrase: "Passphrase, if it is to be encrypted (at least 12 characters)",
     backup_make: "Make and download",
-    backup_making: "Being made…",
     restore: "Put back a backup",
     restore_lead: "Messages that are missing are added, nothing is taken away or doubled. Every device of yours then begins anew by itself.",
     restore_files: "A full backup, and its increments if there are any",
@@ -105,6 +104,14 @@ pub static WORDS: AccountWords = AccountWords {
         told
     },
     no_backup: "This cannot be put back. Nothing was changed.",
+    backup_format: "As",
+    format_database: "Database (SQLite)",
+    format_html: "Web page",
+    format_jsonl: "JSON lines",
+    job_waiting: "A backup waits for its turn",
+    job_running: |percent| format!("A backup is being made: {percent} %"),
+    job_failed: "The backup could not be made",
+    job_cancel: "Cancel",
     backup_of: |messages, size, until| {
         let noun = if messages == 1 { "message" } else { "messages" };
         format!("{messages} {noun} · {size} · until {until} UTC")

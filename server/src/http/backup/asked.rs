@@ -1,11 +1,10 @@
 //! What is asked of a backup, in an address, in headers or in a body: understood, or refused with the field that is wrong.
 
-use crate::backup::{Asked, Cursor, Packing, Sealed, Wanted};
+use crate::backup::{Asked, Format, Packing, Sealed, Wanted};
 use crate::error::{Error, Result};
 use crate::http::UserGateway;
 use axum::http::{HeaderMap, HeaderName, header};
-use hongyan_backup::{Encryption, Kind, Since};
-use hongyan_wire::Timestamp;
+use hongyan_backup::{Encryption, Kind, Language, Since};
 use hongyan_wire::backup::BackupRequest;
 use hongyan_wire::limits::{PASSPHRASE_MAX, PASSPHRASE_MIN};
 use serde::Deserialize;
@@ -31,11 +30,43 @@ pub struct BackupQuery {
     pub(super) since: Option<String>,
 }
 
+/// What is wanted of an export, in an address.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ExportQuery {
+    /// `jsonl` (a message a line, the newest last) or `html` (a page to read, the newest first).
+    format: Option<String>,
+    /// `full`, or left out.
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    /// As for a backup.
+    compress: Option<String>,
+    /// As for a backup.
+    encrypt: Option<String>,
+    /// Of the labels of a page: `zh` or `en`; as `Accept-Language` has it when left out.
+    lang: Option<String>,
+}
+
+impl From<ExportQuery> for BackupRequest {
+    fn from(query: ExportQuery) -> Self {
+        let ExportQuery { format, kind, compress, encrypt, lang } = query;
+        Self { kind, compress, encrypt, format, lang, ..Self::default() }
+    }
+}
+
+impl From<BackupQuery> for BackupRequest {
+    fn from(query: BackupQuery) -> Self {
+        let BackupQuery { kind, compress, encrypt, since } = query;
+        Self { kind, compress, encrypt, since, ..Self::default() }
+    }
+}
+
 impl UserGateway {
-    /// What a request asks for, and the coding in which it goes over.
+    /// What a request asks for, by its address and its headers, and the coding in which it goes over.
     pub(super) fn wanted(
         &self,
-        query: &BackupQuery,
+        query: BackupRequest,
         headers: &HeaderMap,
     ) -> Result<(Wanted, Option<&'static str>)> {
         let text = |name: &HeaderName| -> Result<Option<&str>> {
@@ -45,17 +76,14 @@ impl UserGateway {
                 .map(|value| std::str::from_utf8(value.as_bytes()).map_err(|_| wrong()))
                 .transpose()
         };
+        let is_in_transit = matches!(query.compress.as_deref(), None | Some("true"));
         let request = BackupRequest {
-            kind: query.kind.clone(),
-            compress: query.compress.clone(),
-            encrypt: query.encrypt.clone(),
-            since: query.since.clone(),
+            compress: query.compress.filter(|_| !is_in_transit),
             passphrase: text(&PASSPHRASE)?.map(str::to_owned),
             recipient: text(&RECIPIENT)?.map(str::to_owned),
+            ..query
         };
-        let is_in_transit = matches!(query.compress.as_deref(), None | Some("true"));
-        let wanted = self
-            .wanted_by(BackupRequest { compress: request.compress.filter(|_| !is_in_transit), ..request })?;
+        let wanted = self.wanted_by(request, headers)?;
         // What is encrypted looks like chance: nothing makes it smaller.
         if !is_in_transit || wanted.asked.sealed != Sealed::None {
             return Ok((wanted, None));
@@ -65,7 +93,8 @@ impl UserGateway {
         Ok((Wanted { asked: Asked { compression: packing, ..wanted.asked }, ..wanted }, coding))
     }
 
-    pub(super) fn wanted_by(&self, request: BackupRequest) -> Result<Wanted> {
+    /// What a request asks for; what it does not say of the language follows from its headers.
+    pub(super) fn wanted_by(&self, request: BackupRequest, headers: &HeaderMap) -> Result<Wanted> {
         let kind = match request.kind.as_deref() {
             None => Kind::Full,
             Some(word) => Kind::named(word)
@@ -77,6 +106,10 @@ impl UserGateway {
             Some("zstd") => Packing::Zstd,
             Some(_) => return Err(Error::field("compress", "must be gzip, zstd, true, false or none")),
         };
+        let format = format(&request, headers)?;
+        if format != Format::Database && kind != Kind::Full {
+            return Err(Error::field("type", "must be full, or left out, where the format is jsonl or html"));
+        }
         let (sealed, encryption) = self.encryption(&request)?;
         let since = match (kind, request.since.as_deref()) {
             (Kind::Incremental, Some(text)) => Some(self.since(text)?),
@@ -88,27 +121,12 @@ impl UserGateway {
             (_, None) => None,
         };
         let since_text = request.since.filter(|_| since.is_some());
-        Ok(Wanted { asked: Asked { kind, since: since_text, compression, sealed }, since, encryption })
+        let asked = Asked { kind, since: since_text, compression, sealed, format };
+        Ok(Wanted { asked, since, encryption })
     }
 
     fn since(&self, text: &str) -> Result<Since> {
-        if let Ok(cursor) = text.parse::<Cursor>() {
-            if cursor.epoch != self.journal.log().epoch() {
-                return Err(Error::field("since", "is of another server; take a full backup"));
-            }
-            return Ok(cursor.since());
-        }
-        if let Ok(pos) = text.parse::<u64>() {
-            return Ok(Since::Place { pos, version: 0, at: None });
-        }
-        let at = Timestamp::parse(text);
-        let at = at.ok_or_else(|| {
-            Error::field(
-                "since",
-                "must be an X-Backup-Cursor, a place, or a time such as 2026-01-15T10:30:00Z",
-            )
-        })?;
-        Ok(Since::Time(at.millis()))
+        crate::backup::since(text, self.journal.log().epoch()).map_err(|reason| Error::field("since", reason))
     }
 
     fn encryption(&self, request: &BackupRequest) -> Result<(Sealed, Encryption)> {
@@ -156,15 +174,49 @@ impl UserGateway {
     }
 }
 
+/// As what the messages are wanted.
+fn format(request: &BackupRequest, headers: &HeaderMap) -> Result<Format> {
+    let named = request
+        .lang
+        .as_deref()
+        .map(|tag| Language::named(tag).ok_or_else(|| Error::field("lang", "must be zh or en")));
+    let language = named.transpose()?;
+    match request.format.as_deref() {
+        None | Some("database") => Ok(Format::Database),
+        Some("jsonl") => Ok(Format::Jsonl),
+        Some("html") => Ok(Format::Html(language.unwrap_or_else(|| spoken(headers)).into())),
+        Some(_) => Err(Error::field("format", "must be database, jsonl or html")),
+    }
+}
+
+/// The language that a client prefers, of those that there are (RFC 9110, section 12.5.4); English where it says nothing.
+fn spoken(headers: &HeaderMap) -> Language {
+    let lines = headers.get_all(header::ACCEPT_LANGUAGE).iter().filter_map(|value| value.to_str().ok());
+    let mut best = (0.0, Language::default());
+    for part in lines.flat_map(|line| line.split(',')) {
+        let (tag, weight) = weighed(part);
+        if let Some(language) = Language::named(tag).filter(|_| weight > best.0) {
+            best = (weight, language);
+        }
+    }
+    best.1
+}
+
+/// One of a list of preferences, and its weight (RFC 9110, section 12.4.2).
+fn weighed(part: &str) -> (&str, f32) {
+    let (name, weight) = part.split_once(';').unwrap_or((part, ""));
+    let weight = weight.trim().strip_prefix("q=").map_or(1.0, |q| q.trim().parse().unwrap_or(0.0));
+    (name.trim(), weight)
+}
+
 /// The coding that a client prefers, of those that there are (RFC 9110, section 12.5.3): zstd before gzip where it does
 /// not mind.
 fn accepted(headers: &HeaderMap) -> Packing {
     let lines = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
     let mut best = (0.0, Packing::None);
     for part in lines.flat_map(|line| line.split(',')) {
-        let (name, weight) = part.split_once(';').unwrap_or((part, ""));
-        let weight: f32 = weight.trim().strip_prefix("q=").map_or(1.0, |q| q.trim().parse().unwrap_or(0.0));
-        let packing = match name.trim() {
+        let (name, weight) = weighed(part);
+        let packing = match name {
             "zstd" => Packing::Zstd,
             "gzip" | "x-gzip" => Packing::Gzip,
             _ => continue,
@@ -199,5 +251,22 @@ mod tests {
             assert_eq!(of(text), expected, "{text}");
         }
         assert_eq!(accepted(&HeaderMap::new()), Packing::None);
+    }
+
+    #[test]
+    fn the_language_is_what_a_client_prefers() {
+        let of = |text: &str| {
+            spoken(&HeaderMap::from_iter([(header::ACCEPT_LANGUAGE, HeaderValue::from_str(text).unwrap())]))
+        };
+        for (text, expected) in [
+            ("zh-CN,zh;q=0.9,en;q=0.8", Language::Zh),
+            ("en-GB, zh;q=0.9", Language::En),
+            ("de, zh;q=0.5, en;q=0.4", Language::Zh),
+            ("zh;q=0", Language::En),
+            ("fr", Language::En),
+        ] {
+            assert_eq!(of(text), expected, "{text}");
+        }
+        assert_eq!(spoken(&HeaderMap::new()), Language::En);
     }
 }

@@ -1,6 +1,7 @@
 //! Backups of one's own inbox: asked for, fetched in one or many parts, listed, linked to, taken away.
 
 mod asked;
+pub mod jobs;
 pub mod restore;
 
 use super::UserGateway;
@@ -8,15 +9,15 @@ use super::envelope::Answer;
 use super::extract::{Json, Query};
 use super::ranges;
 use crate::auth::UserCaller;
-use crate::backup::{BackupError, Kept, Sealed};
+use crate::backup::{BackupError, Format, Kept, Packing, Sealed};
 use crate::error::{Error, Result};
-use asked::BackupQuery;
+use asked::{BackupQuery, ExportQuery};
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::response::Response;
 use hongyan_backup::Kind;
 use hongyan_wire::api::{Done, Success};
-use hongyan_wire::backup::{Backup, BackupLink, BackupList, LinkRequest};
+use hongyan_wire::backup::{BackupLink, BackupList, BackupRequest, LinkRequest};
 use hongyan_wire::error::Failure;
 use hongyan_wire::{SessionId, Timestamp, UserId};
 use serde::Deserialize;
@@ -24,6 +25,8 @@ use utoipa::IntoParams;
 
 /// From where an increment goes on after this backup.
 const CURSOR: HeaderName = HeaderName::from_static("x-backup-cursor");
+/// A page in it is of an origin of its own, without scripts (Content Security Policy, "sandbox").
+const NO_PAGE_OF_OURS: &str = "sandbox; default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 /// Seconds for which a link is good when nothing is said, and at most.
 const LINK_LIFE: u64 = 15 * 60;
 const LINK_LIFE_MAX: u64 = 24 * 3_600;
@@ -57,7 +60,7 @@ pub async fn database(
     headers: HeaderMap,
     Query(query): Query<BackupQuery>,
 ) -> Result<Response> {
-    gateway.hand_out(&caller, &method, &headers, query).await
+    gateway.hand_out(&caller, &method, &headers, query.into()).await
 }
 
 /// Download the messages alone: `type=messages` of `/api/v3/backup/database`.
@@ -81,7 +84,43 @@ pub async fn messages(
         return Err(Error::field("type", "must be messages here, or left out"));
     }
     let query = BackupQuery { kind: Some(Kind::Messages.as_str().into()), ..query };
-    gateway.hand_out(&caller, &method, &headers, query).await
+    gateway.hand_out(&caller, &method, &headers, query.into()).await
+}
+
+/// Download one's own messages in a form for people or for other programs: `html` is one page that needs nothing else, `jsonl`
+/// has a message a line as `/api/v3/messages` has it. Parts and repeats are as for `/api/v3/backup/database`.
+#[utoipa::path(
+    get, path = "/api/v3/backup/export", tag = "backup",
+    params(
+        ExportQuery,
+        ("X-Backup-Passphrase" = Option<String>, Header, description = "12 to 1024 characters"),
+        ("X-Backup-Recipient" = Option<String>, Header, description = "`age1…`"),
+    ),
+    security(("bearer" = [])),
+    responses(
+        (status = 200, description = "The file, always as an attachment; `application/octet-stream` when it is packed", content_type = "application/x-ndjson"),
+        (status = 206, description = "The part that was asked for", content_type = "application/x-ndjson"),
+        (status = 304, description = "It is the one that is known"),
+        (status = 401, description = "No or bad credentials", body = Failure),
+        (status = 412, description = "It is not the one that `If-Match` names"),
+        (status = 413, description = "It is larger than a person's backups may be together", body = Failure),
+        (status = 416, description = "It has no such part"),
+        (status = 422, description = "A parameter is not valid", body = Failure),
+        (status = 503, description = "Many are being made; see Retry-After", body = Failure),
+    ),
+)]
+pub async fn export(
+    State(gateway): State<UserGateway>,
+    caller: UserCaller,
+    method: Method,
+    headers: HeaderMap,
+    Query(query): Query<ExportQuery>,
+) -> Result<Response> {
+    let request = BackupRequest::from(query);
+    if !matches!(request.format.as_deref(), Some("jsonl" | "html")) {
+        return Err(Error::field("format", "must be jsonl or html"));
+    }
+    gateway.hand_out(&caller, &method, &headers, request).await
 }
 
 /// List the backups of one's own that can be fetched, newest first.
@@ -93,7 +132,7 @@ pub async fn messages(
     ),
 )]
 pub async fn list(State(gateway): State<UserGateway>, caller: UserCaller) -> Result<Answer<BackupList>> {
-    let backups = gateway.backups.of(caller.id()).map(|kept| shown(&kept)).collect();
+    let backups = gateway.backups.of(caller.id()).map(|kept| kept.shown()).collect();
     Ok(Answer::new(BackupList { backups }))
 }
 
@@ -133,6 +172,7 @@ pub async fn delete(
 pub async fn link(
     State(gateway): State<UserGateway>,
     caller: UserCaller,
+    headers: HeaderMap,
     body: Json<LinkRequest>,
 ) -> Result<Answer<BackupLink>> {
     let LinkRequest { backup, make, expires_in } = body.value;
@@ -145,8 +185,8 @@ pub async fn link(
             gateway.backups.get(caller.id(), &id).ok_or_else(|| Error::not_found("backup"))?
         }
         (None, make) => {
-            let wanted = gateway.wanted_by(make.unwrap_or_default())?;
-            gateway.backups.make(caller.id(), wanted).await?
+            let wanted = gateway.wanted_by(make.unwrap_or_default(), &headers)?;
+            gateway.backups.make(caller.id(), wanted, |_| true).await?
         }
         (Some(_), Some(_)) => return Err(Error::field("make", "must be left out where `backup` is named")),
     };
@@ -164,7 +204,7 @@ pub async fn link(
     Ok(Answer::new(BackupLink {
         url,
         expires_at: Timestamp::from_millis(seconds * 1_000),
-        backup: shown(&kept),
+        backup: kept.shown(),
     }))
 }
 
@@ -220,30 +260,15 @@ fn signed(kept: &Kept, expires: i64, by: &str) -> String {
     format!("backup\n{}\n{}\n{expires}\n{by}", kept.user, kept.id)
 }
 
-fn shown(kept: &Kept) -> Backup {
-    Backup {
-        id: kept.id.clone(),
-        kind: kept.about.kind.as_str().to_owned(),
-        name: kept.name.clone(),
-        size: kept.size,
-        messages: kept.about.messages,
-        pos: kept.about.pos,
-        cursor: kept.cursor(),
-        encrypted: kept.asked.sealed != Sealed::None,
-        made_at: kept.made_at,
-        expires_at: kept.expires_at,
-    }
-}
-
 impl UserGateway {
     async fn hand_out(
         &self,
         caller: &UserCaller,
         method: &Method,
         headers: &HeaderMap,
-        query: BackupQuery,
+        request: BackupRequest,
     ) -> Result<Response> {
-        let (wanted, coding) = self.wanted(&query, headers)?;
+        let (wanted, coding) = self.wanted(request, headers)?;
         let user = caller.id();
         // Who goes on fetching gets the rest of what they have begun with, whatever has come into the inbox since.
         let named = ranges::named_tags(headers).find_map(|tag| self.backups.get(user, tag.trim_matches('"')));
@@ -258,7 +283,7 @@ impl UserGateway {
         match begun {
             Some(kept) => self.serve_kept(&kept, method, headers, coding, CACHE).await,
             None => {
-                let kept = self.backups.make(user, wanted).await?;
+                let kept = self.backups.make(user, wanted, |_| true).await?;
                 let mut headers = headers.clone();
                 if goes_on && !headers.contains_key(header::IF_RANGE) {
                     // What they have a part of is gone: a part of another would make one file of two.
@@ -290,11 +315,18 @@ impl UserGateway {
             None => kept.name.as_str(),
         };
         let value = |text: String| HeaderValue::from_str(&text).map_err(Error::internal);
+        let format = kept.asked.format;
+        let is_plain = kept.asked.sealed == Sealed::None
+            && (kept.asked.compression == Packing::None || coding.is_some());
+        let media_type = if is_plain { format.media_type() } else { Format::Database.media_type() };
         let mut described = vec![
-            (header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream")),
+            (header::CONTENT_TYPE, HeaderValue::from_static(media_type)),
             (header::CONTENT_DISPOSITION, value(format!("attachment; filename=\"{name}\""))?),
             (header::CACHE_CONTROL, value(cache.to_owned())?),
-            (header::VARY, HeaderValue::from_static("Accept-Encoding")),
+            (header::VARY, HeaderValue::from_static("Accept-Encoding, Accept-Language")),
+            // Should a browser show it all the same: it is nobody's, runs nothing and fetches nothing.
+            (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(NO_PAGE_OF_OURS)),
+            (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
             (CURSOR, value(kept.cursor())?),
         ];
         described.extend(coding.map(|coding| (header::CONTENT_ENCODING, HeaderValue::from_static(coding))));

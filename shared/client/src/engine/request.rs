@@ -3,6 +3,7 @@
 use super::RequestId;
 use crate::mirror::{Kept, Write};
 use hongyan_wire::api::{MessageList, ReadBatchAnswer, ReadBatchRequest, ReadState, SyncAnswer, UnreadCount};
+use hongyan_wire::backup::BackupJob;
 use hongyan_wire::frame::{ClientFrame, PresenceState, ServerFrame};
 use hongyan_wire::message::Message;
 use hongyan_wire::{ChannelId, MessageId, Timestamp};
@@ -49,6 +50,8 @@ pub enum Effect {
     Changed(Changed),
     /// Tell the person of a new message.
     Notify(Arc<Message>),
+    /// So stands one of the person's backups in the background. Nothing of it is kept here.
+    BackupJob(Box<BackupJob>),
     /// The server does not know the session any more, or the person has left.
     SignedOut,
 }

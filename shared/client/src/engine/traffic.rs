@@ -42,6 +42,7 @@ impl Engine {
             ServerFrame::Resync => self.fall_behind(),
             // The close that follows says what to do.
             ServerFrame::SessionRevoked(_) => {}
+            ServerFrame::BackupJob(job) => self.effects.push(Effect::BackupJob(Box::new(job))),
             ServerFrame::Ping => {
                 self.effects.push(Effect::Send(ClientFrame::Pong));
                 self.caught_up();

@@ -427,7 +427,7 @@ impl World {
                 assert!(at.announced.insert(message.id.clone()), "announced twice");
             }
             Effect::SignedOut => panic!("signed out without a reason"),
-            Effect::Send(_) | Effect::Changed(_) => {}
+            Effect::Send(_) | Effect::Changed(_) | Effect::BackupJob(_) => {}
         }
     }
 }

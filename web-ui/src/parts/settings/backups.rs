@@ -1,5 +1,6 @@
 //! Backups of the person's own messages: made, downloaded, taken away.
 
+use super::jobs::Jobs;
 use super::sure::Sure;
 use crate::link::{browser, link};
 use crate::pages::settings::ways;
@@ -8,10 +9,10 @@ use crate::state::page;
 use hongyan_client::api::json;
 use hongyan_client::platform::Method;
 use hongyan_wire::api::Done;
-use hongyan_wire::backup::{Backup, BackupLink, BackupList, BackupRequest, LinkRequest};
+use hongyan_wire::backup::{Backup, BackupLink, BackupList, BackupRequest, JobState, LinkRequest};
 use hongyan_wire::limits::PASSPHRASE_MIN;
 use leptos::ev::SubmitEvent;
-use leptos::html::Input;
+use leptos::html::{Input, Select};
 use leptos::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 
@@ -22,7 +23,10 @@ const LINKS: &str = "/api/v3/backup/links";
 pub fn Backups() -> impl IntoView {
     let (state, link, ways) = (page(), link(), ways());
     let (backups, trouble) = (RwSignal::new(Vec::<Backup>::new()), RwSignal::new(None::<Trouble>));
-    let (busy, passphrase) = (RwSignal::new(false), NodeRef::<Input>::new());
+    let (busy, passphrase, format) =
+        (RwSignal::new(false), NodeRef::<Input>::new(), NodeRef::<Select>::new());
+    // Those that were asked for here and have not been fetched yet.
+    let own = RwSignal::new(Vec::<String>::new());
     let words = move || state.words().account;
     let look = move || {
         spawn_local(async move {
@@ -46,13 +50,7 @@ pub fn Backups() -> impl IntoView {
         spawn_local(async move {
             let Ok(body) = json(&request) else { return };
             match link.call::<BackupLink>(Method::Post, LINKS, Some(body)).await {
-                Ok(made) => {
-                    if let Some(input) = passphrase.try_get_untracked().flatten() {
-                        input.set_value("");
-                    }
-                    browser::leave_for(&made.url);
-                    look();
-                }
+                Ok(made) => browser::leave_for(&made.url),
                 Err(error) => trouble.set(Some(Trouble::of(&error))),
             }
             busy.set(false);
@@ -64,13 +62,55 @@ pub fn Backups() -> impl IntoView {
         if !given.is_empty() && given.chars().count() < PASSPHRASE_MIN {
             return trouble.set(Some(Trouble::PassphraseTooShort));
         }
-        let make = BackupRequest {
+        if busy.get_untracked() {
+            return;
+        }
+        busy.set(true);
+        trouble.set(None);
+        let request = BackupRequest {
             compress: Some("gzip".into()),
+            format: format.get_untracked().map(|select| select.value()),
+            lang: Some(state.language.get_untracked().words().code.into()),
             passphrase: Some(given).filter(|given| !given.is_empty()),
             ..BackupRequest::default()
         };
-        fetch(LinkRequest { make: Some(make), ..LinkRequest::default() });
+        spawn_local(async move {
+            match link.create_job(&request).await {
+                Ok(id) => {
+                    if let Some(input) = passphrase.try_get_untracked().flatten() {
+                        input.set_value("");
+                    }
+                    own.update(|own| own.push(id));
+                }
+                Err(error) => trouble.set(Some(Trouble::of(&error))),
+            }
+            busy.set(false);
+        });
     };
+    // What is done is listed; what was asked for here is fetched at once.
+    let done = Memo::new(move |_| {
+        state.jobs.with(|jobs| {
+            let done = jobs.iter().filter(|job| job.state == JobState::Done);
+            done.map(|job| (job.id.clone(), job.backup.as_ref().map(|backup| backup.id.clone())))
+                .collect::<Vec<_>>()
+        })
+    });
+    Effect::new(move |seen: Option<Vec<(String, Option<String>)>>| {
+        let done = done.get();
+        if seen.is_some_and(|seen| seen != done) {
+            look();
+        }
+        let is_own = |job: &String| own.with(|own| own.contains(job));
+        if !busy.get()
+            && let Some((job, backup)) = done.iter().find(|(job, _)| is_own(job)).cloned()
+        {
+            own.update(|own| own.retain(|other| *other != job));
+            if backup.is_some() {
+                fetch(LinkRequest { backup, ..LinkRequest::default() });
+            }
+        }
+        done
+    });
     let remove = move |id: String| {
         spawn_local(async move {
             if let Err(error) = link.call::<Done>(Method::Delete, &format!("{PATH}/{id}"), None).await {
@@ -109,10 +149,17 @@ pub fn Backups() -> impl IntoView {
             <h2>{move || words().backups}</h2>
             <p class="lead">{move || words().backups_lead}</p>
             <TroubleLine trouble />
+            <Jobs own trouble />
             <ul class="lines">
                 <For each=move || backups.get() key=|backup| backup.id.clone() children=line />
             </ul>
             <form novalidate on:submit=make>
+                <label for="backup-format">{move || words().backup_format}</label>
+                <select id="backup-format" data-testid="backup-format" node_ref=format>
+                    <option value="database">{move || words().format_database}</option>
+                    <option value="html">{move || words().format_html}</option>
+                    <option value="jsonl">{move || words().format_jsonl}</option>
+                </select>
                 <label for="backup-passphrase">{move || words().backup_passphrase}</label>
                 <input
                     id="backup-passphrase"
@@ -123,7 +170,7 @@ pub fn Backups() -> impl IntoView {
                     node_ref=passphrase
                 />
                 <button type="submit" data-testid="backup-make" disabled=move || busy.get()>
-                    {move || if busy.get() { words().backup_making } else { words().backup_make }}
+                    {move || words().backup_make}
                 </button>
             </form>
         </section>

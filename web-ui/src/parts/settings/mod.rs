@@ -3,6 +3,7 @@
 pub mod backups;
 pub mod devices;
 pub mod identities;
+mod jobs;
 pub mod passkeys;
 pub mod password;
 pub mod profile;

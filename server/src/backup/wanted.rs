@@ -1,0 +1,235 @@
+//! What is asked for of a backup: as it is written down, and whole.
+
+use super::Cursor;
+use hongyan_backup::{Compression, Encryption, Kind, Language, Since};
+use hongyan_wire::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// What is asked for, as far as it can be written down: a passphrase cannot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    pub kind: Kind,
+    /// As it was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    pub compression: Packing,
+    pub sealed: Sealed,
+    #[serde(default)]
+    pub format: Format,
+}
+
+impl Default for Asked {
+    fn default() -> Self {
+        Self {
+            kind: Kind::Full,
+            since: None,
+            compression: Packing::None,
+            sealed: Sealed::None,
+            format: Format::Database,
+        }
+    }
+}
+
+/// As what the messages are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// A SQLite file.
+    #[default]
+    Database,
+    /// A message a line.
+    Jsonl,
+    /// A page to read.
+    Html(Labels),
+}
+
+impl Format {
+    /// As it is called on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Database => "database",
+            Self::Jsonl => "jsonl",
+            Self::Html(_) => "html",
+        }
+    }
+
+    /// What a file's name ends with before it is packed.
+    pub const fn suffix(self) -> &'static str {
+        match self {
+            Self::Database => ".db",
+            Self::Jsonl => ".jsonl",
+            Self::Html(_) => ".html",
+        }
+    }
+
+    /// The media type of a file that is not packed.
+    pub const fn media_type(self) -> &'static str {
+        match self {
+            Self::Database => "application/octet-stream",
+            Self::Jsonl => "application/x-ndjson",
+            Self::Html(_) => "text/html; charset=utf-8",
+        }
+    }
+
+    /// How it is told; `None` for the database, which is what it is told from. `name`: what the person is called.
+    pub fn export(self, name: impl FnOnce() -> String) -> Option<hongyan_backup::Format> {
+        match self {
+            Self::Database => None,
+            Self::Jsonl => Some(hongyan_backup::Format::JsonLines),
+            Self::Html(labels) => {
+                Some(hongyan_backup::Format::Html { language: labels.into(), name: name() })
+            }
+        }
+    }
+}
+
+/// The language of a page's labels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Labels {
+    #[default]
+    En,
+    Zh,
+}
+
+impl From<Labels> for Language {
+    fn from(labels: Labels) -> Self {
+        match labels {
+            Labels::En => Self::En,
+            Labels::Zh => Self::Zh,
+        }
+    }
+}
+
+impl From<Language> for Labels {
+    fn from(language: Language) -> Self {
+        match language {
+            Language::En => Self::En,
+            Language::Zh => Self::Zh,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Packing {
+    None,
+    Gzip,
+    Zstd,
+}
+
+impl Packing {
+    /// As it is called on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+        }
+    }
+}
+
+impl From<Packing> for Compression {
+    fn from(packing: Packing) -> Self {
+        match packing {
+            Packing::None => Self::None,
+            Packing::Gzip => Self::Gzip,
+            Packing::Zstd => Self::Zstd,
+        }
+    }
+}
+
+/// For whom it is encrypted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sealed {
+    None,
+    /// This `age1…`, which is public.
+    Recipient(String),
+    /// A number that is the same for the same passphrase as long as this process runs. Nothing of it is written: with it one
+    /// could try passphrases faster than with the file.
+    Passphrase(#[serde(skip)] Option<u64>),
+}
+
+impl Sealed {
+    /// As it is called on the wire.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Recipient(_) => "recipient",
+            Self::Passphrase(_) => "passphrase",
+        }
+    }
+}
+
+/// What is asked for, whole.
+pub struct Wanted {
+    pub asked: Asked,
+    pub since: Option<Since>,
+    pub encryption: Encryption,
+}
+
+impl Wanted {
+    /// The same again, from what was written down of it. `None` where a passphrase is missing, or it is of a server with
+    /// another `epoch`.
+    pub fn again(asked: Asked, epoch: u64) -> Option<Self> {
+        let encryption = match &asked.sealed {
+            Sealed::None => Encryption::None,
+            Sealed::Recipient(recipient) => Encryption::to_recipient(recipient)?,
+            Sealed::Passphrase(_) => return None,
+        };
+        let since = match asked.since.as_deref() {
+            Some(text) => Some(since(text, epoch).ok()?),
+            None => None,
+        };
+        Some(Self { asked, since, encryption })
+    }
+}
+
+/// From where on an increment tells: an `X-Backup-Cursor`, a place, or a time.
+///
+/// # Errors
+/// What is wrong with it, for a person.
+pub fn since(text: &str, epoch: u64) -> Result<Since, &'static str> {
+    if let Ok(cursor) = text.parse::<Cursor>() {
+        if cursor.epoch != epoch {
+            return Err("is of another server; take a full backup");
+        }
+        return Ok(cursor.since());
+    }
+    if let Ok(pos) = text.parse::<u64>() {
+        return Ok(Since::Place { pos, version: 0, at: None });
+    }
+    let at = Timestamp::parse(text)
+        .ok_or("must be an X-Backup-Cursor, a place, or a time such as 2026-01-15T10:30:00Z")?;
+    Ok(Since::Time(at.millis()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_down_before_there_were_formats_is_a_database() {
+        let before = r#"{"kind":"full","compression":"gzip","sealed":"none"}"#;
+        let asked: Asked = serde_json::from_str(before).unwrap();
+        assert_eq!(asked, Asked { compression: Packing::Gzip, ..Asked::default() });
+        for format in [Format::Database, Format::Jsonl, Format::Html(Labels::Zh)] {
+            let asked = Asked { format, ..Asked::default() };
+            let text = serde_json::to_string(&asked).unwrap();
+            assert_eq!(serde_json::from_str::<Asked>(&text).unwrap(), asked, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_passphrase_is_not_written_and_what_needs_it_is_not_made_again() {
+        let asked = Asked { sealed: Sealed::Passphrase(Some(7)), ..Asked::default() };
+        let text = serde_json::to_string(&asked).unwrap();
+        let read: Asked = serde_json::from_str(&text).unwrap();
+        assert_eq!(read.sealed, Sealed::Passphrase(None), "{text}");
+        assert!(Wanted::again(read, 1).is_none());
+        let increment = Asked { kind: Kind::Incremental, since: Some("5".into()), ..Asked::default() };
+        let again = Wanted::again(increment, 1).unwrap();
+        assert_eq!(again.since, Some(Since::Place { pos: 5, version: 0, at: None }));
+    }
+}
