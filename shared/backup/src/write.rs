@@ -104,7 +104,7 @@ pub fn write(
     create(source.conn, "state", &["status"], &file)?;
     file.execute_batch(include_str!("extra.sql"))?;
     file.pragma_update(None, "application_id", APPLICATION_ID)?;
-    let tables: &[(&str, &str, Option<(&str, u64)>)] = match kind {
+    let tables: &[Table] = match kind {
         Kind::Incremental => &[
             ("main", "message", Some(("pos", about.from_pos))),
             ("main", "amended", Some(("pos", about.from_pos))),
@@ -137,6 +137,9 @@ pub fn write(
     std::fs::File::open(path)?.sync_all()?;
     Ok(about)
 }
+
+/// Whose and which table is copied, and after which value of which column.
+type Table = (&'static str, &'static str, Option<(&'static str, u64)>);
 
 impl Source<'_> {
     /// How much of all that is to be copied are the messages, from 0 to 1, by bytes.
