@@ -16,9 +16,6 @@ pub(crate) const CACHE_KIB: i64 = 2_048;
 /// Milliseconds by which the clocks that give messages their times may go apart.
 const SKEW: i64 = 60_000;
 
-/// Rows to be copied: a schema, a table of it, and, where not all of them are meant, a column and the value after which they are.
-type Rows<'a> = (&'a str, &'a str, Option<(&'a str, u64)>);
-
 /// An inbox at one moment.
 pub struct Source<'a> {
     /// `messages.db` as `main` and `read_status.db` as `state`, both within one read transaction.
@@ -107,7 +104,7 @@ pub fn write(
     create(source.conn, "state", &["status"], &file)?;
     file.execute_batch(include_str!("extra.sql"))?;
     file.pragma_update(None, "application_id", APPLICATION_ID)?;
-    let tables: &[Rows<'_>] = match kind {
+    let tables: &[Table] = match kind {
         Kind::Incremental => &[
             ("main", "message", Some(("pos", about.from_pos))),
             ("main", "amended", Some(("pos", about.from_pos))),
@@ -140,6 +137,9 @@ pub fn write(
     std::fs::File::open(path)?.sync_all()?;
     Ok(about)
 }
+
+/// Whose and which table is copied, and after which value of which column.
+type Table = (&'static str, &'static str, Option<(&'static str, u64)>);
 
 impl Source<'_> {
     /// How much of all that is to be copied are the messages, from 0 to 1, by bytes.

@@ -343,6 +343,11 @@ impl<P: Platform> Api<P> {
         *self.profile.borrow_mut() = Some(profile);
     }
 
+    /// The token at hand, for what does not go over [`Self::call`].
+    pub fn bearer(&self) -> Option<String> {
+        self.access()
+    }
+
     fn access(&self) -> Option<String> {
         self.access.borrow().clone()
     }
@@ -380,6 +385,11 @@ impl<P: Platform> Api<P> {
 /// A body of JSON.
 pub fn json(body: &impl Serialize) -> Result<Body, ApiError> {
     serde_json::to_string(body).map(Body::Json).map_err(|_| ApiError::Unexpected(0))
+}
+
+/// What a reply says.
+pub fn read<T: DeserializeOwned>(reply: &Reply) -> Result<T, ApiError> {
+    Ok(understand(reply)?.0)
 }
 
 fn understand<T: DeserializeOwned>(reply: &Reply) -> Result<(T, Meta), ApiError> {

@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
-use hongyan_harness::{Admin, Exit, Person, Reply, Sender, Server, Setup, eventually};
+use hongyan_harness::{Admin, Browser, Exit, Person, Reply, Sender, Server, Setup, eventually};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -261,9 +261,13 @@ async fn an_encrypted_backup_opens_for_whom_it_is() {
     assert_eq!(wrong.failure(422, "validation_failed"), ["file"]);
     assert!(!wrong.text.contains("another one"), "{}", wrong.text);
     let no_key = with("x-backup-identity", "AGE-SECRET-KEY-1NONE").await;
-    assert_eq!(no_key.failure(422, "validation_failed"), ["x-backup-identity"]);
+    assert_eq!(no_key.failure(422, "validation_failed"), ["identity"]);
     assert!(!no_key.text.contains("1NONE"));
     assert_eq!(with("x-backup-passphrase", words).await.data()["known"], 1);
+    let file = desk.dir.path().join("sealed");
+    std::fs::write(&file, &sealed).unwrap();
+    let form = desk.put_all(&[&file], &["-F", &format!("passphrase={words}")]).await;
+    assert_eq!(form["data"]["known"], 1, "{form}");
     assert!(!desk.server.stderr().contains("horse"));
 }
 
@@ -441,4 +445,53 @@ async fn killed_at_any_moment_it_is_there_whole_or_not_at_all() {
         }
     }
     assert!(seen.contains(&1), "{seen:?}");
+}
+
+#[tokio::test]
+async fn a_person_puts_a_backup_back_in_the_settings() {
+    let old = Desk::start(|setup| setup).await;
+    let first = old.sender.send_to("ann", "one").await;
+    old.ann.read(&first).await;
+    let words = "鸿雁传书 twelve bells";
+    let link = json!({ "make": { "compress": "gzip", "passphrase": words } });
+    let link = old.ann.api.post("/api/v3/backup/links", &link).await.data();
+    let path = link["url"].as_str().unwrap().split_once("/api/").unwrap().1.to_owned();
+    let full = old.ann.api.request(Method::GET, &format!("/api/{path}")).send().await.unwrap();
+    let full = full.bytes().await.unwrap();
+    let (sealed, text) = (old.dir.path().join("sealed.db.gz.age"), old.dir.path().join("letter.txt"));
+    std::fs::write(&sealed, full).unwrap();
+    std::fs::write(&text, "dear all").unwrap();
+    let cursor = link["backup"]["cursor"].as_str().unwrap();
+    old.sender.send_to("ann", "two").await;
+    let (increment, _) = old.backup(&format!("type=incremental&compress=zstd&since={cursor}")).await;
+
+    let desk = Desk::start(|setup| setup).await;
+    desk.sender.send_to("ann", "here").await;
+    let window = Browser::start().await;
+    window.open(desk.server.url()).await;
+    window.sign_in("ann").await;
+    window.listed(&[("here", true)]).await;
+    window.click("settings").await;
+    let said = async |id: &str, part: &str| {
+        let script =
+            format!("return document.querySelector('[data-testid=\"{id}\"]').textContent.includes('{part}')");
+        window.script_until(&script, json!(true)).await;
+    };
+    // A slip of the finger sends nothing.
+    window.choose("restore-files", &[&text]).await;
+    window.click("restore").await;
+    window.click("restore").await;
+    said("restore-reason", "no backup of Hongyan").await;
+    window.choose("restore-files", &[&increment, &sealed]).await;
+    window.fill("restore-passphrase", "another one of these").await;
+    window.click("restore").await;
+    window.click("restore").await;
+    said("restore-reason", "passphrase or the key is another").await;
+    window.fill("restore-passphrase", words).await;
+    window.click("restore").await;
+    window.click("restore").await;
+    window.text("restore-done", "2 messages were put back.").await;
+    window.script_until("return document.querySelector('#restore-passphrase').value", json!("")).await;
+    window.click("to-inbox").await;
+    window.listed(&[("two", true), ("one", false), ("here", true)]).await;
 }

@@ -144,6 +144,21 @@ impl Browser {
         field.send_keys(text).await.unwrap();
     }
 
+    /// Chooses files in a field for them, shown or not.
+    pub async fn choose(&self, id: &str, files: &[&std::path::Path]) {
+        let css = Self::selector(id);
+        let field = eventually(&format!("a field {css}"), || async {
+            let field = self.client.find(Locator::Css(&css)).await.ok()?;
+            // Those that were chosen before would stay.
+            field.clear().await.ok()?;
+            Some(field)
+        })
+        .await;
+        let paths: Vec<&str> = files.iter().map(|file| file.to_str().unwrap()).collect();
+        // As the protocol has it for more than one.
+        field.send_keys(&paths.join("\n")).await.unwrap();
+    }
+
     pub async fn click(&self, id: &str) {
         self.click_css(&Self::selector(id)).await;
     }

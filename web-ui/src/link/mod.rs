@@ -5,6 +5,7 @@ pub mod browser;
 pub mod notify;
 mod others;
 pub mod passkeys;
+mod upload;
 
 use crate::state::{Beyond, Filter, More, PageState, Single};
 use futures_channel::{mpsc, oneshot};

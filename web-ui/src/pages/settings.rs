@@ -10,6 +10,7 @@ use crate::parts::settings::identities::Identities;
 use crate::parts::settings::passkeys::Passkeys;
 use crate::parts::settings::password::Password;
 use crate::parts::settings::profile::ProfileSection;
+use crate::parts::settings::restore::Restore;
 use crate::parts::settings::tokens::Tokens;
 use crate::parts::settings::totp::Totp;
 use crate::parts::trouble::{Trouble, TroubleLine};
@@ -111,6 +112,7 @@ pub fn Settings() -> impl IntoView {
                 </section>
                 <Tokens />
                 <Backups />
+                <Restore />
             </main>
         </div>
     }

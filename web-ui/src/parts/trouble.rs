@@ -22,6 +22,8 @@ pub enum Trouble {
     TooLarge,
     PassphraseTooShort,
     NotConfirmed,
+    /// A file that cannot be put back.
+    NoBackup,
     NotAccepted,
     /// For so many minutes.
     TooOften(i64),
@@ -73,6 +75,7 @@ impl Trouble {
             Self::TooLarge => account.too_large,
             Self::PassphraseTooShort => account.passphrase_too_short,
             Self::NotConfirmed => account.not_confirmed,
+            Self::NoBackup => account.no_backup,
             Self::WrongOtp => account.otp_wrong,
             Self::Off => words.local_login_off,
             Self::Passkey => account.passkey_failed,

@@ -83,6 +83,27 @@ pub static WORDS: AccountWords = AccountWords {
     backups_lead: "Your messages as one file: a database that any SQLite program opens, a page to read, or lines of JSON. It can be downloaded for a day.",
     backup_passphrase: "Passphrase, if it is to be encrypted (at least 12 characters)",
     backup_make: "Make and download",
+    restore: "Put back a backup",
+    restore_lead: "Messages that are missing are added, nothing is taken away or doubled. Every device of yours then begins anew by itself.",
+    restore_files: "A full backup, and its increments if there are any",
+    restore_passphrase: "Its passphrase, if it is encrypted",
+    restore_sending: "Being sent…",
+    restore_working: "Being put back…",
+    restored: |restored, known, gone| {
+        let mut told = match restored {
+            0 => "Nothing was missing.".to_owned(),
+            1 => "1 message was put back.".to_owned(),
+            many => format!("{many} messages were put back."),
+        };
+        if known > 0 {
+            told += &format!(" {known} {} there already.", if known == 1 { "was" } else { "were" });
+        }
+        if gone > 0 {
+            told += &format!(" {gone} had been taken back or had expired.");
+        }
+        told
+    },
+    no_backup: "This cannot be put back. Nothing was changed.",
     backup_format: "As",
     format_database: "Database (SQLite)",
     format_html: "Web page",

@@ -88,6 +88,26 @@ pub static WORDS: AccountWords = AccountWords {
     backups_lead: "你的全部消息，一个文件：任何 SQLite 程序都能打开的数据库、可阅读的网页或 JSON 行。可在一天内下载。",
     backup_passphrase: "密码短语（需要加密时填写，至少 12 个字符）",
     backup_make: "生成并下载",
+    restore: "恢复备份",
+    restore_lead: "补回缺少的消息，不会删除或重复任何消息。之后你的所有设备会自动重新同步。",
+    restore_files: "完整备份，如有增量备份可一并选择",
+    restore_passphrase: "密码短语（备份已加密时填写）",
+    restore_sending: "正在上传…",
+    restore_working: "正在恢复…",
+    restored: |restored, known, gone| {
+        let mut told = match restored {
+            0 => "没有缺少的消息。".to_owned(),
+            many => format!("已恢复 {many} 条消息。"),
+        };
+        if known > 0 {
+            told += &format!("{known} 条已存在。");
+        }
+        if gone > 0 {
+            told += &format!("{gone} 条已被撤回或已过期。");
+        }
+        told
+    },
+    no_backup: "无法恢复此备份，未作任何更改。",
     backup_format: "格式",
     format_database: "数据库（SQLite）",
     format_html: "网页",

@@ -6,7 +6,8 @@ use crate::error::{Error, Result};
 use crate::http::UserGateway;
 use crate::http::envelope::Answer;
 use crate::http::extract::{BODY_PATIENCE, BodyRules, Query};
-use axum::extract::{DefaultBodyLimit, FromRequest, Multipart, Request, State};
+use axum::extract::multipart::{Field, Multipart};
+use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
 use axum::http::{HeaderMap, HeaderName, header};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
@@ -25,6 +26,8 @@ use utoipa::IntoParams;
 const IDENTITY: HeaderName = HeaderName::from_static("x-backup-identity");
 /// How long a backup may take to arrive.
 const ARRIVAL_MAX: Duration = Duration::from_secs(2 * 3_600);
+/// Longest passphrase or key in a form, in bytes.
+const KEY_MAX: usize = 4_096;
 /// Gathered before it is written, in bytes.
 const BUFFER: usize = 256 * 1024;
 
@@ -52,7 +55,7 @@ pub struct RestoreQuery {
             (Vec<u8> = "application/octet-stream"),
             (Vec<u8> = "multipart/form-data"),
         ),
-        description = "One backup; or a form with a full one and increments, in any order",
+        description = "One backup; or a form with a full one and increments, in any order, and `passphrase` or `identity` beside them",
     ),
     security(("bearer" = [])),
     responses(
@@ -79,15 +82,15 @@ pub async fn restore(
         Some("empty") => true,
         Some(_) => return Err(Error::field("into", "must be merge or empty")),
     };
-    let identity = identity(request.headers())?;
+    let mut keys = Keys::of(request.headers())?;
     let mut incoming = tokio::task::block_in_place(|| gateway.backups.receive(caller.id()))?;
-    let arriving = arrive(request, &mut incoming);
+    let arriving = arrive(request, &mut incoming, &mut keys);
     timeout(ARRIVAL_MAX, arriving).await.map_err(|_| broken("it took more than two hours"))??;
     // It may have taken its time.
     gateway.still(caller.claims.clone())?;
     let (hub, user) = (gateway.hub.clone(), caller.id().clone());
     let tell = move || hub.tell_updates(&user, None, &[], false);
-    let done = incoming.restore(identity, into_empty, gateway.message_bytes, tell).await?;
+    let done = incoming.restore(keys.identity()?, into_empty, gateway.message_bytes, tell).await?;
     let crate::inbox::Restoring { restored, known, gone, states } = done;
     Ok(Answer::new(RestoreAnswer { restored, known, gone, states }))
 }
@@ -96,27 +99,39 @@ fn broken(reason: impl Display) -> Error {
     Error::new(ErrorType::MalformedRequest, format!("the body cannot be read: {reason}"))
 }
 
-/// What opens it.
-fn identity(headers: &HeaderMap) -> Result<Identity> {
-    let text = |name: &HeaderName| {
-        let value = headers.get(name).map(|value| std::str::from_utf8(value.as_bytes()));
-        value.transpose().map_err(|_| Error::field(name.as_str(), "must be text in UTF-8"))
-    };
-    match (text(&super::asked::PASSPHRASE)?, text(&IDENTITY)?) {
-        (None, None) => Ok(Identity::None),
-        (Some(passphrase), None) => Ok(Identity::of_passphrase(passphrase)),
-        (None, Some(key)) => {
-            let wrong = || Error::field(IDENTITY.as_str(), "must be an AGE-SECRET-KEY-1…");
-            Identity::of_key(key.trim()).ok_or_else(wrong)
-        }
-        (Some(_), Some(_)) => {
-            Err(Error::field(IDENTITY.as_str(), "must be left out where a passphrase is given"))
+/// What may open it.
+#[derive(Default)]
+struct Keys {
+    passphrase: Option<String>,
+    identity: Option<String>,
+}
+
+impl Keys {
+    fn of(headers: &HeaderMap) -> Result<Self> {
+        let text = |name: &HeaderName| -> Result<Option<String>> {
+            let value = headers.get(name).map(|value| std::str::from_utf8(value.as_bytes()));
+            let value =
+                value.transpose().map_err(|_| Error::field(name.as_str(), "must be text in UTF-8"))?;
+            Ok(value.map(str::to_owned))
+        };
+        Ok(Self { passphrase: text(&super::asked::PASSPHRASE)?, identity: text(&IDENTITY)? })
+    }
+
+    fn identity(self) -> Result<Identity> {
+        match (self.passphrase, self.identity) {
+            (None, None) => Ok(Identity::None),
+            (Some(passphrase), None) => Ok(Identity::of_passphrase(&passphrase)),
+            (None, Some(key)) => Identity::of_key(key.trim())
+                .ok_or_else(|| Error::field("identity", "must be an AGE-SECRET-KEY-1…")),
+            (Some(_), Some(_)) => {
+                Err(Error::field("identity", "must be left out where a passphrase is given"))
+            }
         }
     }
 }
 
-/// Takes in the body: each file of a form, or all of it as one.
-async fn arrive(mut request: Request, incoming: &mut Incoming) -> Result<()> {
+/// Takes in the body: each file of a form, and what opens them, or all of it as one.
+async fn arrive(mut request: Request, incoming: &mut Incoming, keys: &mut Keys) -> Result<()> {
     let is_form = request
         .headers()
         .get(header::CONTENT_TYPE)
@@ -130,13 +145,31 @@ async fn arrive(mut request: Request, incoming: &mut Incoming) -> Result<()> {
     let mut form = Multipart::from_request(request, &()).await.map_err(broken)?;
     let late = |_| broken("nothing came for 30 seconds");
     while let Some(part) = timeout(BODY_PATIENCE, form.next_field()).await.map_err(late)?.map_err(broken)? {
-        if part.file_name().is_none() {
-            let name = part.name().unwrap_or_default().to_owned();
-            return Err(Error::field(name, "must be a file: a form has nothing else here"));
+        if part.file_name().is_some() {
+            take(part, incoming).await?;
+            continue;
         }
-        take(part, incoming).await?;
+        let name = part.name().unwrap_or_default().to_owned();
+        let key = match name.as_str() {
+            "passphrase" => &mut keys.passphrase,
+            "identity" => &mut keys.identity,
+            _ => return Err(Error::field(name, "must be a file, passphrase or identity")),
+        };
+        *key = Some(short_text(part, &name).await?);
     }
     Ok(())
+}
+
+async fn short_text(mut part: Field<'_>, name: &str) -> Result<String> {
+    let mut bytes = Vec::new();
+    let late = |_| broken("nothing came for 30 seconds");
+    while let Some(more) = timeout(BODY_PATIENCE, part.chunk()).await.map_err(late)?.map_err(broken)? {
+        bytes.extend_from_slice(&more);
+        if bytes.len() > KEY_MAX {
+            return Err(Error::field(name, "must have at most 4096 bytes"));
+        }
+    }
+    String::from_utf8(bytes).map_err(|_| Error::field(name, "must be text in UTF-8"))
 }
 
 async fn take<E: Display>(

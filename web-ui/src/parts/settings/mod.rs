@@ -7,6 +7,7 @@ mod jobs;
 pub mod passkeys;
 pub mod password;
 pub mod profile;
+pub mod restore;
 pub mod sure;
 pub mod tokens;
 pub mod totp;

@@ -1,0 +1,107 @@
+//! Putting a backup back: chosen files, their passphrase, and once more whether it is meant.
+
+use super::sure::Sure;
+use crate::link::link;
+use crate::parts::trouble::{Trouble, TroubleLine};
+use crate::state::page;
+use hongyan_client::api::ApiError;
+use hongyan_wire::backup::RestoreAnswer;
+use hongyan_wire::error::ErrorType;
+use leptos::html::Input;
+use leptos::prelude::*;
+use wasm_bindgen_futures::spawn_local;
+use web_sys::File;
+
+const PATH: &str = "/api/v3/backup/restore";
+
+#[component]
+pub fn Restore() -> impl IntoView {
+    let (state, link) = (page(), link());
+    let (files, passphrase) = (NodeRef::<Input>::new(), NodeRef::<Input>::new());
+    let (trouble, reason) = (RwSignal::new(None::<Trouble>), RwSignal::new(None::<String>));
+    let (sent, done) = (RwSignal::new(None::<f64>), RwSignal::new(None::<RestoreAnswer>));
+    let chosen = RwSignal::new(0u32);
+    let words = move || state.words().account;
+    let choose = move |_| {
+        let list = files.get_untracked().and_then(|input| input.files());
+        chosen.set(list.map_or(0, |list| list.length()));
+        trouble.set(None);
+        reason.set(None);
+        done.set(None);
+    };
+    let restore = move |()| {
+        let Some(list) = files.get_untracked().and_then(|input| input.files()) else { return };
+        let list: Vec<File> = (0..list.length()).filter_map(|n| list.get(n)).collect();
+        if list.is_empty() || sent.get_untracked().is_some() {
+            return;
+        }
+        let given = passphrase.get_untracked().map(|input| input.value()).unwrap_or_default();
+        trouble.set(None);
+        reason.set(None);
+        done.set(None);
+        sent.set(Some(0.0));
+        spawn_local(async move {
+            let field = [("passphrase", given.as_str())];
+            let fields = if given.is_empty() { &field[..0] } else { &field[..] };
+            match link.upload::<RestoreAnswer>(PATH, &list, fields, move |part| sent.set(Some(part))).await {
+                Ok(answer) => {
+                    done.set(Some(answer));
+                    for field in [files, passphrase] {
+                        if let Some(input) = field.try_get_untracked().flatten() {
+                            input.set_value("");
+                        }
+                    }
+                    chosen.set(0);
+                }
+                Err(refusal) => {
+                    let is_file = refusal.error == ApiError::Refused(ErrorType::ValidationFailed);
+                    trouble.set(Some(if is_file { Trouble::NoBackup } else { Trouble::of(&refusal.error) }));
+                    reason.set(refusal.reason.filter(|_| is_file));
+                }
+            }
+            sent.set(None);
+        });
+    };
+    let told = move || {
+        done.get()
+            .map(|RestoreAnswer { restored, known, gone, .. }| (words().restored)(restored, known, gone))
+    };
+    let stage = move || {
+        let sent = sent.get()?;
+        Some(if sent < 1.0 { words().restore_sending } else { words().restore_working })
+    };
+    view! {
+        <section>
+            <h2>{move || words().restore}</h2>
+            <p class="lead">{move || words().restore_lead}</p>
+            <label for="restore-files">{move || words().restore_files}</label>
+            <input id="restore-files" data-testid="restore-files" type="file" multiple node_ref=files on:change=choose />
+            <label for="restore-passphrase">{move || words().restore_passphrase}</label>
+            <input
+                id="restore-passphrase"
+                data-testid="restore-passphrase"
+                type="password"
+                autocomplete="off"
+                maxlength="1024"
+                node_ref=passphrase
+            />
+            <TroubleLine trouble />
+            <p class="lead" data-testid="restore-reason" hidden=move || reason.get().is_none()>{move || reason.get()}</p>
+            <p class="good" role="status" data-testid="restore-done" hidden=move || told().is_none()>{told}</p>
+            <Show when=move || sent.get().is_some()>
+                <div class="row">
+                    <label for="restore-progress">{stage}</label>
+                    // Without a value it moves to and fro: all has arrived, and is being put back.
+                    <progress id="restore-progress" max="1" prop:value=move || sent.get().filter(|sent| *sent < 1.0)></progress>
+                </div>
+            </Show>
+            <div class="row" hidden=move || chosen.get() == 0 || sent.get().is_some()>
+                <Sure
+                    label=Signal::derive(move || words().restore)
+                    testid="restore"
+                    on_sure=Callback::new(restore)
+                />
+            </div>
+        </section>
+    }
+}
