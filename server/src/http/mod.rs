@@ -146,7 +146,7 @@ impl UserGateway {
             .routes(routes!(sync::sync))
             .routes(routes!(backup::database))
             .routes(routes!(backup::messages))
-            .routes(routes!(backup::export))
+            .routes(routes!(backup::export::export))
             .routes(routes!(backup::jobs::list, backup::jobs::create))
             .routes(routes!(backup::jobs::get, backup::jobs::delete))
             .routes(routes!(backup::list))

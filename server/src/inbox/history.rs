@@ -102,7 +102,7 @@ impl History {
             Step::Send(life) => {
                 let id = format!("msg-{}-{}", self.name, self.pos + 1);
                 let message: Message = serde_json::from_value(serde_json::json!({
-                    "id": id, "pos": 0, "channel_id": null, "title": "t", "content": "\u{0}\"\\\n🌸</script>", "message_type": "text",
+                    "id": id, "pos": 0, "channel_id": null, "title": "t", "content": "\"\\\n🌸</script>", "message_type": "text",
                     "priority": 5, "sender": "x", "sender_info": { "id": "x", "type": "service", "name": "x", "avatar": "" },
                     "created_at": self.at().to_string(), "expire_at": life.map(|life| self.at().plus_millis(life).to_string()),
                     "metadata": {}, "attachments": [], "actions": [], "is_read": false, "read_at": null, "version": 0,

@@ -8,8 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 const URL: &str = "/api/v3/backup/export";
-const HOSTILE: &str =
-    "<script>window.harmed = 1</script>\"' onmouseover='window.harmed = 1' & 🌸\nnext \u{1b}[31m";
+const HOSTILE: &str = "<script>window.harmed = 1</script>\"' onmouseover='window.harmed = 1' & 🌸\nnext line";
 
 struct Desk {
     server: Server,
@@ -143,7 +142,7 @@ async fn the_page_shows_everything_in_a_browser_and_does_nothing() {
     let links = "return [...document.querySelectorAll('a')].map(one => one.href)";
     window.script_until(links, json!(["https://a.example/?x=1&y=2", "https://a.example/log"])).await;
     let content = "return document.querySelectorAll('.content')[40].innerText";
-    window.script_until(content, json!(HOSTILE.replace('\u{1b}', "\u{fffd}"))).await;
+    window.script_until(content, json!(HOSTILE)).await;
     // Nothing ran, nothing is there that could; and its style is its own.
     window
         .script_until(
