@@ -15,14 +15,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// Content of each message, in bytes: of 16 KiB, an inbox of a gigabyte has some 60,000.
+/// Content of each message, in bytes: of 16 KiB, an inbox of two gigabytes has some 120,000.
 const CONTENT: usize = 16 * 1024;
 const SENDING: usize = 16;
 /// Memory beyond what the server has without a backup, in MiB.
 const MEMORY_MAX: f64 = 16.0;
 
 pub async fn measure(setting: &Setting, report: &mut Report) -> Result<()> {
-    let messages = setting.size(24_000, 200);
+    let messages = setting.size(120_000, 200);
     // Each is made anew: nothing of the one before is kept.
     let server =
         Server::start(setting, &[("BACKUP_QUOTA", "100000000000"), ("SEND_RATE_USER", "1000000")]).await?;
