@@ -9,14 +9,16 @@ use crate::clock::Clock;
 use crate::directory::Directory;
 use crate::faults::Faults;
 use crate::follow::Follower;
-use crate::inbox::{Filter, Folders, Inboxes, MarkRequest, Pending};
+use crate::inbox::history::{self, History, Step};
+use crate::inbox::{Filter, Folders, Inboxes, MarkRequest, Pending, Prepared};
 use crate::log::local::Local;
 use crate::log::record::{
-    Audience, Change, GroupKey, GroupKind, GroupPut, MembersChange, Posted, PressMade, Recalled, Record,
-    UserPut,
+    Audience, Change, GroupKey, GroupKind, GroupPut, Marked, MembersChange, Posted, PressMade, Recalled,
+    Record, UserPut,
 };
 use crate::log::{Appended, Journal, Log, Pos};
 use crate::report::Ledger;
+use hongyan_backup::{About, Kind};
 use hongyan_wire::api::{Change as Changed, MessageList};
 use hongyan_wire::message::{Message, Pressed, SenderInfo};
 use hongyan_wire::{ChannelId, MessageId, Timestamp, UserId};
@@ -24,8 +26,8 @@ use parking_lot::{Condvar, Mutex};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::thread::JoinHandle;
 use tokio::sync::watch;
 
@@ -58,6 +60,44 @@ impl Random {
 #[derive(Default)]
 struct Model {
     records: Vec<(Pos, Arc<Record>)>,
+    /// Which of [`BROUGHT`] it was, by the names of the files.
+    brought: BTreeMap<String, usize>,
+}
+
+/// Backups of another server.
+static BROUGHT: LazyLock<Vec<Brought>> = LazyLock::new(|| (1..=3).map(Brought::make).collect());
+
+struct Brought {
+    about: About,
+    bytes: Vec<u8>,
+    messages: Vec<MessageId>,
+    /// By which message, in the order of their numbers.
+    states: Vec<(usize, bool)>,
+}
+
+impl Brought {
+    /// So many messages; all but the first are marked, each other way than the one before.
+    fn make(count: usize) -> Self {
+        let mut theirs = History::new();
+        theirs.name = format!("other-{count}");
+        // So nothing that is done here is of before.
+        theirs.now = 0;
+        let mut states = Vec::new();
+        for n in 0..count {
+            theirs.step(Step::Send(None));
+            let (place, is_read) = (theirs.pos, n % 2 == 1);
+            if n > 0 {
+                let at = theirs.at();
+                let marked = Marked { user: history::ann(), places: vec![place], is_read, device: None, at };
+                theirs.take(Record::Marked(marked));
+                states.push((n, is_read));
+            }
+        }
+        theirs.back_up(Kind::Full, None);
+        let file = theirs.full.clone().unwrap();
+        let messages = theirs.sent.iter().map(|(_, id)| id.clone()).collect();
+        Self { about: theirs.last.clone().unwrap(), bytes: fs::read(file).unwrap(), messages, states }
+    }
 }
 
 #[derive(Default, Debug)]
@@ -123,6 +163,22 @@ impl Model {
                         }
                     }
                 }
+                Record::Restored(restored) => {
+                    let inbox = inboxes.entry(restored.user.clone()).or_default();
+                    let brought = &BROUGHT[self.brought[restored.file.as_str()]];
+                    let places = restored.places.iter().flat_map(|(first, count)| *first..first + count);
+                    let put = places.zip(&brought.messages).map(|(place, id)| (place, id.clone(), None));
+                    inbox.messages.extend(put);
+                    // Its places are of before: others' messages may have come since.
+                    inbox.messages.sort();
+                    for (n, is_read) in &brought.states {
+                        inbox.version += 1;
+                        let is_it =
+                            |(_, id, _): &&(Pos, MessageId, Option<ChannelId>)| *id == brought.messages[*n];
+                        let place = inbox.messages.iter().find(is_it).unwrap().0;
+                        inbox.states.insert(place, (*is_read, inbox.version));
+                    }
+                }
                 Record::Marked(marked) => {
                     let inbox = inboxes.entry(marked.user.clone()).or_default();
                     for place in &marked.places {
@@ -152,6 +208,7 @@ fn is_meant(user: &UserId, audience: &Audience, members: &BTreeSet<(GroupKey, Us
 struct Promises {
     sent: Vec<(Pos, MessageId)>,
     marked: Vec<(UserId, MessageId, u64)>,
+    restored: Vec<usize>,
 }
 
 /// One running process.
@@ -299,7 +356,8 @@ impl World {
         let users = self.storage.join("users");
         for folder in fs::read_dir(&users).unwrap().map(|entry| entry.unwrap().path()) {
             let name = folder.file_name().unwrap().to_owned();
-            if name == ".spare" {
+            // What is to be put back was flushed with its folder before the log named it.
+            if name == ".spare" || name == ".restores" {
                 continue;
             }
             let durable = self.durable.join("users").join(&name);
@@ -363,7 +421,8 @@ impl World {
 
     async fn step(&mut self) {
         self.now.fetch_add(self.random.below(3) as i64, Ordering::Relaxed);
-        match self.random.below(20) {
+        match self.random.below(21) {
+            20 => self.restore().await,
             0 | 1 => self.put_user().await,
             2 => {
                 let members = self.users().into_iter().filter(|_| self.random.one_in(2)).collect();
@@ -535,6 +594,41 @@ impl World {
         self.unless_ended(outcome.is_ok());
     }
 
+    /// Brings a person what they had on another server, maybe once more.
+    async fn restore(&mut self) {
+        let ann = history::ann();
+        if !self.users().contains(&ann) {
+            return;
+        }
+        if self.random.one_in(3) {
+            // As each start does.
+            let inboxes = self.process().inboxes.clone();
+            let finished = inboxes.finish_restores().await;
+            let is_clear = !inboxes.restores_of(&ann).exists();
+            drop(inboxes);
+            // What fails in it is tried again by the next start.
+            return self.unless_ended(finished.is_ok() && is_clear);
+        }
+        self.serial += 1;
+        let (which, name) = (self.random.below(BROUGHT.len()), format!("brought-{}", self.serial));
+        self.model.brought.insert(name.clone(), which);
+        let inboxes = self.process().inboxes.clone();
+        let folder = inboxes.restores_of(&ann);
+        fs::create_dir_all(&folder).unwrap();
+        let file = folder.join(format!("{name}.db"));
+        fs::write(&file, &BROUGHT[which].bytes).unwrap();
+        let prepared = Prepared { file: name, about: BROUGHT[which].about.clone() };
+        let outcome = inboxes.restore(&ann, prepared, false, 262_144, || ()).await;
+        drop(inboxes);
+        self.learn();
+        if let Ok(outcome) = &outcome {
+            assert_eq!(outcome.restored + outcome.known, BROUGHT[which].messages.len() as u64);
+            self.promises.restored.push(which);
+            assert!(!file.exists(), "what is there for good needs no file");
+        }
+        self.unless_ended(outcome.is_ok());
+    }
+
     async fn walk(&mut self) {
         let walked = self.try_to_walk().await;
         self.unless_ended(walked);
@@ -578,7 +672,8 @@ impl World {
                 Record::Message(_) => drop(readers.entry(*pos).or_default()),
                 Record::Marked(marked) => {
                     for place in &marked.places {
-                        let readers = readers.entry(*place).or_default();
+                        // What came with a backup counts for nobody here.
+                        let Some(readers) = readers.get_mut(place) else { continue };
                         if marked.is_read {
                             readers.insert(&marked.user)
                         } else {
@@ -603,6 +698,10 @@ impl World {
             let found = self.model.records.iter().find(|(at, _)| at == pos).map(|(_, record)| record.clone());
             assert!(matches!(found.as_deref(), Some(Record::Message(posted)) if posted.message.id == *id));
         }
+        for which in &self.promises.restored {
+            let is_it = |record: &Record| matches!(record, Record::Restored(restored) if self.model.brought[restored.file.as_str()] == *which);
+            assert!(self.model.records.iter().any(|(_, record)| is_it(record)));
+        }
         for (user, expected) in self.model.inboxes(self.clock()) {
             let ids: BTreeMap<Pos, MessageId> = self
                 .model
@@ -612,6 +711,7 @@ impl World {
                     Record::Message(posted) => Some((*pos, posted.message.id.clone())),
                     _ => None,
                 })
+                .chain(expected.messages.iter().map(|(pos, id, _)| (*pos, id.clone())))
                 .collect();
             self.check_one(&user, &expected).await;
             // A number that a device was told stays the number of that change.
@@ -625,10 +725,11 @@ impl World {
     /// Which message a person's number was given to.
     fn version_given(&self, user: &UserId, version: u64) -> Option<Pos> {
         let marks = self.model.records.iter().filter_map(|(_, record)| match &**record {
-            Record::Marked(marked) if marked.user == *user => Some(&marked.places),
+            Record::Marked(marked) if marked.user == *user => Some(marked.places.clone()),
+            Record::Restored(restored) if restored.user == *user => Some(vec![0; restored.states as usize]),
             _ => None,
         });
-        marks.flatten().nth(version as usize - 1).copied()
+        marks.flatten().nth(version as usize - 1)
     }
 
     async fn check_one(&self, user: &UserId, expected: &ExpectedInbox) {
@@ -699,7 +800,7 @@ impl World {
 /// Remembers what is on the disk for good after a step.
 fn keep_durable(step: &str, storage: &Path, durable: &Path) {
     match step {
-        "the inboxes are durable" | "spare folders are durable" => {
+        "the inboxes are durable" | "spare folders are durable" | "a backup is put back" => {
             copy_folder(&storage.join("users"), &durable.join("users"));
         }
         "the directory is durable" => {

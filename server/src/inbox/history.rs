@@ -47,10 +47,10 @@ pub struct History {
     pub dir: tempfile::TempDir,
     pub inbox: Inbox,
     /// Makes its ids its own.
-    pub name: &'static str,
+    pub name: String,
     pub pos: Pos,
     pub now: i64,
-    sent: Vec<(Pos, MessageId)>,
+    pub sent: Vec<(Pos, MessageId)>,
     pub full: Option<PathBuf>,
     pub increments: Vec<PathBuf>,
     pub last: Option<About>,
@@ -70,7 +70,7 @@ impl History {
         Self {
             dir,
             inbox,
-            name: "here",
+            name: "here".into(),
             pos: 0,
             now,
             sent: Vec::new(),

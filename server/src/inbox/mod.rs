@@ -8,7 +8,7 @@ mod copies;
 mod devices;
 mod file;
 #[cfg(test)]
-mod history;
+pub(crate) mod history;
 mod mark;
 mod page;
 mod pending;

@@ -12,7 +12,7 @@ pub(super) use put::Restore;
 use super::{Inbox, InboxError, Inboxes};
 use crate::directory::Person;
 use crate::log::record::{Record, Restored};
-use crate::log::{Appended, Entry, Pos};
+use crate::log::{Appended, Entry, LogError, Pos};
 use hongyan_backup::About;
 use hongyan_wire::{Timestamp, UserId};
 use put::{is_over, is_recalled, of_file, place_of, state_of};
@@ -90,7 +90,14 @@ impl Inboxes {
                 }
             };
             this.folders.faults.at("a backup is to be put back")?;
-            this.journal.append(Record::Restored(Box::new(record))).await?;
+            match this.journal.append(Record::Restored(Box::new(record))).await {
+                // It may be there: the next start knows.
+                Ok(_) | Err(LogError::Closed) => {}
+                Err(error) => {
+                    fs::remove_file(&path)?;
+                    return Err(error.into());
+                }
+            }
             this.folders.faults.at("a backup is in the log")?;
             this.finish_restore(&user).await?;
             tell();
@@ -114,13 +121,12 @@ impl Inboxes {
         let at = self.clock.now();
         let log = self.journal.log().clone();
         let may_be_ours = about.epoch == log.epoch() && about.pos <= log.head();
-        let person = self.directory.person(user)?.ok_or(InboxError::NoUser)?;
-        let path = path.to_owned();
-        let this = self.clone();
+        let (this, path, owner) = (self.clone(), path.to_owned(), user.clone());
         let comparison = self.access(user, move |inbox| {
             if into_empty && inbox.counts.values().any(|count| count.total > 0) {
                 return Err(InboxError::NotEmpty);
             }
+            let person = this.directory.person(&owner)?.ok_or(InboxError::NoUser)?;
             let file = hongyan_backup::reopen(&path)?;
             check::check(&file, about.pos, message_bytes)?;
             let mut is_ours = may_be_ours;
@@ -134,6 +140,12 @@ impl Inboxes {
         if comes_to.restored + comes_to.states == 0 {
             return Ok((None, comes_to));
         }
+        self.access(user, {
+            let this = self.clone();
+            // The log is to name nothing that a power failure could take.
+            move |_| this.folders.sync()
+        })
+        .await?;
         let places = if is_ours { Vec::new() } else { self.places(comes_to.restored).await? };
         let (user, states) = (user.clone(), about.states);
         let record = Restored { user, file: file.into(), is_ours, places, states, at };
@@ -142,7 +154,9 @@ impl Inboxes {
 
     /// Takes in what the log has, makes it durable, and lets go of the files.
     async fn finish_restore(self: &Arc<Self>, user: &UserId) -> Result<(), InboxError> {
-        self.access(user, |inbox| inbox.make_durable()).await?;
+        let this = self.clone();
+        // With the folder's own name, which may be as new as what is in it.
+        self.access(user, move |_| this.folders.sync()).await?;
         self.folders.faults.at("a backup is put back")?;
         self.forget_restores(user)
     }
@@ -360,7 +374,7 @@ mod tests {
         #[test]
         fn messages_of_another_server_come_once_and_in_their_order(theirs in steps(), ours in steps()) {
             let mut other = History::new();
-            other.name = "other";
+            other.name = "other".into();
             theirs.into_iter().for_each(|step| other.step(step));
             other.back_up(Kind::Full, None);
             let Some(brought) = bring(&mut other) else { return Ok(()) };
