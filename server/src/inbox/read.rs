@@ -4,6 +4,8 @@ use super::InboxError;
 use super::file::{Count, Inbox};
 use crate::directory::like;
 use crate::log::Pos;
+pub(super) use hongyan_backup::COLUMNS;
+use hongyan_backup::message;
 use hongyan_wire::api::{Change, UnreadCount};
 use hongyan_wire::cursor::Cursor;
 use hongyan_wire::frame::StatusUpdate;
@@ -91,9 +93,6 @@ pub struct Changes {
     pub has_more: bool,
 }
 
-pub(super) const COLUMNS: &str = "m.pos, m.id, m.channel_id, m.title, m.content, m.message_type, m.priority, m.sender,
-    m.sender_info, m.created_at, m.expire_at, m.metadata, m.attachments, m.actions, s.is_read, s.read_at, s.version,
-    m.thread_key, m.replaces, m.pressed";
 pub(super) const TABLES: &str = "main.message m LEFT JOIN state.status s ON s.pos = m.pos";
 
 impl Inbox {
@@ -304,35 +303,6 @@ fn update(row: &Row<'_>) -> rusqlite::Result<StatusUpdate> {
     let device = device.and_then(|d| DeviceId::new(&d).ok());
     let at = Timestamp::from_millis(row.get(4)?);
     Ok(StatusUpdate::own(parsed(row, 0)?, row.get(1)?, device, version as u64, at))
-}
-
-pub(super) fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
-    let pos: i64 = row.get(0)?;
-    let channel = row.get_ref(2)?.as_str_or_null()?;
-    let expire_at: Option<i64> = row.get(10)?;
-    let state = state(row, 14)?;
-    Ok(Message {
-        id: parsed(row, 1)?,
-        pos: pos as Pos,
-        channel_id: channel.and_then(|c| ChannelId::new(c).ok()),
-        title: row.get(3)?,
-        content: row.get(4)?,
-        message_type: row.get(5)?,
-        priority: row.get(6)?,
-        sender: row.get(7)?,
-        sender_info: json(row, 8)?.unwrap_or_default(),
-        created_at: Timestamp::from_millis(row.get(9)?),
-        expire_at: expire_at.map(Timestamp::from_millis),
-        metadata: json(row, 11)?.unwrap_or_default(),
-        attachments: json(row, 12)?.unwrap_or_default(),
-        actions: json(row, 13)?.unwrap_or_default(),
-        is_read: state.is_read,
-        read_at: state.read_at,
-        version: state.version,
-        replaces: row.get_ref(18)?.as_str_or_null()?.and_then(|id| MessageId::new(id).ok()),
-        thread_key: row.get(17)?,
-        pressed: json(row, 19)?,
-    })
 }
 
 fn parsed<T: std::str::FromStr<Err = hongyan_wire::ids::InvalidId>>(

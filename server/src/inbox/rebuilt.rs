@@ -3,7 +3,6 @@
 use super::InboxError;
 use super::file::{MESSAGES, READ_STATUS};
 use hongyan_backup::About;
-use rusqlite::types::ToSqlOutput;
 use rusqlite::{Connection, OpenFlags, params};
 use std::fs;
 use std::path::Path;
@@ -22,15 +21,15 @@ pub fn rebuild(backup: &Path, about: &About, folder: &Path) -> Result<(), InboxE
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let from = Connection::open_with_flags(backup, flags)?;
     let messages = make(&folder.join(MESSAGES), include_str!("messages.sql"))?;
-    copy_rows(&from, "message", &messages)?;
-    copy_rows(&from, "amended", &messages)?;
+    hongyan_backup::copy_table(&from, "message", &messages)?;
+    hongyan_backup::copy_table(&from, "amended", &messages)?;
     messages.execute(
         "INSERT INTO total(channel_id, messages) SELECT coalesce(channel_id, ''), count(*) FROM message GROUP BY 1",
         [],
     )?;
     finish(messages, about)?;
     let states = make(&folder.join(READ_STATUS), include_str!("read_status.sql"))?;
-    copy_rows(&from, "status", &states)?;
+    hongyan_backup::copy_table(&from, "status", &states)?;
     states.execute(
         "INSERT INTO total(channel_id, messages)
          SELECT coalesce(channel_id, ''), count(*) FROM status WHERE is_read GROUP BY 1",
@@ -58,20 +57,4 @@ fn finish(conn: Connection, about: &About) -> Result<(), InboxError> {
     conn.pragma_update(None, "journal_mode", "DELETE")?;
     conn.pragma_update(None, "journal_mode", "WAL")?;
     Ok(conn.close().map_err(|(_, error)| error)?)
-}
-
-/// Copies all rows of a table that is the same in both.
-fn copy_rows(from: &Connection, table: &str, to: &Connection) -> Result<(), InboxError> {
-    let mut rows = from.prepare(&format!("SELECT * FROM {table} ORDER BY pos"))?;
-    let columns = rows.column_count();
-    let places = (1..=columns).map(|n| format!("?{n}")).collect::<Vec<_>>().join(", ");
-    let mut insert = to.prepare(&format!("INSERT INTO {table} VALUES({places})"))?;
-    let mut rows = rows.query([])?;
-    while let Some(row) = rows.next()? {
-        for column in 0..columns {
-            insert.raw_bind_parameter(column + 1, ToSqlOutput::Borrowed(row.get_ref(column)?))?;
-        }
-        insert.raw_execute()?;
-    }
-    Ok(())
 }

@@ -15,10 +15,11 @@ mod write;
 
 pub use about::{About, Kind};
 pub use apply::apply;
+pub use export::rows::{COLUMNS, message};
 pub use export::{Format, Language, export};
 pub use file::{open, reopen};
 pub use pack::{Compression, Encryption, Identity, Packed, pack, unpack};
-pub use write::{Device, Since, Source, write};
+pub use write::{Device, Since, Source, copy_table, write};
 
 /// Milliseconds for which an inbox tells of recalls and presses: 90 days.
 pub const AMENDED_LIFE: i64 = 90 * 24 * 60 * 60 * 1_000;

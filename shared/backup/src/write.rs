@@ -227,6 +227,14 @@ fn create(from: &Connection, schema: &str, tables: &[&str], to: &Connection) -> 
     Ok(())
 }
 
+/// Copies all rows of a table of an inbox or a backup into one that is the same, in the order of their places.
+///
+/// # Errors
+/// What the databases say.
+pub fn copy_table(from: &Connection, table: &str, to: &Connection) -> Result<()> {
+    copy_rows(from, "main", table, None, to, &mut |_| true)
+}
+
 /// Copies rows, in the order of their keys; those after a value of a column.
 fn copy_rows(
     from: &Connection,

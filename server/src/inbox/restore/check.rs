@@ -2,10 +2,9 @@
 //! is in an inbox is believed.
 
 use super::super::InboxError;
-use super::super::read::{COLUMNS, message};
 use super::put::of_file;
 use crate::log::Pos;
-use hongyan_backup::Error;
+use hongyan_backup::{COLUMNS, Error, message};
 use hongyan_wire::message::{Message, Pressed};
 use hongyan_wire::{ChannelId, DeviceId, MessageId, ids, limits};
 use rusqlite::{Connection, Row};

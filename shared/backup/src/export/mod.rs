@@ -3,7 +3,7 @@
 //! What always holds: memory does not grow with the messages, and nothing that a message says is more than text in a page.
 
 mod html;
-mod rows;
+pub(crate) mod rows;
 mod words;
 
 use crate::about::{About, Kind};

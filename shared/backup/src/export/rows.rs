@@ -21,10 +21,7 @@ pub enum Order {
 pub fn each(conn: &Connection, order: Order, tell: &mut dyn FnMut(Message) -> Result<()>) -> Result<()> {
     let direction = if order == Order::NewestFirst { "DESC" } else { "ASC" };
     let mut statement = conn.prepare(&format!(
-        "SELECT m.pos, m.id, m.channel_id, m.title, m.content, m.message_type, m.priority, m.sender, m.sender_info,
-             m.created_at, m.expire_at, m.metadata, m.attachments, m.actions, m.replaces, m.thread_key, m.pressed,
-             s.is_read, s.read_at, s.version
-         FROM message m LEFT JOIN status s ON s.pos = m.pos ORDER BY m.pos {direction}"
+        "SELECT {COLUMNS} FROM message m LEFT JOIN status s ON s.pos = m.pos ORDER BY m.pos {direction}"
     ))?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
@@ -37,7 +34,16 @@ pub fn each(conn: &Connection, order: Order, tell: &mut dyn FnMut(Message) -> Re
     Ok(())
 }
 
-fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
+/// Of a message `m` and its state `s`, if it has one: what [`message`] takes.
+pub const COLUMNS: &str = "m.pos, m.id, m.channel_id, m.title, m.content, m.message_type, m.priority, m.sender,
+    m.sender_info, m.created_at, m.expire_at, m.metadata, m.attachments, m.actions, s.is_read, s.read_at, s.version,
+    m.thread_key, m.replaces, m.pressed";
+
+/// A message out of a row of [`COLUMNS`].
+///
+/// # Errors
+/// That a value is none that a server would write.
+pub fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
     let pos: i64 = row.get(0)?;
     let moment = |column| row.get::<_, Option<i64>>(column).map(|at| at.map(Timestamp::from_millis));
     Ok(Message {
@@ -56,12 +62,12 @@ fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
         metadata: json(row, 11)?.unwrap_or_default(),
         attachments: json(row, 12)?.unwrap_or_default(),
         actions: json(row, 13)?.unwrap_or_default(),
-        replaces: named(row, 14, |id| MessageId::new(id).ok())?,
-        thread_key: row.get(15)?,
-        pressed: json(row, 16)?,
-        is_read: row.get::<_, Option<bool>>(17)?.unwrap_or(false),
-        read_at: moment(18)?,
-        version: row.get::<_, Option<i64>>(19)?.unwrap_or(0) as u64,
+        is_read: row.get::<_, Option<bool>>(14)?.unwrap_or(false),
+        read_at: moment(15)?,
+        version: row.get::<_, Option<i64>>(16)?.unwrap_or(0) as u64,
+        thread_key: row.get(17)?,
+        replaces: named(row, 18, |id| MessageId::new(id).ok())?,
+        pressed: json(row, 19)?,
     })
 }
 
