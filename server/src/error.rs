@@ -197,6 +197,12 @@ impl From<InboxError> for Error {
                 ErrorType::AlreadyExists,
                 "the inbox has messages; `into=merge` adds to them what is missing",
             ),
+            InboxError::Copying => Self {
+                retry_after: Some(60),
+                ..Self::overloaded(
+                    "a backup of the whole server is being made; nothing is put back meanwhile",
+                )
+            },
             InboxError::Backup(error) => unusable("file", error),
             InboxError::Directory(error) => error.into(),
             InboxError::Log(error) => error.into(),

@@ -9,25 +9,33 @@ use hongyan_wire::UserId;
 use parking_lot::Mutex;
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Being brought or put back at one time.
 const AT_ONCE: usize = 8;
+/// Unpacked and looked through at one time.
+const WORKING: usize = 2;
 /// Files that are put back together.
 const FILES_MAX: usize = 400;
+/// Bytes of the disk that no backup takes.
+const RESERVE: u64 = 1024 * 1024 * 1024;
+/// Bytes that arrive between two looks at the disk.
+const LOOK_EVERY: u64 = 16 * 1024 * 1024;
 
 /// Who is putting something back.
 pub(super) struct Restores {
     people: Arc<Mutex<HashSet<UserId>>>,
     places: Arc<Semaphore>,
+    working: Arc<Semaphore>,
 }
 
 impl Default for Restores {
     fn default() -> Self {
-        Self { people: Arc::default(), places: Arc::new(Semaphore::new(AT_ONCE)) }
+        let [places, working] = [AT_ONCE, WORKING].map(|count| Arc::new(Semaphore::new(count)));
+        Self { people: Arc::default(), places, working }
     }
 }
 
@@ -55,15 +63,25 @@ pub struct Incoming {
     /// Bytes that may still arrive.
     left: u64,
     quota: u64,
+    working: Arc<Semaphore>,
     turn: Option<Turn>,
 }
 
 impl Drop for Incoming {
     fn drop(&mut self) {
         // What cannot be cleared away now is by the next start.
-        let _ = fs::remove_dir_all(&self.folder);
-        if let Some(parent) = self.folder.parent() {
-            let _ = fs::remove_dir(parent);
+        let folder = std::mem::take(&mut self.folder);
+        let clear = move || {
+            let _ = fs::remove_dir_all(&folder);
+            folder.parent().map(fs::remove_dir)
+        };
+        match tokio::runtime::Handle::try_current() {
+            // Much may be there; and the turn passes on when it is gone.
+            Ok(runtime) => {
+                let turn = self.turn.take();
+                drop(runtime.spawn_blocking(move || (clear(), turn)));
+            }
+            Err(_) => drop(clear()),
         }
     }
 }
@@ -82,6 +100,7 @@ impl Backups {
         let id = uuid::Uuid::now_v7().simple().to_string();
         let folder = self.inboxes.restores_of(user).join(&id);
         fs::create_dir_all(&folder)?;
+        room(&folder).inspect_err(|_| drop(fs::remove_dir_all(&folder)))?;
         Ok(Incoming {
             inboxes: self.inboxes.clone(),
             user: user.clone(),
@@ -90,6 +109,7 @@ impl Backups {
             files: Vec::new(),
             left: self.shelf.quota(),
             quota: self.shelf.quota(),
+            working: self.restores.working.clone(),
             turn: Some(turn),
         })
     }
@@ -108,9 +128,16 @@ impl Incoming {
         Ok(file)
     }
 
-    /// Counts what has arrived.
+    /// Counts what has arrived. Looks at the disk now and then.
+    ///
+    /// # Errors
+    /// That it is too large, and that the disk has no room for it.
     pub fn arrived(&mut self, bytes: usize) -> Result<(), BackupError> {
+        let before = self.left / LOOK_EVERY;
         self.left = self.left.checked_sub(bytes as u64).ok_or_else(|| self.too_large())?;
+        if self.left / LOOK_EVERY != before {
+            room(&self.folder)?;
+        }
         Ok(())
     }
 
@@ -131,7 +158,7 @@ impl Incoming {
         if self.files.len() > 1 { "files" } else { "file" }
     }
 
-    /// Puts it back: see [`Inboxes::restore`].
+    /// Puts it back: see [`Inboxes::restore`]. Goes on to its end also when nobody waits for it any more.
     pub async fn restore(
         mut self,
         identity: Identity,
@@ -139,15 +166,20 @@ impl Incoming {
         message_bytes: usize,
         tell: impl FnOnce() + Send + 'static,
     ) -> Result<Restoring, BackupError> {
+        let (inboxes, user, working) = (self.inboxes.clone(), self.user.clone(), self.working.clone());
         let turn = self.turn.take();
-        let (inboxes, user) = (self.inboxes.clone(), self.user.clone());
-        let prepared = tokio::task::spawn_blocking(move || self.prepare(&identity));
-        let prepared = prepared.await.map_err(|_| BackupError::Stopping)??;
-        let told = move || {
-            tell();
-            drop(turn);
-        };
-        Ok(inboxes.restore(&user, prepared, into_empty, message_bytes, told).await?)
+        let restoring = tokio::spawn(async move {
+            // Until the end, whoever has gone meanwhile.
+            let _turn = turn;
+            let work = working.acquire_owned().await.map_err(|_| BackupError::Stopping)?;
+            let prepared = tokio::task::spawn_blocking(move || {
+                let _work = work;
+                self.prepare(&identity)
+            });
+            let prepared = prepared.await.map_err(|_| BackupError::Stopping)??;
+            Ok(inboxes.restore(&user, prepared, into_empty, message_bytes, tell).await?)
+        });
+        restoring.await.map_err(|_| BackupError::Stopping)?
     }
 
     /// Makes one whole backup of what was brought, and checks it.
@@ -155,12 +187,15 @@ impl Incoming {
         if self.files.is_empty() {
             return Err(BackupError::File { field: "file".into(), error: Error::NoBackup });
         }
-        let mut left = self.quota;
+        // What is unpacked comes into the inbox once more.
+        let mut left = self.quota.min(room(&self.folder)? / 2);
+        let is_short = left < self.quota;
         let mut opened: Vec<(usize, PathBuf, About)> = Vec::new();
         for (n, packed) in self.files.iter().enumerate() {
             let of = |error| BackupError::File { field: self.field(n), error };
             let plain = packed.with_extension("db");
             left -= unpack(packed, &plain, identity, left).map_err(|error| match error {
+                Error::TooLarge(_) if is_short => BackupError::Io(io::ErrorKind::StorageFull.into()),
                 Error::TooLarge(_) => of(Error::TooLarge(self.quota)),
                 error => of(error),
             })?;
@@ -189,6 +224,13 @@ impl Incoming {
         File::open(to.parent().unwrap_or(Path::new(".")))?.sync_all()?;
         Ok(Prepared { file: self.id.clone(), about })
     }
+}
+
+/// Bytes that may still be written below a folder: the rest of the disk is left to the log.
+fn room(folder: &Path) -> Result<u64, BackupError> {
+    let disk = rustix::fs::statvfs(folder).map_err(io::Error::from)?;
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    free.checked_sub(RESERVE).ok_or_else(|| BackupError::Io(io::ErrorKind::StorageFull.into()))
 }
 
 /// Gives the size of what is unpacked.

@@ -3,7 +3,7 @@
 
 use super::InboxError;
 use super::file::Inbox;
-use super::restore::Restore;
+use super::restore::{Restore, place_of};
 use crate::log::record::{Marked, Posted, PressMade, Recalled, Record};
 use crate::log::{Logged, Pos};
 use hongyan_backup::AMENDED_LIFE;
@@ -23,14 +23,14 @@ impl Inbox {
     pub(super) fn apply_messages(&mut self, records: &[Logged]) -> Result<(), InboxError> {
         let applied = self.messages_applied;
         let Some(last) = records.last().map(|l| l.pos).filter(|last| *last > applied) else { return Ok(()) };
-        let recalled: BTreeSet<i64> = records
-            .iter()
-            .filter(|logged| logged.pos > applied)
-            .filter_map(|logged| match &*logged.record {
-                Record::Recalled(recalled) => Some(recalled.target as i64),
-                _ => None,
-            })
-            .collect();
+        let mut recalled = BTreeSet::new();
+        for logged in records.iter().filter(|logged| logged.pos > applied) {
+            if let Record::Recalled(of) = &*logged.record {
+                // Where the log has it, as its state may be there before it; and where it came to with a backup.
+                recalled.insert(of.target as i64);
+                recalled.extend(place_of(&self.conn, of.id.as_str())?.map(|(place, _)| place as i64));
+            }
+        }
         // One may be taken back twice; its state goes once.
         self.let_go_of_states(&recalled)?;
         let transaction = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -293,12 +293,13 @@ fn insert_message(insert: &mut rusqlite::Statement<'_>, pos: Pos, posted: &Poste
 /// Takes a recalled message away; gives its channel if it was there.
 fn recall(conn: &Connection, pos: Pos, recalled: &Recalled) -> rusqlite::Result<Option<Option<ChannelId>>> {
     let channel: Option<Option<String>> = conn
-        .prepare_cached("DELETE FROM main.message WHERE pos = ?1 RETURNING channel_id")?
-        .query_row([recalled.target as i64], |row| row.get(0))
+        // By its id: one that came with a backup may stand at another place than the log has it.
+        .prepare_cached("DELETE FROM main.message WHERE id = ?1 RETURNING channel_id")?
+        .query_row([recalled.id.as_str()], |row| row.get(0))
         .optional()?;
-    let Some(channel) = channel else { return Ok(None) };
+    // Also of one that is not there: a backup that has it may be put back.
     amend(conn, pos, &recalled.id, recalled.at, recalled.replaced_by.as_ref(), None)?;
-    Ok(Some(channel.and_then(|c| ChannelId::new(&c).ok())))
+    Ok(channel.map(|channel| channel.and_then(|c| ChannelId::new(&c).ok())))
 }
 
 /// Shows on a message what was pressed, if it is there and nothing was before.
@@ -306,8 +307,8 @@ fn press(conn: &Connection, pos: Pos, made: &PressMade) -> rusqlite::Result<()> 
     let pressed = serde_json::to_string(&made.pressed)
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
     let shown = conn
-        .prepare_cached("UPDATE main.message SET pressed = ?2 WHERE pos = ?1 AND pressed IS NULL")?
-        .execute(params![made.target as i64, pressed])?;
+        .prepare_cached("UPDATE main.message SET pressed = ?2 WHERE id = ?1 AND pressed IS NULL")?
+        .execute(params![made.id.as_str(), pressed])?;
     if shown > 0 {
         amend(conn, pos, &made.id, made.pressed.at, None, Some(&pressed))?;
     }

@@ -6,12 +6,22 @@ use hongyan_wire::UserId;
 use parking_lot::{Mutex, MutexGuard};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
 /// How many hold the log, and whose turn it is with the databases.
 #[derive(Default)]
 pub(super) struct Copies {
     holding: Arc<AtomicUsize>,
     turn: Mutex<()>,
+    /// Held for reading while a backup is put back, for writing while a set is made.
+    restoring: Arc<RwLock<()>>,
+}
+
+impl Copies {
+    /// Keeps sets from being made as long as it lives. `None` while one is.
+    pub(super) fn restoring(&self) -> Option<OwnedRwLockReadGuard<()>> {
+        self.restoring.clone().try_read_owned().ok()
+    }
 }
 
 /// As long as it lives, the log is not trimmed.
@@ -37,6 +47,11 @@ impl Inboxes {
     pub fn hold(&self) -> Held {
         self.copies.holding.fetch_add(1, Ordering::AcqRel);
         Held(self.copies.holding.clone())
+    }
+
+    /// Keeps backups from being put back as long as it lives, once those that are have been.
+    pub async fn without_restores(&self) -> OwnedRwLockWriteGuard<()> {
+        self.copies.restoring.clone().write_owned().await
     }
 
     pub(super) fn is_held(&self) -> bool {

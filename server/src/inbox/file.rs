@@ -125,12 +125,9 @@ impl Folders {
 
     /// Removes a person's folder, if there is one, and makes that durable.
     pub(super) fn remove(&self, user: &UserId) -> Result<(), InboxError> {
-        let gone = [
-            fs::remove_dir_all(self.of(user)),
-            fs::remove_dir_all(self.restores_of(user)),
-            fs::remove_file(self.mark_of(user)),
-        ];
-        for gone in gone {
+        // What is just arriving there has no owner any more, and goes by itself or at the next start.
+        let _ = fs::remove_dir_all(self.restores_of(user));
+        for gone in [fs::remove_dir_all(self.of(user)), fs::remove_file(self.mark_of(user))] {
             match gone {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
                 _ => {}

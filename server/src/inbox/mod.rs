@@ -85,6 +85,8 @@ pub enum InboxError {
     Log(#[from] LogError),
     #[error("the inbox has messages")]
     NotEmpty,
+    #[error("a set of the whole server is being made")]
+    Copying,
     #[error(transparent)]
     Backup(#[from] hongyan_backup::Error),
     #[error("work on the inbox ended by a panic")]

@@ -352,6 +352,9 @@ pub struct Restored {
     /// The places of its messages otherwise, in the order of the file: the first of some in a row, and how many.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub places: Vec<(u64, u64)>,
+    /// Those of its messages that are known to have been taken back: they stay away.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recalled: Vec<MessageId>,
     /// How many states it has: each takes the person's next number, whatever becomes of it.
     pub states: u64,
     /// What had expired by then is not put back.

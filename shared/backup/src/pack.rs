@@ -18,8 +18,8 @@ const ZSTD_LEVEL: i32 = 3;
 const ZSTD_WINDOW_LOG_MAX: u32 = 27;
 /// The cost of a key from a passphrase, as a power of two: 128 MiB and a third of a second (OWASP, Password Storage).
 const SCRYPT_LOG_N: u8 = 17;
-/// The highest that is taken in from elsewhere: `age` itself takes 18 where it is fast.
-const SCRYPT_LOG_N_MAX: u8 = 20;
+/// The highest that is taken in from elsewhere, 256 MiB: what `age` itself takes.
+const SCRYPT_LOG_N_MAX: u8 = 18;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Compression {

@@ -1,5 +1,7 @@
 //! The words of signing in and of the settings.
 
+use hongyan_wire::backup::RestoreAnswer;
+
 /// Those of one language.
 pub struct AccountWords {
     pub settings: &'static str,
@@ -89,8 +91,7 @@ pub struct AccountWords {
     pub restore_passphrase: &'static str,
     pub restore_sending: &'static str,
     pub restore_working: &'static str,
-    /// Put back, there already, taken back or expired.
-    pub restored: fn(u64, u64, u64) -> String,
+    pub restored: fn(RestoreAnswer) -> String,
     pub no_backup: &'static str,
     pub backup_format: &'static str,
     pub format_database: &'static str,

@@ -1,6 +1,7 @@
 //! English: signing in, and settings.
 
 use super::account::AccountWords;
+use hongyan_wire::backup::RestoreAnswer;
 
 pub static WORDS: AccountWords = AccountWords {
     settings: "Settings",
@@ -89,7 +90,7 @@ pub static WORDS: AccountWords = AccountWords {
     restore_passphrase: "Its passphrase, if it is encrypted",
     restore_sending: "Being sent…",
     restore_working: "Being put back…",
-    restored: |restored, known, gone| {
+    restored: |RestoreAnswer { restored, known, gone, states }| {
         let mut told = match restored {
             0 => "Nothing was missing.".to_owned(),
             1 => "1 message was put back.".to_owned(),
@@ -100,6 +101,9 @@ pub static WORDS: AccountWords = AccountWords {
         }
         if gone > 0 {
             told += &format!(" {gone} had been taken back or had expired.");
+        }
+        if states > 0 {
+            told += " Read states were taken over.";
         }
         told
     },

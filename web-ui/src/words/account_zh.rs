@@ -1,6 +1,7 @@
 //! 中文：登录与设置。
 
 use super::account::AccountWords;
+use hongyan_wire::backup::RestoreAnswer;
 
 /// Between Chinese and a name in Latin letters.
 fn blank(name: &str) -> &'static str {
@@ -94,7 +95,7 @@ pub static WORDS: AccountWords = AccountWords {
     restore_passphrase: "密码短语（备份已加密时填写）",
     restore_sending: "正在上传…",
     restore_working: "正在恢复…",
-    restored: |restored, known, gone| {
+    restored: |RestoreAnswer { restored, known, gone, states }| {
         let mut told = match restored {
             0 => "没有缺少的消息。".to_owned(),
             many => format!("已恢复 {many} 条消息。"),
@@ -104,6 +105,9 @@ pub static WORDS: AccountWords = AccountWords {
         }
         if gone > 0 {
             told += &format!("{gone} 条已被撤回或已过期。");
+        }
+        if states > 0 {
+            told += "已读状态已恢复。";
         }
         told
     },

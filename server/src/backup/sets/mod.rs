@@ -77,7 +77,7 @@ pub struct Sets {
     asked: Mutex<Asked>,
     wake: Notify,
     /// Only one is looked through at a time: more would only take the disk from each other.
-    verifying: tokio::sync::Mutex<()>,
+    verifying: Arc<tokio::sync::Mutex<()>>,
     /// True ends what is being done.
     stop: watch::Receiver<bool>,
     pub(crate) faults: Faults,
@@ -99,7 +99,7 @@ impl Sets {
             parts: Arc::new(parts),
             asked: Mutex::default(),
             wake: Notify::new(),
-            verifying: tokio::sync::Mutex::default(),
+            verifying: Arc::default(),
             stop,
             faults: Faults::default(),
         }
@@ -204,12 +204,13 @@ impl Sets {
     async fn make_as(&self, id: &str, actor: &str) -> Result<Manifest, SetError> {
         self.note(actor, "backup.make", id).await?;
         // Held before the place is known: whatever a walk drops from now on stands before it.
+        let alone = self.parts.inboxes.without_restores().await;
         let held = self.parts.inboxes.hold();
         let start = self.parts.journal.caught_up().await?;
         let (root, id, parts, stop, faults) =
             (self.root.clone(), id.to_owned(), self.parts.clone(), self.stop.clone(), self.faults.clone());
         let made = tokio::task::spawn_blocking(move || {
-            let _held = held;
+            let _held = (held, alone);
             make::make(&make::Making {
                 root: &root,
                 id: &id,
@@ -259,10 +260,16 @@ impl Sets {
     /// # Errors
     /// [`SetError::NoSet`] where there is none under this id, and what the disk says.
     pub async fn verify(&self, id: &str) -> Result<Option<Vec<String>>, SetError> {
-        let Ok(_turn) = self.verifying.try_lock() else { return Ok(None) };
+        // Held by the work, which goes on when its asker has gone.
+        let Ok(turn) = self.verifying.clone().try_lock_owned() else { return Ok(None) };
         let (root, id, stop) = (self.root.clone(), id.to_owned(), self.stop.clone());
         let problems = tokio::task::spawn_blocking(move || {
-            let found = find(&root, Some(&id))?;
+            let _turn = turn;
+            // An id and no path: what is looked through here is one of ours.
+            if !folder::is_there(&root, &id) {
+                return Err(SetError::NoSet(id));
+            }
+            let found = root.join(&id);
             verify(&found, &root, &|| !*stop.borrow())
         });
         problems.await.map_err(|_| SetError::Stopping)?.map(Some)

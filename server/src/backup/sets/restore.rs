@@ -25,6 +25,8 @@ const UNFINISHED: &str = ".restore-unfinished";
 const RESTORING: &str = ".restoring";
 /// Marks of inboxes that were left behind: they are of the log that was.
 const BEHIND: &str = ".behind";
+/// Backups that were being put into inboxes: likewise.
+const RESTORES: &str = ".restores";
 /// Who it is in the audit log.
 const ACTOR: &str = "command-line";
 
@@ -232,7 +234,7 @@ fn read_mark(system: &Path) -> Result<Option<Unfinished>, SetError> {
 
 /// Names of people's folders, and of the marks beside them.
 fn inboxes(root: &Path) -> io::Result<Vec<String>> {
-    names(root, |name| UserId::new(name).is_ok() || name == BEHIND)
+    names(root, |name| UserId::new(name).is_ok() || [BEHIND, RESTORES].contains(&name))
 }
 
 /// Names of the databases' files, those that are written ahead among them.

@@ -60,7 +60,7 @@ impl Place {
             parts: self.core.sets.parts.clone(),
             asked: Mutex::default(),
             wake: Notify::new(),
-            verifying: tokio::sync::Mutex::default(),
+            verifying: Arc::default(),
             stop: self.core.sets.stop.clone(),
             faults,
         }

@@ -9,6 +9,9 @@ use hongyan_wire::message::{Message, Pressed};
 use hongyan_wire::{ChannelId, DeviceId, MessageId, ids, limits};
 use rusqlite::{Connection, Row};
 
+/// Recalls and presses that a backup may tell of: what happens to an inbox in 90 days, and far more.
+const AMENDED_MAX: i64 = 1_000_000;
+
 /// Checks a file that is a whole backup. `pos`: where it says that it ends; `message_bytes`: the largest message as JSON.
 ///
 /// # Errors
@@ -23,10 +26,13 @@ pub(super) fn check(file: &Connection, pos: Pos, message_bytes: usize) -> Result
         Ok(match () {
             () if !(1..=pos as i64).contains(&place) => Some("pos lies beyond where the backup ends"),
             () if !is_channel => Some("channel_id is no id"),
+            () if row.get_ref(8)?.as_str().is_err() => Some("sender_info is missing"),
             () => fault(&message, message_bytes),
         })
     })?;
-    each(file, "SELECT pos, message_id, device_id, is_read FROM status", "status", |row| {
+    let states = "SELECT pos, message_id, device_id, is_read, changed_at, version, read_at FROM status";
+    each(file, states, "status", |row| {
+        let _numbers: (i64, i64, Option<i64>) = (row.get(4)?, row.get(5)?, row.get(6)?);
         let (id, device): (String, Option<String>) = (row.get(1)?, row.get(2)?);
         let is_device = device.is_none_or(|device| DeviceId::new(&device).is_ok());
         Ok(match () {
@@ -36,7 +42,14 @@ pub(super) fn check(file: &Connection, pos: Pos, message_bytes: usize) -> Result
             () => None,
         })
     })?;
-    each(file, "SELECT pos, message_id, replaced_by, pressed FROM amended", "amended", |row| {
+    let amended: i64 =
+        file.query_row("SELECT count(*) FROM amended", [], |row| row.get(0)).map_err(of_file)?;
+    if amended > AMENDED_MAX {
+        let reason = format!("it has {amended} rows in amended, and {AMENDED_MAX} may be");
+        return Err(InboxError::Backup(Error::Damaged(reason)));
+    }
+    each(file, "SELECT pos, message_id, replaced_by, pressed, at FROM amended", "amended", |row| {
+        let _at: i64 = row.get(4)?;
         let place: i64 = row.get(0)?;
         let (id, by, pressed): (String, Option<String>, Option<String>) =
             (row.get(1)?, row.get(2)?, row.get(3)?);

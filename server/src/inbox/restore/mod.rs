@@ -7,15 +7,15 @@
 mod check;
 mod put;
 
-pub(super) use put::Restore;
+pub(super) use put::{Restore, place_of};
 
 use super::{Inbox, InboxError, Inboxes};
 use crate::directory::Person;
 use crate::log::record::{Record, Restored};
 use crate::log::{Appended, Entry, LogError, Pos};
 use hongyan_backup::About;
-use hongyan_wire::{Timestamp, UserId};
-use put::{is_over, is_recalled, of_file, place_of, state_of};
+use hongyan_wire::{MessageId, Timestamp, UserId};
+use put::{is_over, of_file, recalled, state_of};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -49,10 +49,13 @@ pub struct Restoring {
 type Placed = (Pos, String);
 
 /// What a backup comes to in an inbox as it is.
+#[derive(Default)]
 struct Comparison {
     comes_to: Restoring,
-    /// Whether its messages can have the places that they had.
-    is_ours: bool,
+    /// Messages that are there, and may expire before the record is applied.
+    may_go: u64,
+    /// Messages that were taken back, though the inbox does not know it.
+    recalled: Vec<MessageId>,
 }
 
 impl Inboxes {
@@ -77,35 +80,56 @@ impl Inboxes {
     ) -> Result<Restoring, InboxError> {
         let (this, user) = (self.clone(), user.clone());
         let restoring = tokio::spawn(async move {
-            let _one_at_a_time = this.marks.turn(&user).await;
             let path = this.restores_of(&user).join(format!("{}.db", prepared.file));
-            let decided = this.decide_restore(&user, prepared, &path, into_empty, message_bytes).await;
-            let (record, comes_to) = match decided {
-                Ok((Some(record), comes_to)) => (record, comes_to),
-                undone => {
-                    fs::remove_file(&path)?;
-                    // Empty by now; what is left goes at the next start.
-                    let _ = fs::remove_dir(this.restores_of(&user));
-                    return undone.map(|(_, comes_to)| comes_to);
-                }
-            };
-            this.folders.faults.at("a backup is to be put back")?;
-            match this.journal.append(Record::Restored(Box::new(record))).await {
-                // It may be there: the next start knows.
-                Ok(_) | Err(LogError::Closed) => {}
-                Err(error) => {
-                    fs::remove_file(&path)?;
-                    return Err(error.into());
+            let done = this.restore_to_the_end(&user, prepared, &path, into_empty, message_bytes, tell).await;
+            if done.is_err() && path.exists() {
+                // Unless the record is in the log: then the next start goes on with it.
+                let is_named = matches!(done, Err(Unfinished::Named(_)));
+                if !is_named {
+                    forget_file(path).await;
                 }
             }
-            this.folders.faults.at("a backup is in the log")?;
-            this.finish_restore(&user).await?;
-            tell();
-            Ok(comes_to)
+            done.map_err(Unfinished::into_error)
         });
         restoring
             .await
             .map_err(|ended| if ended.is_panic() { InboxError::Panicked } else { InboxError::Stopping })?
+    }
+
+    async fn restore_to_the_end(
+        self: &Arc<Self>,
+        user: &UserId,
+        prepared: Prepared,
+        path: &Path,
+        into_empty: bool,
+        message_bytes: usize,
+        tell: impl FnOnce(),
+    ) -> Result<Restoring, Unfinished> {
+        // A set of the whole server has the record with the inbox that took it in, or neither.
+        let _no_set = self.copies.restoring().ok_or(InboxError::Copying)?;
+        // Long, and nobody's business but the file's.
+        let (checked, pos) = (path.to_owned(), prepared.about.pos);
+        let check = move || check::check(&hongyan_backup::reopen(&checked)?, pos, message_bytes);
+        tokio::task::spawn_blocking(check).await.map_err(|_| InboxError::Stopping)??;
+        let _one_at_a_time = self.marks.turn(user).await;
+        let (record, comes_to) = self.decide_restore(user, prepared, path, into_empty).await?;
+        if let Some(record) = record {
+            self.folders.faults.at("a backup is to be put back").map_err(InboxError::from)?;
+            match self.journal.append(Record::Restored(Box::new(record))).await {
+                Ok(_) => {}
+                // It may be there.
+                Err(error @ LogError::Closed) => return Err(Unfinished::Named(error.into())),
+                Err(error) => return Err(Unfinished::Undone(error.into())),
+            }
+            // Whatever comes now: it is what the devices find when they look.
+            let finished = self.finish_restore(user).await;
+            tell();
+            finished.map_err(Unfinished::Named)?;
+        } else {
+            // One that was cut off before may have been taken in by this look.
+            self.finish_restore(user).await?;
+        }
+        Ok(comes_to)
     }
 
     /// What putting a backup in comes to, and the record for it; none where nothing would change.
@@ -115,40 +139,36 @@ impl Inboxes {
         prepared: Prepared,
         path: &Path,
         into_empty: bool,
-        message_bytes: usize,
     ) -> Result<(Option<Restored>, Restoring), InboxError> {
         let Prepared { file, about } = prepared;
         let at = self.clock.now();
         let log = self.journal.log().clone();
-        let may_be_ours = about.epoch == log.epoch() && about.pos <= log.head();
+        let mut is_ours = about.epoch == log.epoch() && about.pos <= log.head();
         let (this, path, owner) = (self.clone(), path.to_owned(), user.clone());
-        let comparison = self.access(user, move |inbox| {
+        let compared = self.access(user, move |inbox| {
             if into_empty && inbox.counts.values().any(|count| count.total > 0) {
                 return Err(InboxError::NotEmpty);
             }
             let person = this.directory.person(&owner)?.ok_or(InboxError::NoUser)?;
             let file = hongyan_backup::reopen(&path)?;
-            check::check(&file, about.pos, message_bytes)?;
-            let mut is_ours = may_be_ours;
-            let comes_to = inbox.compare(&file, at, &mut |missing| {
+            let is_recalled = |id: &MessageId| Ok(this.directory.is_recalled(id)?);
+            let comparison = inbox.compare(&file, at, &is_recalled, &mut |missing| {
                 is_ours = is_ours && this.had_places(&person, missing)?;
                 Ok(())
             })?;
-            Ok(Comparison { comes_to, is_ours })
+            if comparison.comes_to.restored + comparison.comes_to.states > 0 {
+                // The log is to name nothing that a power failure could take.
+                this.folders.sync()?;
+            }
+            Ok((comparison, is_ours))
         });
-        let Comparison { comes_to, is_ours } = comparison.await?;
+        let (Comparison { comes_to, may_go, recalled }, is_ours) = compared.await?;
         if comes_to.restored + comes_to.states == 0 {
             return Ok((None, comes_to));
         }
-        self.access(user, {
-            let this = self.clone();
-            // The log is to name nothing that a power failure could take.
-            move |_| this.folders.sync()
-        })
-        .await?;
-        let places = if is_ours { Vec::new() } else { self.places(comes_to.restored).await? };
+        let places = if is_ours { Vec::new() } else { self.places(comes_to.restored + may_go).await? };
         let (user, states) = (user.clone(), about.states);
-        let record = Restored { user, file: file.into(), is_ours, places, states, at };
+        let record = Restored { user, file: file.into(), is_ours, places, recalled, states, at };
         Ok((Some(record), comes_to))
     }
 
@@ -158,7 +178,7 @@ impl Inboxes {
         // With the folder's own name, which may be as new as what is in it.
         self.access(user, move |_| this.folders.sync()).await?;
         self.folders.faults.at("a backup is put back")?;
-        self.forget_restores(user)
+        self.forget_restores(user).await
     }
 
     /// Goes on with what was being put back when the server ended.
@@ -166,7 +186,7 @@ impl Inboxes {
         for user in self.folders.restoring()? {
             match self.finish_restore(&user).await {
                 Ok(()) => {}
-                Err(InboxError::NoUser) => self.forget_restores(&user)?,
+                Err(InboxError::NoUser) => self.forget_restores(&user).await?,
                 // Its file stays, and the next start tries again.
                 Err(error) => {
                     tracing::error!(target: "hongyan::error", %user, %error, "a backup is not put back yet");
@@ -176,8 +196,10 @@ impl Inboxes {
         Ok(())
     }
 
-    fn forget_restores(&self, user: &UserId) -> Result<(), InboxError> {
-        match fs::remove_dir_all(self.restores_of(user)) {
+    async fn forget_restores(&self, user: &UserId) -> Result<(), InboxError> {
+        let folder = self.restores_of(user);
+        let forgotten = tokio::task::spawn_blocking(move || fs::remove_dir_all(folder)).await;
+        match forgotten.map_err(|_| InboxError::Stopping)? {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
             _ => Ok(()),
         }
@@ -216,31 +238,44 @@ impl Inboxes {
 }
 
 impl Inbox {
-    /// What putting a backup in comes to. `missing` is given the places and ids of messages that are not there.
+    /// What putting a backup in comes to. `missing` is given the places and ids of messages that are not there,
+    /// `is_recalled` is asked whether they were taken back.
     fn compare(
         &self,
         file: &rusqlite::Connection,
         at: Timestamp,
+        is_recalled: &dyn Fn(&MessageId) -> Result<bool, InboxError>,
         missing: &mut dyn FnMut(&[Placed]) -> Result<(), InboxError>,
-    ) -> Result<Restoring, InboxError> {
-        let mut comes_to = Restoring::default();
-        let mut waiting = Vec::new();
+    ) -> Result<Comparison, InboxError> {
+        let mut comparison = Comparison::default();
+        let (mut gone, mut waiting) = (recalled(&self.conn)?, Vec::new());
         let sql = "SELECT id, expire_at, pos FROM message ORDER BY pos";
         let mut statement = file.prepare(sql).map_err(of_file)?;
         let mut rows = statement.query([]).map_err(of_file)?;
         while let Some(row) = rows.next().map_err(of_file)? {
             let id: String = row.get(0).map_err(of_file)?;
+            let expire_at: Option<i64> = row.get(1).map_err(of_file)?;
             if place_of(&self.conn, &id)?.is_some() {
-                comes_to.known += 1;
-            } else if is_over(row.get(1).map_err(of_file)?, at) || is_recalled(&self.conn, &id)? {
-                comes_to.gone += 1;
-            } else {
-                comes_to.restored += 1;
-                waiting.push((row.get::<_, i64>(2).map_err(of_file)? as Pos, id));
-                if waiting.len() == LOOK_STEP {
-                    missing(&waiting)?;
-                    waiting.clear();
-                }
+                comparison.comes_to.known += 1;
+                comparison.may_go += u64::from(expire_at.is_some());
+                continue;
+            }
+            if let Ok(id) = MessageId::new(&id)
+                && !gone.contains(id.as_str())
+                && is_recalled(&id)?
+            {
+                gone.insert(id.to_string());
+                comparison.recalled.push(id);
+            }
+            if is_over(expire_at, at) || gone.contains(&id) {
+                comparison.comes_to.gone += 1;
+                continue;
+            }
+            comparison.comes_to.restored += 1;
+            waiting.push((row.get::<_, i64>(2).map_err(of_file)? as Pos, id));
+            if waiting.len() == LOOK_STEP {
+                missing(&waiting)?;
+                waiting.clear();
             }
         }
         missing(&waiting)?;
@@ -254,12 +289,43 @@ impl Inbox {
                 Some((place, _)) => {
                     state_of(&self.conn, place)?.is_none_or(|(_, before)| before < changed_at)
                 }
-                None => !is_over(row.get(2).map_err(of_file)?, at) && !is_recalled(&self.conn, &id)?,
+                None => !is_over(row.get(2).map_err(of_file)?, at) && !gone.contains(&id),
             };
-            comes_to.states += u64::from(is_later);
+            comparison.comes_to.states += u64::from(is_later);
         }
-        Ok(comes_to)
+        Ok(comparison)
     }
+}
+
+/// Why a restore has not come to its end.
+enum Unfinished {
+    /// Nothing has changed, nor will.
+    Undone(InboxError),
+    /// The log has it: whoever opens the inbox takes it in.
+    Named(InboxError),
+}
+
+impl Unfinished {
+    fn into_error(self) -> InboxError {
+        match self {
+            Self::Undone(error) | Self::Named(error) => error,
+        }
+    }
+}
+
+impl<E: Into<InboxError>> From<E> for Unfinished {
+    fn from(error: E) -> Self {
+        Self::Undone(error.into())
+    }
+}
+
+/// What cannot be cleared away now is at the next start.
+async fn forget_file(path: PathBuf) {
+    let _ = tokio::task::spawn_blocking(move || {
+        let _ = fs::remove_file(&path);
+        path.parent().map(fs::remove_dir)
+    })
+    .await;
 }
 
 #[cfg(test)]
@@ -295,6 +361,7 @@ mod tests {
             file: brought.file.file_stem().unwrap().to_str().unwrap().into(),
             is_ours,
             places,
+            recalled: Vec::new(),
             states: brought.about.states,
             at: history.at(),
         };

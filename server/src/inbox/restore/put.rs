@@ -8,6 +8,7 @@ use crate::log::record::Restored;
 use hongyan_wire::{ChannelId, Timestamp};
 use rusqlite::types::ToSqlOutput;
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use std::collections::HashSet;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
@@ -62,7 +63,10 @@ impl<'a> Restore<'a> {
         totals: &mut Deltas,
         next_expiry: &mut Option<Timestamp>,
     ) -> Result<(), InboxError> {
-        let mut places = self.restored.places.iter().flat_map(|(first, count)| *first..first + count);
+        let mut recalled = recalled(conn)?;
+        recalled.extend(self.restored.recalled.iter().map(ToString::to_string));
+        let places = self.restored.places.iter();
+        let mut places = places.flat_map(|(first, count)| *first..first.saturating_add(*count));
         let mut insert = conn.prepare_cached(&format!(
             "INSERT OR IGNORE INTO main.message({COLUMNS})
              VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)"
@@ -73,13 +77,13 @@ impl<'a> Restore<'a> {
         while let Some(row) = rows.next().map_err(of_file)? {
             let id: String = row.get(1).map_err(of_file)?;
             let expire_at: Option<i64> = row.get(10).map_err(of_file)?;
-            let is_gone = is_over(expire_at, self.restored.at) || is_recalled(conn, &id)?;
+            let is_gone = is_over(expire_at, self.restored.at) || recalled.contains(&id);
             if is_gone || place_of(conn, &id)?.is_some() {
                 continue;
             }
             let place = match self.restored.is_ours {
                 true => row.get(0).map_err(of_file)?,
-                // As many were taken as were missing, and none has gone missing since.
+                // As many were taken as were missing then or may have gone since.
                 false => match places.next() {
                     Some(place) => place as i64,
                     None => break,
@@ -125,14 +129,22 @@ impl<'a> Restore<'a> {
 
     /// A file that has become unreadable since it was checked brings what could be read of it: the inbox goes on.
     fn unless_unreadable(&self, put: Result<(), InboxError>) -> Result<(), InboxError> {
-        match put {
-            Err(InboxError::Backup(error)) => {
-                let user = &self.restored.user;
-                tracing::error!(target: "hongyan::error", %user, %error, "a backup could be put back only in part");
-                Ok(())
+        let is_of_file = match &put {
+            Err(InboxError::Backup(_)) => true,
+            // A value that the inbox does not take.
+            Err(InboxError::Storage(error)) => {
+                error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation)
             }
-            put => put,
+            _ => false,
+        };
+        if let Err(error) = &put
+            && is_of_file
+        {
+            let user = &self.restored.user;
+            tracing::error!(target: "hongyan::error", %user, %error, "a backup could be put back only in part");
+            return Ok(());
         }
+        put
     }
 
     fn put_state_rows(
@@ -199,7 +211,10 @@ pub(super) fn of_file(error: rusqlite::Error) -> InboxError {
 }
 
 /// A message's place and channel, if the inbox has it.
-pub(super) fn place_of(conn: &Connection, id: &str) -> rusqlite::Result<Option<(Pos, Option<String>)>> {
+pub(in super::super) fn place_of(
+    conn: &Connection,
+    id: &str,
+) -> rusqlite::Result<Option<(Pos, Option<String>)>> {
     conn.prepare_cached("SELECT pos, channel_id FROM main.message WHERE id = ?1")?
         .query_row([id], |row| Ok((row.get::<_, i64>(0)? as Pos, row.get(1)?)))
         .optional()
@@ -216,8 +231,9 @@ pub(super) fn is_over(expire_at: Option<i64>, at: Timestamp) -> bool {
     expire_at.is_some_and(|expire_at| expire_at <= at.millis())
 }
 
-/// Whether a message was taken back by its sender, as far as that is remembered.
-pub(super) fn is_recalled(conn: &Connection, id: &str) -> rusqlite::Result<bool> {
-    conn.prepare_cached("SELECT 1 FROM main.amended WHERE message_id = ?1 AND pressed IS NULL LIMIT 1")?
-        .exists([id])
+/// The messages that were taken back by their senders, as far as that is remembered.
+pub(super) fn recalled(conn: &Connection) -> rusqlite::Result<HashSet<String>> {
+    let mut statement = conn.prepare("SELECT message_id FROM main.amended WHERE pressed IS NULL")?;
+    let ids = statement.query_map([], |row| row.get(0))?;
+    ids.collect()
 }

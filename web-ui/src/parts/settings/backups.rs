@@ -48,7 +48,7 @@ pub fn Backups() -> impl IntoView {
         busy.set(true);
         trouble.set(None);
         spawn_local(async move {
-            let Ok(body) = json(&request) else { return };
+            let Ok(body) = json(&request) else { return busy.set(false) };
             match link.call::<BackupLink>(Method::Post, LINKS, Some(body)).await {
                 Ok(made) => browser::leave_for(&made.url),
                 Err(error) => trouble.set(Some(Trouble::of(&error))),

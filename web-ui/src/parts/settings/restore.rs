@@ -62,10 +62,7 @@ pub fn Restore() -> impl IntoView {
             sent.set(None);
         });
     };
-    let told = move || {
-        done.get()
-            .map(|RestoreAnswer { restored, known, gone, .. }| (words().restored)(restored, known, gone))
-    };
+    let told = move || done.get().map(|answer| (words().restored)(answer));
     let stage = move || {
         let sent = sent.get()?;
         Some(if sent < 1.0 { words().restore_sending } else { words().restore_working })
