@@ -8,11 +8,12 @@ use hongyan_backup::{About, Error, Identity, Kind};
 use hongyan_wire::UserId;
 use parking_lot::Mutex;
 use std::collections::HashSet;
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, BufWriter, Read, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 /// Being brought or put back at one time.
 const AT_ONCE: usize = 8;
@@ -64,6 +65,8 @@ pub struct Incoming {
     left: u64,
     quota: u64,
     working: Arc<Semaphore>,
+    /// True ends the unpacking.
+    stop: watch::Receiver<bool>,
     turn: Option<Turn>,
 }
 
@@ -99,7 +102,8 @@ impl Backups {
         let turn = Turn { people: self.restores.people.clone(), user: user.clone(), _place: place };
         let id = uuid::Uuid::now_v7().simple().to_string();
         let folder = self.inboxes.restores_of(user).join(&id);
-        fs::create_dir_all(&folder)?;
+        // Nobody else on this machine looks in.
+        DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
         room(&folder).inspect_err(|_| drop(fs::remove_dir_all(&folder)))?;
         Ok(Incoming {
             inboxes: self.inboxes.clone(),
@@ -110,6 +114,7 @@ impl Backups {
             left: self.shelf.quota(),
             quota: self.shelf.quota(),
             working: self.restores.working.clone(),
+            stop: self.stop.clone(),
             turn: Some(turn),
         })
     }
@@ -182,6 +187,21 @@ impl Incoming {
         restoring.await.map_err(|_| BackupError::Stopping)?
     }
 
+    /// Gives the size of what is unpacked.
+    fn unpack(
+        &self,
+        packed: &Path,
+        plain: &Path,
+        identity: &Identity,
+        max: u64,
+    ) -> hongyan_backup::Result<u64> {
+        let mut to = BufWriter::with_capacity(super::BUFFER, File::create_new(plain)?);
+        let from = UntilStop(File::open(packed)?, self.stop.clone());
+        hongyan_backup::unpack(from, &mut to, identity, max)?;
+        to.flush()?;
+        Ok(to.get_ref().metadata()?.len())
+    }
+
     /// Makes one whole backup of what was brought, and checks it.
     fn prepare(&self, identity: &Identity) -> Result<Prepared, BackupError> {
         if self.files.is_empty() {
@@ -194,7 +214,8 @@ impl Incoming {
         for (n, packed) in self.files.iter().enumerate() {
             let of = |error| BackupError::File { field: self.field(n), error };
             let plain = packed.with_extension("db");
-            left -= unpack(packed, &plain, identity, left).map_err(|error| match error {
+            left -= self.unpack(packed, &plain, identity, left).map_err(|error| match error {
+                _ if *self.stop.borrow() => BackupError::Stopping,
                 Error::TooLarge(_) if is_short => BackupError::Io(io::ErrorKind::StorageFull.into()),
                 Error::TooLarge(_) => of(Error::TooLarge(self.quota)),
                 error => of(error),
@@ -233,10 +254,11 @@ fn room(folder: &Path) -> Result<u64, BackupError> {
     free.checked_sub(RESERVE).ok_or_else(|| BackupError::Io(io::ErrorKind::StorageFull.into()))
 }
 
-/// Gives the size of what is unpacked.
-fn unpack(packed: &Path, plain: &Path, identity: &Identity, max: u64) -> hongyan_backup::Result<u64> {
-    let mut to = BufWriter::with_capacity(super::BUFFER, File::create_new(plain)?);
-    hongyan_backup::unpack(File::open(packed)?, &mut to, identity, max)?;
-    to.flush()?;
-    Ok(to.get_ref().metadata()?.len())
+/// Reads until the server stops.
+struct UntilStop<R>(R, watch::Receiver<bool>);
+
+impl<R: Read> Read for UntilStop<R> {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        if *self.1.borrow() { Err(io::Error::other("the server is stopping")) } else { self.0.read(to) }
+    }
 }

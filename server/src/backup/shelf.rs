@@ -11,8 +11,9 @@ use hongyan_wire::{Timestamp, UserId};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -83,7 +84,9 @@ pub struct Shelf {
 impl Shelf {
     /// Looks through what is there, and clears away what is not whole.
     pub fn open(root: PathBuf, quota: u64) -> io::Result<Self> {
-        fs::create_dir_all(&root)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(&root)?;
+        // Nobody else on this machine looks in.
+        fs::set_permissions(&root, Permissions::from_mode(0o700))?;
         let mut kept: BTreeMap<UserId, Vec<Arc<Kept>>> = BTreeMap::new();
         for folder in fs::read_dir(&root)? {
             let folder = folder?.path();

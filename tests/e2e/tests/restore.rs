@@ -298,6 +298,11 @@ async fn what_is_no_good_is_refused_with_what_is_wrong_and_changes_nothing() {
         std::process::Command::new("gzip").arg("-c").stdin(piped(bytes)).output().unwrap().stdout
     };
     let cut = packed(&whole);
+    let loose = "PRAGMA writable_schema = ON;
+        UPDATE sqlite_schema SET sql = replace(sql, ') STRICT', ')') WHERE name = 'amended'";
+    let loose_file = full.with_extension("loose");
+    std::fs::write(&loose_file, changed(&full, loose)).unwrap();
+    let loosened = changed(&loose_file, "INSERT INTO amended VALUES(1, 'msg-1', x'00ff', NULL, NULL)");
     let bad: Vec<(&str, Vec<u8>, &str)> = vec![
         ("nothing", Vec::new(), "no backup"),
         ("text", b"hello".repeat(1_000), "no backup"),
@@ -325,6 +330,15 @@ async fn what_is_no_good_is_refused_with_what_is_wrong_and_changes_nothing() {
         (
             "work for each row",
             changed(&full, "CREATE INDEX slow ON message(length(hex(zeroblob(1000000))) + pos)"),
+            "no backup",
+        ),
+        ("a table that takes anything", loosened, "no backup"),
+        (
+            "words looked for in each row",
+            changed(
+                &full,
+                "DROP INDEX message_channel; CREATE INDEX message_channel ON message(channel_id) WHERE content LIKE '%a%b'",
+            ),
             "no backup",
         ),
         (
@@ -364,6 +378,16 @@ async fn what_is_no_good_is_refused_with_what_is_wrong_and_changes_nothing() {
     Reply::of(desk.server.user().request(Method::POST, URL).body(whole.clone()))
         .await
         .failure(401, "unauthenticated");
+    // Nor does a script that may write get at what it may not read.
+    let token = json!({ "name": "w", "scopes": ["write"], "expires_in_days": 1 });
+    let token = desk.ann.api.post("/api/v3/auth/tokens", &token).await.data();
+    let script = desk.server.user().with(&format!("Bearer {}", token["token"].as_str().unwrap()));
+    for path in ["/api/v3/backup/links", "/api/v3/backup/jobs"] {
+        script.post(path, &json!({})).await.failure(403, "permission_denied");
+    }
+    Reply::of(script.request(Method::POST, URL).body(whole.clone()))
+        .await
+        .failure(403, "recent_sign_in_required");
     // And it is as good as before.
     assert_eq!(desk.put("", whole).await.data()["known"], 1);
 }
@@ -374,6 +398,29 @@ fn piped(bytes: &[u8]) -> std::process::Stdio {
     std::io::Write::write_all(&mut file, bytes).unwrap();
     std::io::Seek::rewind(&mut file).unwrap();
     file.into()
+}
+
+/// A message that stands at another place than the log has it is taken back all the same, and stays so.
+#[tokio::test]
+async fn what_came_back_at_another_place_can_be_recalled() {
+    let desk = Desk::start(|setup| setup.set("INBOX_WALK_INTERVAL", "1s")).await;
+    let id = desk.sender.send_to("ann", "one").await;
+    let (full, _) = desk.backup("compress=none").await;
+    let desk = desk.lose_inbox().await;
+    let elsewhere = changed(&full, "UPDATE about SET value = '77' WHERE key = 'epoch'");
+    assert_eq!(desk.put("", elsewhere.clone()).await.data()["restored"], 1);
+    desk.ann.read(&id).await;
+    let mut socket = desk.ann.connect().await;
+    desk.sender.api.post(&format!("/api/v3/messages/{id}/recall"), &json!({})).await.data();
+    assert_eq!(socket.frame("status_update").await["status"], "recalled");
+    assert_eq!(shown(&desk.ann).await, []);
+    assert_eq!(desk.ann.unread().await["total"], 0);
+    let again = desk.put("", elsewhere).await.data();
+    assert_eq!((&again["restored"], &again["gone"]), (&json!(0), &json!(1)));
+    // Also into an inbox that has heard nothing of it.
+    let desk = desk.lose_inbox().await;
+    assert_eq!(desk.put("", read(&full)).await.data()["gone"], 1);
+    assert_eq!(shown(&desk.ann).await, []);
 }
 
 /// Messages at the places of others': what is forged counts for nobody's receipts.

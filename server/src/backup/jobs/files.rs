@@ -2,8 +2,9 @@
 
 use super::book::Job;
 use hongyan_wire::UserId;
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 const JSON: &str = "json";
@@ -21,7 +22,9 @@ impl JobFiles {
     /// # Errors
     /// What the disk says.
     pub fn open(root: PathBuf) -> io::Result<(Self, Vec<Job>)> {
-        fs::create_dir_all(&root)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(&root)?;
+        // Nobody else on this machine looks in.
+        fs::set_permissions(&root, Permissions::from_mode(0o700))?;
         let mut jobs = Vec::new();
         for folder in fs::read_dir(&root)? {
             let folder = folder?.path();

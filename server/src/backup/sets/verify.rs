@@ -8,6 +8,7 @@ use hongyan_backup::{About, Identity, Kind, database};
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// Gathered before it is written, in bytes.
@@ -88,7 +89,14 @@ pub(super) fn unpack(
     go_on: &dyn Fn() -> bool,
 ) -> Result<(), SetError> {
     let wrong = |reason: String| SetError::Unusable { file: file.path.clone(), reason };
-    let packed = File::open(folder.join(&file.path)).map_err(|error| wrong(error.to_string()))?;
+    // No link that leads elsewhere, and no pipe that never ends.
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let mut open = File::options();
+    open.read(true).custom_flags(flags.bits().cast_signed());
+    let packed = open.open(folder.join(&file.path)).map_err(|error| wrong(error.to_string()))?;
+    if !packed.metadata().is_ok_and(|about| about.is_file()) {
+        return Err(wrong("it is no file".to_owned()));
+    }
     let mut from = Summing { from: packed, sum: Sha256::new(), size: 0, go_on };
     let mut to = BufWriter::with_capacity(BUFFER, File::create(to)?);
     let unpacked = hongyan_backup::unpack(&mut from, &mut to, &Identity::None, file.unpacked);

@@ -12,6 +12,7 @@ use axum::response::Response;
 use hongyan_wire::api::{Done, Success};
 use hongyan_wire::backup::{BackupJob, BackupJobList, BackupRequest};
 use hongyan_wire::error::Failure;
+use hongyan_wire::profile::Scope;
 
 /// Have a backup made in the background, also if it takes long, and however often the server is restarted meanwhile. The socket
 /// tells how it gets on with frames `{"type":"backup_job","data":…}` that hold the job: at each change of its state, and while it
@@ -21,6 +22,7 @@ use hongyan_wire::error::Failure;
     responses(
         (status = 202, description = "The job", body = Success<BackupJob>),
         (status = 401, description = "No or bad credentials", body = Failure),
+        (status = 403, description = "The token may not read", body = Failure),
         (status = 422, description = "A field is not valid", body = Failure),
         (status = 429, description = "Four of the caller's have not ended yet; see Retry-After", body = Failure),
         (status = 503, description = "Many are being made; see Retry-After", body = Failure),
@@ -32,6 +34,8 @@ pub async fn create(
     headers: HeaderMap,
     body: Json<BackupRequest>,
 ) -> Result<Response> {
+    // What it leads to is read.
+    caller.require(Scope::Read)?;
     let wanted = gateway.wanted_by(body.value, &headers)?;
     let job = tokio::task::block_in_place(|| gateway.jobs.create(caller.id(), wanted))?;
     Ok(Answer::new(job).accepted())

@@ -20,6 +20,7 @@ use hongyan_backup::Kind;
 use hongyan_wire::api::{Done, Success};
 use hongyan_wire::backup::{BackupLink, BackupList, BackupRequest, LinkRequest};
 use hongyan_wire::error::Failure;
+use hongyan_wire::profile::Scope;
 use hongyan_wire::{SessionId, Timestamp, UserId};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -129,6 +130,7 @@ pub async fn delete(
     responses(
         (status = 200, description = "The link", body = Success<BackupLink>),
         (status = 401, description = "No or bad credentials", body = Failure),
+        (status = 403, description = "The token may not read", body = Failure),
         (status = 404, description = "There is no such backup", body = Failure),
         (status = 413, description = "It is larger than a person's backups may be together", body = Failure),
         (status = 422, description = "A field is not valid", body = Failure),
@@ -140,6 +142,8 @@ pub async fn link(
     headers: HeaderMap,
     body: Json<LinkRequest>,
 ) -> Result<Answer<BackupLink>> {
+    // Whoever has the link reads.
+    caller.require(Scope::Read)?;
     let LinkRequest { backup, make, expires_in } = body.value;
     let life = expires_in.unwrap_or(LINK_LIFE);
     if !(1..=LINK_LIFE_MAX).contains(&life) {

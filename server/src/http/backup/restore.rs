@@ -155,6 +155,9 @@ async fn arrive(mut request: Request, incoming: &mut Incoming, keys: &mut Keys) 
             "identity" => &mut keys.identity,
             _ => return Err(Error::field(name, "must be a file, passphrase or identity")),
         };
+        if key.is_some() {
+            return Err(Error::field(name, "is given already"));
+        }
         *key = Some(short_text(part, &name).await?);
     }
     Ok(())

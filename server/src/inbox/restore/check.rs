@@ -89,6 +89,8 @@ fn each(
 /// What of a message could not have been sent. What this server allows less of than the one that it comes from is
 /// no fault, but for the size.
 fn fault(message: &Message, bytes_max: usize) -> Option<&'static str> {
+    let thread = message.thread_key.as_deref().unwrap_or_default();
+    let words = [message.sender.as_str(), &message.sender_info.id, &message.sender_info.name, thread];
     let is_url = |url: &str| url.is_empty() || limits::is_url(url);
     let links = message.attachments.iter().all(|item| is_url(&item.url) && is_url(&item.thumbnail))
         && message.actions.iter().all(|item| is_url(&item.url))
@@ -102,6 +104,9 @@ fn fault(message: &Message, bytes_max: usize) -> Option<&'static str> {
         () if message.content.contains(limits::is_unshowable_in_text) => {
             Some("content has control characters")
         }
+        () if words.into_iter().any(|word| word.len() > WORD_MAX || word.contains(limits::is_unshowable)) => {
+            Some("a name is too long, or has control characters")
+        }
         () if !links => Some("a link is no http or https URL"),
         () if is_larger(message, bytes_max) => Some("the message is larger than MESSAGE_MAX_BYTES"),
         () => None,
@@ -114,5 +119,7 @@ fn is_larger(message: &Message, bytes_max: usize) -> bool {
     rough > bytes_max || serde_json::to_vec(message).is_ok_and(|json| json.len() > bytes_max + SLACK)
 }
 
+/// Longest name or key, in bytes: four for each character that there may be.
+const WORD_MAX: usize = 4 * limits::THREAD_KEY_MAX;
 /// For what a message has beyond what it was sent with: who read it, what was pressed.
 const SLACK: usize = 4_096;
