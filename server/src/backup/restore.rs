@@ -72,21 +72,23 @@ pub struct Incoming {
 
 impl Drop for Incoming {
     fn drop(&mut self) {
-        // What cannot be cleared away now is by the next start.
-        let folder = std::mem::take(&mut self.folder);
-        let clear = move || {
-            let _ = fs::remove_dir_all(&folder);
-            folder.parent().map(fs::remove_dir)
-        };
+        if self.folder.as_os_str().is_empty() {
+            return;
+        }
+        // Who brought it has gone. Much may be there; and the turn passes on when it is gone.
+        let (folder, turn) = (std::mem::take(&mut self.folder), self.turn.take());
         match tokio::runtime::Handle::try_current() {
-            // Much may be there; and the turn passes on when it is gone.
-            Ok(runtime) => {
-                let turn = self.turn.take();
-                drop(runtime.spawn_blocking(move || (clear(), turn)));
-            }
-            Err(_) => drop(clear()),
+            Ok(runtime) => drop(runtime.spawn_blocking(move || (clear(&folder), turn))),
+            Err(_) => clear(&folder),
         }
     }
+}
+
+/// What cannot be cleared away now is by the next start.
+fn clear(folder: &Path) {
+    let _ = fs::remove_dir_all(folder);
+    // Unless others' are there.
+    let _ = folder.parent().map(fs::remove_dir);
 }
 
 impl Backups {
@@ -121,6 +123,11 @@ impl Backups {
 }
 
 impl Incoming {
+    /// Clears away what has arrived. Blocks on storage.
+    pub fn give_up(mut self) {
+        clear(&std::mem::take(&mut self.folder));
+    }
+
     /// Begins with the next file.
     pub fn file(&mut self) -> Result<File, BackupError> {
         if self.files.len() == FILES_MAX {
@@ -179,7 +186,9 @@ impl Incoming {
             let work = working.acquire_owned().await.map_err(|_| BackupError::Stopping)?;
             let prepared = tokio::task::spawn_blocking(move || {
                 let _work = work;
-                self.prepare(&identity)
+                let prepared = self.prepare(&identity);
+                self.give_up();
+                prepared
             });
             let prepared = prepared.await.map_err(|_| BackupError::Stopping)??;
             Ok(inboxes.restore(&user, prepared, into_empty, message_bytes, tell).await?)

@@ -537,7 +537,7 @@ async fn a_person_puts_a_backup_back_in_the_settings() {
     window.fill("restore-passphrase", words).await;
     window.click("restore").await;
     window.click("restore").await;
-    window.text("restore-done", "2 messages were put back.").await;
+    window.text("restore-done", "2 messages were put back. Read states were taken over.").await;
     window.script_until("return document.querySelector('#restore-passphrase').value", json!("")).await;
     window.click("to-inbox").await;
     window.listed(&[("two", true), ("one", false), ("here", true)]).await;

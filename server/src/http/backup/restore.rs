@@ -85,12 +85,20 @@ pub async fn restore(
     let mut keys = Keys::of(request.headers())?;
     let mut incoming = tokio::task::block_in_place(|| gateway.backups.receive(caller.id()))?;
     let arriving = arrive(request, &mut incoming, &mut keys);
-    timeout(ARRIVAL_MAX, arriving).await.map_err(|_| broken("it took more than two hours"))??;
+    let late = |_| broken("it took more than two hours");
+    let arrived = timeout(ARRIVAL_MAX, arriving).await.map_err(late).and_then(|arrived| arrived);
     // It may have taken its time.
-    gateway.still(caller.claims.clone())?;
+    let taken = arrived.and_then(|()| gateway.still(caller.claims.clone())).and_then(|()| keys.identity());
+    let identity = match taken {
+        Ok(identity) => identity,
+        Err(error) => {
+            tokio::task::spawn_blocking(move || incoming.give_up()).await.map_err(Error::internal)?;
+            return Err(error);
+        }
+    };
     let (hub, user) = (gateway.hub.clone(), caller.id().clone());
     let tell = move || hub.tell_updates(&user, None, &[], false);
-    let done = incoming.restore(keys.identity()?, into_empty, gateway.message_bytes, tell).await?;
+    let done = incoming.restore(identity, into_empty, gateway.message_bytes, tell).await?;
     let crate::inbox::Restoring { restored, known, gone, states } = done;
     Ok(Answer::new(RestoreAnswer { restored, known, gone, states }))
 }

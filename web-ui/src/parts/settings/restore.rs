@@ -7,6 +7,7 @@ use crate::state::page;
 use hongyan_client::api::ApiError;
 use hongyan_wire::backup::RestoreAnswer;
 use hongyan_wire::error::ErrorType;
+use leptos::ev::SubmitEvent;
 use leptos::html::Input;
 use leptos::prelude::*;
 use wasm_bindgen_futures::spawn_local;
@@ -71,34 +72,37 @@ pub fn Restore() -> impl IntoView {
         <section>
             <h2>{move || words().restore}</h2>
             <p class="lead">{move || words().restore_lead}</p>
-            <label for="restore-files">{move || words().restore_files}</label>
-            <input id="restore-files" data-testid="restore-files" type="file" multiple node_ref=files on:change=choose />
-            <label for="restore-passphrase">{move || words().restore_passphrase}</label>
-            <input
-                id="restore-passphrase"
-                data-testid="restore-passphrase"
-                type="password"
-                autocomplete="off"
-                maxlength="1024"
-                node_ref=passphrase
-            />
+            // Enter sends nothing: it takes a second press.
+            <form novalidate on:submit=move |event: SubmitEvent| event.prevent_default()>
+                <label for="restore-files">{move || words().restore_files}</label>
+                <input id="restore-files" data-testid="restore-files" type="file" multiple node_ref=files on:change=choose />
+                <label for="restore-passphrase">{move || words().restore_passphrase}</label>
+                <input
+                    id="restore-passphrase"
+                    data-testid="restore-passphrase"
+                    type="password"
+                    autocomplete="off"
+                    maxlength="1024"
+                    node_ref=passphrase
+                />
+                <div class="row" hidden=move || chosen.get() == 0 || sent.get().is_some()>
+                    <Sure
+                        label=Signal::derive(move || words().restore)
+                        testid="restore"
+                        on_sure=Callback::new(restore)
+                    />
+                </div>
+            </form>
             <TroubleLine trouble />
             <p class="lead" data-testid="restore-reason" hidden=move || reason.get().is_none()>{move || reason.get()}</p>
             <p class="good" role="status" data-testid="restore-done" hidden=move || told().is_none()>{told}</p>
             <Show when=move || sent.get().is_some()>
-                <div class="row">
+                <div>
                     <label for="restore-progress">{stage}</label>
                     // Without a value it moves to and fro: all has arrived, and is being put back.
-                    <progress id="restore-progress" max="1" prop:value=move || sent.get().filter(|sent| *sent < 1.0)></progress>
+                    <progress id="restore-progress" max="1" value=move || sent.get().filter(|sent| *sent < 1.0)></progress>
                 </div>
             </Show>
-            <div class="row" hidden=move || chosen.get() == 0 || sent.get().is_some()>
-                <Sure
-                    label=Signal::derive(move || words().restore)
-                    testid="restore"
-                    on_sure=Callback::new(restore)
-                />
-            </div>
         </section>
     }
 }
