@@ -4,7 +4,7 @@ use crate::gateway::Failure;
 use crate::settings;
 use anyhow::{Context, anyhow};
 use clap::{Args, Subcommand, ValueEnum};
-use hongyan_backup::{Error, Format, Identity, Language};
+use hongyan_backup::{Error, Format, Identity, Kind, Language};
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -83,8 +83,14 @@ impl Apply {
         let identity = identity(self.identity.as_deref()).map_err(Failure::Usage)?;
         let work = beside(&self.out)?;
         let unpacked = |path: &Path, name: String| -> Result<PathBuf, Failure> {
+            let name_is_full = name == "full";
             let to = work.path().join(name);
             unpack(path, &to, &identity).map_err(|error| refused(path, &error))?;
+            // So that what is wrong is said of the file that has it.
+            let (_, about) = hongyan_backup::open(&to).map_err(|error| refused(path, &error))?;
+            if name_is_full && about.kind != Kind::Full {
+                return Err(refused(path, &Error::NotFull));
+            }
             Ok(to)
         };
         let full = unpacked(&self.full, "full".into())?;

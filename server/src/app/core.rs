@@ -26,7 +26,7 @@ use tokio::sync::watch;
 
 /// Another process has the storage.
 #[derive(Debug, thiserror::Error)]
-#[error("SYSTEM_STORAGE_PATH: another server uses {}", .0.display())]
+#[error("SYSTEM_STORAGE_PATH: a server that runs uses {}", .0.display())]
 pub struct InUse(PathBuf);
 
 /// The opened storage, for one process at a time.

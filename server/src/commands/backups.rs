@@ -64,7 +64,7 @@ impl Restore {
 fn outcome(outcome: Outcome) -> ExitCode {
     let Err(error) = outcome else { return ExitCode::SUCCESS };
     if error.is::<InUse>() {
-        eprintln!("hongyan-server: {error}: stop it first, or ask its admin gateway");
+        eprintln!("hongyan-server: {error}: stop it first (sets are made by its admin gateway too)");
         return ExitCode::from(IN_USE);
     }
     eprintln!("hongyan-server: {error:#}");

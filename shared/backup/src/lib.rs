@@ -31,7 +31,7 @@ pub const APPLICATION_ID: i32 = 0x484f_4e47;
 /// Why a backup cannot be made, opened or used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("it is no backup of Hongyan")]
+    #[error("it is no backup of Hongyan (an export to read is none)")]
     NoBackup,
     #[error("it is damaged: {0}")]
     Damaged(String),

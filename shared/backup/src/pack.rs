@@ -250,7 +250,7 @@ fn unreadable(error: age::DecryptError) -> Error {
         age::DecryptError::Io(error) => Error::Damaged(error.to_string()),
         age::DecryptError::NoMatchingKeys
         | age::DecryptError::DecryptionFailed
-        | age::DecryptError::KeyDecryptionFailed => Error::Encrypted("the passphrase or the key is another"),
+        | age::DecryptError::KeyDecryptionFailed => Error::Encrypted("with another passphrase or key"),
         age::DecryptError::ExcessiveWork { .. } => {
             Error::Encrypted("its passphrase is made to be costly to try")
         }

@@ -329,8 +329,8 @@ async fn a_person_sees_it_get_on_in_the_settings_and_can_cancel_it() {
     window.click("backup-make").await;
     let names = "return [...document.querySelectorAll('[data-testid=\"backup-item\"] strong')]\
                  .map(name => name.textContent.replace(/[0-9]/g, '').split('T')[1])";
-    window.script_until(names, json!(["Z.html.gz"])).await;
+    window.script_until(names, json!(["Z.html"])).await;
     window.script_until(left, json!(0)).await;
     window.go_to(second).await;
-    window.script_until(names, json!(["Z.html.gz"])).await;
+    window.script_until(names, json!(["Z.html"])).await;
 }

@@ -533,7 +533,7 @@ async fn a_person_puts_a_backup_back_in_the_settings() {
     window.fill("restore-passphrase", "another one of these").await;
     window.click("restore").await;
     window.click("restore").await;
-    said("restore-reason", "passphrase or the key is another").await;
+    said("restore-reason", "with another passphrase or key").await;
     window.fill("restore-passphrase", words).await;
     window.click("restore").await;
     window.click("restore").await;

@@ -10,7 +10,9 @@ use std::path::PathBuf;
 /// Why something cannot be done with sets.
 #[derive(Debug, thiserror::Error)]
 pub enum SetError {
-    #[error("there is no such set as {0}")]
+    #[error(
+        "there is no such set as {0}; `backup list` shows those that there are, and a path to one has a / in it"
+    )]
     NoSet(String),
     #[error("there is no set in {}", .0.display())]
     NoSets(PathBuf),

@@ -67,9 +67,12 @@ pub fn Backups() -> impl IntoView {
         }
         busy.set(true);
         trouble.set(None);
+        let format = format.get_untracked().map(|select| select.value());
+        // A page is opened as it is.
+        let packing = if format.as_deref() == Some("html") { "none" } else { "gzip" };
         let request = BackupRequest {
-            compress: Some("gzip".into()),
-            format: format.get_untracked().map(|select| select.value()),
+            compress: Some(packing.into()),
+            format,
             lang: Some(state.language.get_untracked().words().code.into()),
             passphrase: Some(given).filter(|given| !given.is_empty()),
             ..BackupRequest::default()

@@ -57,7 +57,12 @@ pub fn Restore() -> impl IntoView {
                 Err(refusal) => {
                     let is_file = refusal.error == ApiError::Refused(ErrorType::ValidationFailed);
                     trouble.set(Some(if is_file { Trouble::NoBackup } else { Trouble::of(&refusal.error) }));
-                    reason.set(refusal.reason.filter(|_| is_file));
+                    // Which field it was nobody sees here.
+                    let said = refusal.reason.filter(|_| is_file);
+                    reason.set(said.map(|said| match said.split_once(": ") {
+                        Some((field, reason)) if field.starts_with("file") => reason.to_owned(),
+                        _ => said,
+                    }));
                 }
             }
             sent.set(None);
