@@ -208,7 +208,7 @@ async fn operators_make_see_check_and_delete_sets() {
     let json = done(&server.command(&["backup", "list", "--json"], "").await);
     assert_eq!(serde_json::from_str::<Value>(json.lines().next().unwrap()).unwrap()["id"], second.as_str());
     refused(&server.command(&["backup", "make"], "").await, 75, "admin gateway");
-    refused(&server.command(&["restore"], "").await, 75, "another server");
+    refused(&server.command(&["restore"], "").await, 75, "a server that runs");
     admin.api.delete(&format!("/admin/api/v3/backups/{first}")).await.data();
     admin.get(&format!("backups/{first}")).await.failure(404, "not_found");
     admin.api.delete("/admin/api/v3/backups/..%2Fpeople").await.failure(404, "not_found");
