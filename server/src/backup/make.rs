@@ -72,7 +72,6 @@ impl Making<'_> {
             let to = self.shelf.partial(user, id, TOLD)?;
             let mut file = File::create_new(&to)?;
             hongyan_backup::export(&whole, &format, &mut file, &mut |part| step(done, part))?;
-            file.sync_all()?;
             fs::remove_file(&whole)?;
             (whole, done) = (to, done + 1.0);
         }
@@ -111,8 +110,7 @@ impl Making<'_> {
         hongyan_backup::pack(&mut from, &mut to, compression, encryption, &mut |read| {
             go_on(read as f64 / size)
         })?;
-        to.flush()?;
-        Ok(to.get_ref().sync_all()?)
+        Ok(to.flush()?)
     }
 }
 

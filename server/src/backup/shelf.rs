@@ -126,7 +126,7 @@ impl Shelf {
         Ok(path)
     }
 
-    /// Takes a file that is whole and on the disk. The oldest of the person's go if there would be too much.
+    /// Takes a file that is whole; it is on the disk afterwards. The oldest of the person's go if there would be too much.
     ///
     /// # Errors
     /// That it alone has more than there may be, and what the disk says. Then nothing is kept of it.
@@ -140,6 +140,7 @@ impl Shelf {
         let put = || -> io::Result<()> {
             fs::write(&described, serde_json::to_vec(&kept)?)?;
             File::open(&described)?.sync_all()?;
+            File::open(partial)?.sync_all()?;
             fs::rename(partial, self.file(&user, &id, BYTES))?;
             fs::rename(&described, &about)?;
             File::open(self.root.join(user.as_str()))?.sync_all()

@@ -52,7 +52,7 @@ pub enum Since {
     Time(i64),
 }
 
-/// Writes a backup to a file that is not there yet; it is on the disk afterwards. `since`: an increment from there on.
+/// Writes a backup to a file that is not there yet. It is not flushed: often it is packed into another and goes. `since`: an increment from there on.
 /// `go_on` is asked now and then with the part that is done, from 0 to 1: whether to.
 ///
 /// # Errors
@@ -84,7 +84,7 @@ pub fn write(
     };
     let mut file = Connection::open(path)?;
     file.pragma_update(None, "cache_size", -CACHE_KIB)?;
-    // A file that is not whole is thrown away: it needs no journal, and one flush at its end.
+    // A file that is not whole is thrown away: it needs no journal.
     file.pragma_update(None, "synchronous", "OFF")?;
     match (kind, since) {
         (Kind::Incremental, since) => {
@@ -134,7 +134,6 @@ pub fn write(
     about.write(&file)?;
     file.execute_batch("COMMIT")?;
     file.close().map_err(|(_, error)| error)?;
-    std::fs::File::open(path)?.sync_all()?;
     Ok(about)
 }
 

@@ -253,6 +253,7 @@ fn launch(
         .env("LOG_LEVEL", "warn")
         // Nothing happens by itself while something is measured, unless the workload wants it.
         .env("INBOX_WALK_INTERVAL", "24h")
+        .env("BACKUP_INTERVAL", "off")
         .env("WS_PING_INTERVAL", "1h")
         .envs(settings.iter().copied());
     let mut process = Process::start(command)?;

@@ -2,22 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
-use hongyan_harness::{Exit, Sender, Server, Setup};
+use hongyan_harness::{Sender, Server, Setup};
 use serde_json::{Value, json};
-
-/// Done, with this on its output.
-#[track_caller]
-fn done(exit: &Exit) -> String {
-    assert_eq!(exit.code, Some(0), "{exit:?}");
-    exit.stdout.trim_end().to_owned()
-}
-
-#[track_caller]
-fn failed(exit: &Exit, code: i32, word: &str) {
-    assert_eq!(exit.code, Some(code), "{exit:?}");
-    assert!(exit.stderr.contains(word), "{exit:?}");
-    assert_eq!(exit.stdout, "", "{exit:?}");
-}
 
 fn key(sender: &Sender) -> &str {
     sender.api.authorization().unwrap().trim_start_matches("Service ")
@@ -32,7 +18,7 @@ async fn a_shell_sends_sees_what_became_of_it_and_takes_it_back() {
     let sender = admin.sender("cron").await;
     let key = key(&sender);
     let run = async |arguments: &[&str], piped: &str| server.hongyan(key, arguments, piped).await;
-    let id = done(&run(&["send", "--to", "ann", "--title", "Backup"], "42 GB\nin 3 minutes\n").await);
+    let id = run(&["send", "--to", "ann", "--title", "Backup"], "42 GB\nin 3 minutes\n").await.done();
     let shown = ann.api.get(&format!("/api/v3/messages/{id}")).await.data();
     assert_eq!((&shown["title"], &shown["content"]), (&json!("Backup"), &json!("42 GB\nin 3 minutes")));
     // Without a title the first line is one.
@@ -47,16 +33,16 @@ async fn a_shell_sends_sees_what_became_of_it_and_takes_it_back() {
         "--link",
         "Log=https://a.example/?x=1",
     ];
-    let id = done(&run(&arguments, "Disk full\n90 % of /var\n").await);
+    let id = run(&arguments, "Disk full\n90 % of /var\n").await.done();
     let shown = bob.api.get(&format!("/api/v3/messages/{id}")).await.data();
     assert_eq!((&shown["title"], &shown["content"]), (&json!("Disk full"), &json!("90 % of /var")));
     assert_eq!((&shown["message_type"], &shown["priority"]), (&json!("alert"), &json!(9)));
     assert_eq!(shown["actions"][0]["url"], "https://a.example/?x=1");
     bob.read(&id).await;
-    assert_eq!(done(&run(&["receipts", &id], "").await), "recipients\t2\ndelivered\t1\nread\t1");
-    done(&run(&["recall", &id], "").await);
+    assert_eq!(run(&["receipts", &id], "").await.done(), "recipients\t2\ndelivered\t1\nread\t1");
+    run(&["recall", &id], "").await.done();
     assert_eq!(ann.titles("").await, ["Backup"]);
-    let told: Value = serde_json::from_str(&done(&run(&["receipts", &id, "--json"], "").await)).unwrap();
+    let told: Value = serde_json::from_str(&run(&["receipts", &id, "--json"], "").await.done()).unwrap();
     assert_eq!(told["data"]["state"], "recalled");
     // A template, everyone, an own key, a time.
     let arguments = [
@@ -72,27 +58,25 @@ async fn a_shell_sends_sees_what_became_of_it_and_takes_it_back() {
         "--var",
         "affected_scope=all",
     ];
-    failed(&run(&arguments, "").await, 1, "category:system");
+    run(&arguments, "").await.failed(1, "category:system");
     let twice = ["send", "once", "--to", "ann", "--idempotency-key", "k1"];
-    let first = done(&run(&twice, "not read").await);
-    assert_eq!(done(&run(&twice, "").await), first);
+    let first = run(&twice, "not read").await.done();
+    assert_eq!(run(&twice, "").await.done(), first);
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     let in_an_hour = hongyan_wire::Timestamp::from_millis(now.as_millis() as i64 + 3_600_000).to_string();
     let later = ["send", "later", "--to", "ann", "--at", &in_an_hour];
-    done(&run(&later, "").await);
+    run(&later, "").await.done();
     assert_eq!(sender.api.get("/api/v3/messages/scheduled").await.data()["total"], 1);
     assert_eq!(ann.titles("").await, ["once", "Backup"]);
     // Someone who is nobody is named; nobody at all is refused.
     let some = run(&["send", "x", "--to", "ann,nobody"], "").await;
-    done(&some);
+    some.done();
     assert!(some.stderr.contains("nobody is nobody here"), "{some:?}");
-    failed(&run(&["send", "x", "--to", "nobody"], "").await, 1, "recipients");
-    failed(
-        &run(&["send", "x", "--to", "ann", "--link", "a=javascript:alert(1)"], "").await,
-        1,
-        "actions[0].url",
-    );
-    failed(&run(&["receipts", "msg-none"], "").await, 1, "no such message");
+    run(&["send", "x", "--to", "nobody"], "").await.failed(1, "recipients");
+    run(&["send", "x", "--to", "ann", "--link", "a=javascript:alert(1)"], "")
+        .await
+        .failed(1, "actions[0].url");
+    run(&["receipts", "msg-none"], "").await.failed(1, "no such message");
 }
 
 #[tokio::test]
@@ -114,11 +98,11 @@ async fn what_a_script_needs_to_know_is_in_the_exit_status() {
         (&[], "", "Usage"),
     ] {
         let exit = server.hongyan(&key, arguments, piped).await;
-        failed(&exit, 2, word);
+        exit.failed(2, word);
     }
-    failed(&server.hongyan("", &["send", "x", "--to", "ann"], "").await, 2, "HONGYAN_KEY");
+    server.hongyan("", &["send", "x", "--to", "ann"], "").await.failed(2, "HONGYAN_KEY");
     let wrong = server.hongyan("hy0000", &["send", "x", "--to", "ann"], "").await;
-    failed(&wrong, 1, "key");
+    wrong.failed(1, "key");
     assert!(!wrong.stderr.contains("hy0000"));
     // The file of settings, and the key in a file of its own.
     let folder = tempfile::tempdir().unwrap();
@@ -127,27 +111,27 @@ async fn what_a_script_needs_to_know_is_in_the_exit_status() {
     std::fs::write(&own, format!("{key}\n")).unwrap();
     for (option, file) in [("--config", &settings), ("--key-file", &own)] {
         let arguments = ["send", "x", "--to", "ann", option, file.to_str().unwrap()];
-        done(&server.hongyan("", &arguments, "").await);
+        server.hongyan("", &arguments, "").await.done();
     }
     std::fs::write(&settings, format!("kye = \"{key}\"\n")).unwrap();
     let bad =
         server.hongyan("", &["send", "x", "--to", "ann", "--config", settings.to_str().unwrap()], "").await;
-    failed(&bad, 2, "kye");
+    bad.failed(2, "kye");
     assert!(!bad.stderr.contains(&key));
     for shell in ["bash", "zsh", "fish"] {
-        assert!(done(&server.hongyan("", &["completion", shell], "").await).contains("receipts"));
+        assert!(server.hongyan("", &["completion", shell], "").await.done().contains("receipts"));
     }
     server.stop().await;
-    failed(&server.hongyan(&key, &["send", "x", "--to", "ann"], "").await, 75, "refused");
+    server.hongyan(&key, &["send", "x", "--to", "ann"], "").await.failed(75, "refused");
 }
 
 #[tokio::test]
 async fn a_wrong_folder_does_not_become_a_server() {
     let folder = tempfile::tempdir().unwrap();
     let exit = Setup::default().storage(folder.path()).ends(&["user", "list"]).await;
-    failed(&exit, 2, "no server has run");
+    exit.failed(2, "no server has run");
     let exit = Setup::default().storage(folder.path()).ends(&["service", "add", "x"]).await;
-    failed(&exit, 2, "no server has run");
+    exit.failed(2, "no server has run");
 }
 
 #[tokio::test]
@@ -155,55 +139,55 @@ async fn operators_work_on_the_storage_of_a_server_that_does_not_run() {
     let mut server = Setup::default().start().await;
     // While it runs nothing is touched.
     let exit = server.command(&["user", "list"], "").await;
-    failed(&exit, 75, "stop it first");
+    exit.failed(75, "stop it first");
     server.stop().await;
     let run = async |server: &Server, arguments: &[&str], piped: &str| server.command(arguments, piped).await;
 
-    let added = done(&run(&server, &["user", "add", "ann", "--name", "Ann", "--role", "admin"], "").await);
+    let added = run(&server, &["user", "add", "ann", "--name", "Ann", "--role", "admin"], "").await.done();
     let (ann, made) = added.split_once('\t').unwrap();
     assert!(made.len() >= 12, "{added}");
     let bob = ["user", "add", "bob", "--id", "bob", "--department", "sales", "--password-stdin"];
-    assert_eq!(done(&run(&server, &bob, "a-good-password\n").await), "bob");
-    failed(&run(&server, &bob, "a-good-password\n").await, 1, "exists");
-    failed(&run(&server, &["user", "add", "cid", "--password-stdin"], "short\n").await, 1, "password");
-    failed(&run(&server, &["user", "add", "cid", "--role", "none"], "").await, 1, "roles[0]");
-    failed(&run(&server, &["user", "add"], "").await, 2, "Usage");
-    done(&run(&server, &["user", "disable", "bob"], "").await);
-    let list = done(&run(&server, &["user", "list"], "").await);
+    assert_eq!(run(&server, &bob, "a-good-password\n").await.done(), "bob");
+    run(&server, &bob, "a-good-password\n").await.failed(1, "exists");
+    run(&server, &["user", "add", "cid", "--password-stdin"], "short\n").await.failed(1, "password");
+    run(&server, &["user", "add", "cid", "--role", "none"], "").await.failed(1, "roles[0]");
+    run(&server, &["user", "add"], "").await.failed(2, "Usage");
+    run(&server, &["user", "disable", "bob"], "").await.done();
+    let list = run(&server, &["user", "list"], "").await.done();
     assert!(list.contains(&format!("{ann}\tann\tAnn\tactive\tadmin")), "{list}");
     assert!(list.contains("bob\tbob\tbob\tdisabled"), "{list}");
-    let found = done(&run(&server, &["user", "list", "--search", "bo", "--json"], "").await);
+    let found = run(&server, &["user", "list", "--search", "bo", "--json"], "").await.done();
     assert_eq!(serde_json::from_str::<Value>(&found).unwrap()["department_id"], "sales");
-    done(&run(&server, &["user", "enable", "bob"], "").await);
-    done(&run(&server, &["user", "add", "eve", "--id", "eve", "--no-password"], "").await);
-    failed(&run(&server, &["user", "delete", "eve"], "").await, 1, "--yes");
-    done(&run(&server, &["user", "delete", "eve", "--yes"], "").await);
-    failed(&run(&server, &["user", "delete", "eve", "--yes"], "").await, 1, "no such user");
-    let again = done(&run(&server, &["user", "password", "ann"], "").await);
+    run(&server, &["user", "enable", "bob"], "").await.done();
+    run(&server, &["user", "add", "eve", "--id", "eve", "--no-password"], "").await.done();
+    run(&server, &["user", "delete", "eve"], "").await.failed(1, "--yes");
+    run(&server, &["user", "delete", "eve", "--yes"], "").await.done();
+    run(&server, &["user", "delete", "eve", "--yes"], "").await.failed(1, "no such user");
+    let again = run(&server, &["user", "password", "ann"], "").await.done();
 
-    let service = done(&run(&server, &["service", "add", "cron", "--permission", "send:user"], "").await);
+    let service = run(&server, &["service", "add", "cron", "--permission", "send:user"], "").await.done();
     let (service, first) = service.split_once('\t').unwrap();
-    failed(&run(&server, &["service", "add", "x", "--permission", "send:nobody"], "").await, 2, "send:user");
-    let second = done(&run(&server, &["service", "rotate-key", service, "--overlap", "0"], "").await);
-    let outside = done(&run(&server, &["service", "add", "out", "--type", "external"], "").await);
+    run(&server, &["service", "add", "x", "--permission", "send:nobody"], "").await.failed(2, "send:user");
+    let second = run(&server, &["service", "rotate-key", service, "--overlap", "0"], "").await.done();
+    let outside = run(&server, &["service", "add", "out", "--type", "external"], "").await.done();
     let outside = outside.split_once('\t').unwrap().0;
-    done(&run(&server, &["service", "approve", outside], "").await);
-    done(&run(&server, &["service", "suspend", outside], "").await);
-    let list = done(&run(&server, &["service", "list"], "").await);
+    run(&server, &["service", "approve", outside], "").await.done();
+    run(&server, &["service", "suspend", outside], "").await.done();
+    let list = run(&server, &["service", "list"], "").await.done();
     assert!(list.contains(&format!("{service}\tcron\tinternal\tactive\tsend:user")), "{list}");
     assert!(list.contains(&format!("{outside}\tout\texternal\tsuspended")), "{list}");
-    done(&run(&server, &["service", "resume", outside], "").await);
-    done(&run(&server, &["service", "delete", outside, "--yes"], "").await);
-    failed(&run(&server, &["service", "suspend", outside], "").await, 1, "no such service");
+    run(&server, &["service", "resume", outside], "").await.done();
+    run(&server, &["service", "delete", outside, "--yes"], "").await.done();
+    run(&server, &["service", "suspend", outside], "").await.failed(1, "no such service");
 
-    let list = done(&run(&server, &["template", "list"], "").await);
+    let list = run(&server, &["template", "list"], "").await.done();
     assert!(list.contains("system_alert\t1\tsystem\t"), "{list}");
-    let shown = done(&run(&server, &["template", "show", "system_alert"], "").await);
-    assert_eq!(done(&run(&server, &["template", "put", "-"], &shown).await), "system_alert\t2");
-    failed(&run(&server, &["template", "put", "-"], "{\"name\":\"x\"}").await, 1, "category");
-    failed(&run(&server, &["template", "put", "/no/such/file"], "").await, 1, "/no/such/file");
-    done(&run(&server, &["template", "delete", "file_share", "--yes"], "").await);
-    assert!(done(&run(&server, &["completion", "bash"], "").await).contains("rotate-key"));
+    let shown = run(&server, &["template", "show", "system_alert"], "").await.done();
+    assert_eq!(run(&server, &["template", "put", "-"], &shown).await.done(), "system_alert\t2");
+    run(&server, &["template", "put", "-"], "{\"name\":\"x\"}").await.failed(1, "category");
+    run(&server, &["template", "put", "/no/such/file"], "").await.failed(1, "/no/such/file");
+    run(&server, &["template", "delete", "file_share", "--yes"], "").await.done();
+    assert!(run(&server, &["completion", "bash"], "").await.done().contains("rotate-key"));
 
     let server = server.start_again().await;
     let sign_in = async |name: &str, password: &str| {

@@ -2,24 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
-use hongyan_harness::{Admin, Exit, Person, Sender, Server, Setup, eventually};
+use hongyan_harness::{Admin, Person, Sender, Server, Setup, eventually};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-/// Done, with this on its output.
-#[track_caller]
-fn done(exit: &Exit) -> String {
-    assert_eq!(exit.code, Some(0), "{exit:?}");
-    exit.stdout.trim_end().to_owned()
-}
-
-#[track_caller]
-fn refused(exit: &Exit, code: i32, word: &str) {
-    assert_eq!(exit.code, Some(code), "{exit:?}");
-    assert!(exit.stderr.contains(word), "{word}: {exit:?}");
-}
 
 fn backups(server: &Server) -> PathBuf {
     server.users().with_file_name("backups")
@@ -118,7 +105,7 @@ async fn a_server_that_is_lost_is_restored_and_people_find_everything() {
     let lost = people[0].api.get(&format!("/api/v3/messages/{lost}")).await.data();
     server.kill().await;
     lose(&server);
-    let told = done(&server.command(&["restore"], "").await);
+    let told = server.command(&["restore"], "").await.done();
     assert!(told.contains(&id) && told.contains("restored 4 people and 40 messages as of"), "{told}");
     let server = server.start_again().await;
     let admin = server.admin().await;
@@ -168,7 +155,7 @@ async fn a_server_that_is_lost_is_restored_and_people_find_everything() {
     // And it can be lost again.
     let next = make(&admin).await;
     assert!(next > id);
-    let told = done(&server.command(&["backup", "drill"], "").await);
+    let told = server.command(&["backup", "drill"], "").await.done();
     assert!(told.contains(&next), "{told}");
 }
 
@@ -196,19 +183,19 @@ async fn operators_make_see_check_and_delete_sets() {
     let path = format!("backups/{first}/verify");
     assert_eq!(admin.post(&path, json!({})).await.data(), json!({ "ok": true, "problems": [] }));
     // Beside the server that runs.
-    done(&server.command(&["backup", "verify"], "").await);
-    let told = done(&server.command(&["backup", "drill"], "").await);
+    server.command(&["backup", "verify"], "").await.done();
+    let told = server.command(&["backup", "drill"], "").await.done();
     assert!(
         told.contains(&format!("{second} can be restored: 4 people, 2 inboxes with 41 messages")),
         "{told}"
     );
-    let listed = done(&server.command(&["backup", "list"], "").await);
+    let listed = server.command(&["backup", "list"], "").await.done();
     assert_eq!(listed.lines().count(), 2, "{listed}");
     assert!(listed.starts_with(&second) && listed.contains("\t4\t41\t"), "{listed}");
-    let json = done(&server.command(&["backup", "list", "--json"], "").await);
+    let json = server.command(&["backup", "list", "--json"], "").await.done();
     assert_eq!(serde_json::from_str::<Value>(json.lines().next().unwrap()).unwrap()["id"], second.as_str());
-    refused(&server.command(&["backup", "make"], "").await, 75, "admin gateway");
-    refused(&server.command(&["restore"], "").await, 75, "a server that runs");
+    server.command(&["backup", "make"], "").await.failed(75, "admin gateway");
+    server.command(&["restore"], "").await.failed(75, "a server that runs");
     admin.api.delete(&format!("/admin/api/v3/backups/{first}")).await.data();
     admin.get(&format!("backups/{first}")).await.failure(404, "not_found");
     admin.api.delete("/admin/api/v3/backups/..%2Fpeople").await.failure(404, "not_found");
@@ -219,10 +206,10 @@ async fn operators_make_see_check_and_delete_sets() {
     assert_eq!((&entries[0]["action"], &entries[0]["target"]), (&json!("backup.delete"), &json!(first)));
     assert_eq!(entries.len(), 3, "{audit}");
     server.stop().await;
-    let third = done(&server.command(&["backup", "make"], "").await);
+    let third = server.command(&["backup", "make"], "").await.done();
     assert!(third > second, "{third} {second}");
-    done(&server.command(&["backup", "verify", &third], "").await);
-    refused(&server.command(&["backup", "verify", "20200101T000000Z"], "").await, 1, "no such set");
+    server.command(&["backup", "verify", &third], "").await.done();
+    server.command(&["backup", "verify", "20200101T000000Z"], "").await.failed(1, "no such set");
     // Nothing is left that was only for a while, and nobody else can look.
     for (path, mode) in
         [(backups(&server).join("sets"), 0o700), (backups(&server).join("sets").join(&third), 0o700)]
@@ -253,9 +240,9 @@ async fn a_flipped_byte_in_any_file_is_found_and_nothing_is_restored_from_it() {
         std::fs::write(&path, flipped).unwrap();
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
         let name = name.replace(".sha256", ".json");
-        refused(&server.command(&["backup", "verify"], "").await, 1, &name);
+        server.command(&["backup", "verify"], "").await.failed(1, &name);
         let exit = server.command(&["restore", "--replace"], "").await;
-        refused(&exit, 1, &name);
+        exit.failed(1, &name);
         assert!(exit.stderr.contains("nothing was changed"), "{exit:?}");
         assert_eq!(files(&server.users()), before);
         std::fs::write(&path, bytes).unwrap();
@@ -264,8 +251,8 @@ async fn a_flipped_byte_in_any_file_is_found_and_nothing_is_restored_from_it() {
     std::fs::remove_file(set.join("inboxes/ann.db.zst")).unwrap();
     std::fs::write(set.join("reports.db.zst"), b"").unwrap();
     let exit = server.command(&["backup", "verify", set.to_str().unwrap()], "").await;
-    refused(&exit, 1, "inboxes/ann.db.zst");
-    refused(&exit, 1, "reports.db.zst");
+    exit.failed(1, "inboxes/ann.db.zst");
+    exit.failed(1, "reports.db.zst");
 }
 
 /// Says in a set's manifest that a file is what it is now, as someone would who knows how.
@@ -296,13 +283,13 @@ fn forge(set: &Path, path: &str) {
 async fn a_drill_finds_an_inbox_that_is_another_persons() {
     let Town { server, admin, .. } = Town::start(Setup::default()).await;
     let id = make(&admin).await;
-    done(&server.command(&["backup", "drill", &id], "").await);
+    server.command(&["backup", "drill", &id], "").await.done();
     let set = backups(&server).join("sets").join(&id);
     std::fs::remove_file(set.join("inboxes/ann.db.zst")).unwrap();
     std::fs::copy(set.join("inboxes/bob.db.zst"), set.join("inboxes/ann.db.zst")).unwrap();
-    refused(&server.command(&["backup", "drill"], "").await, 1, "inboxes/ann.db.zst");
+    server.command(&["backup", "drill"], "").await.failed(1, "inboxes/ann.db.zst");
     forge(&set, "inboxes/ann.db.zst");
-    refused(&server.command(&["backup", "drill"], "").await, 1, "it is the inbox of bob");
+    server.command(&["backup", "drill"], "").await.failed(1, "it is the inbox of bob");
     let left: Vec<String> = std::fs::read_dir(backups(&server).join("sets"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -318,9 +305,9 @@ async fn data_is_moved_aside_and_only_when_that_is_meant() {
     sender.send_to("ann", "after the set").await;
     server.stop().await;
     let all = files(&server.users());
-    refused(&server.command(&["restore"], "").await, 1, "--replace");
+    server.command(&["restore"], "").await.failed(1, "--replace");
     assert_eq!(files(&server.users()), all);
-    let told = done(&server.command(&["restore", "--replace"], "").await);
+    let told = server.command(&["restore", "--replace"], "").await.done();
     assert_eq!(told.matches(".replaced-").count(), 2, "{told}");
     let aside = told.lines().find_map(|line| line.strip_prefix("what was there is in ")).unwrap();
     assert!(Path::new(aside).join("ann/messages.db").exists(), "{aside}");
@@ -347,7 +334,7 @@ async fn a_restore_that_is_killed_at_any_moment_is_done_by_the_next() {
     let before = seen(&people[0]).await;
     server.stop().await;
     let began = std::time::Instant::now();
-    done(&server.command(&["restore", "--replace"], "").await);
+    server.command(&["restore", "--replace"], "").await.done();
     let whole = began.elapsed();
     let mut cut = 0;
     for round in 0..16u32 {
@@ -360,9 +347,9 @@ async fn a_restore_that_is_killed_at_any_moment_is_done_by_the_next() {
         child.kill().await.unwrap();
         let unfinished = server.users().with_file_name("system").join(".restore-unfinished");
         if unfinished.exists() {
-            refused(&server.command(&["user", "list"], "").await, 2, "hongyan-server restore");
+            server.command(&["user", "list"], "").await.failed(2, "hongyan-server restore");
         }
-        let told = done(&server.command(&["restore", "--replace"], "").await);
+        let told = server.command(&["restore", "--replace"], "").await.done();
         assert!(told.contains("restored 64 people"), "{told}");
         assert!(!unfinished.exists());
     }
@@ -396,7 +383,7 @@ async fn no_server_starts_over_half_a_restore() {
     }
     assert!(server.users().join("ann/messages.db").exists());
     // It goes on from there and needs not be told that it may.
-    let told = done(&server.command(&["restore"], "").await);
+    let told = server.command(&["restore"], "").await.done();
     assert!(told.contains(".replaced-x"), "{told}");
     assert!(server.users().join(".replaced-x/ann/messages.db").exists());
     let _server = server.start_again().await;
@@ -436,14 +423,14 @@ async fn a_server_that_is_killed_while_it_makes_a_set_has_none_of_it() {
         let list = admin.get("backups").await.data();
         for set in list["backups"].as_array().unwrap() {
             let id = set["id"].as_str().unwrap();
-            done(&server.command(&["backup", "verify", id], "").await);
+            server.command(&["backup", "verify", id], "").await.done();
             std::fs::remove_dir_all(root.join(id)).unwrap();
             whole_ones += 1;
         }
     }
     assert!(halves >= 2, "{halves} broke off, {whole_ones} were whole");
     make(&admin).await;
-    done(&server.command(&["backup", "drill"], "").await);
+    server.command(&["backup", "drill"], "").await.done();
 }
 
 #[tokio::test]

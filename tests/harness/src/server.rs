@@ -117,6 +117,21 @@ impl Setup {
 }
 
 impl Exit {
+    /// What it printed; it must have succeeded.
+    #[track_caller]
+    pub fn done(&self) -> String {
+        assert_eq!(self.code, Some(0), "{self:?}");
+        self.stdout.trim_end().to_owned()
+    }
+
+    /// It must have failed so, with this word in what it said, and have printed nothing.
+    #[track_caller]
+    pub fn failed(&self, code: i32, word: &str) {
+        assert_eq!(self.code, Some(code), "{self:?}");
+        assert!(self.stderr.contains(word), "{word}: {self:?}");
+        assert_eq!(self.stdout, "", "{self:?}");
+    }
+
     /// Runs a program to its end with this piped in.
     pub async fn of(command: &mut Command, piped: &str) -> Self {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
