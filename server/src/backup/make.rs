@@ -54,7 +54,7 @@ impl Making<'_> {
         go_on: &dyn Fn(f64) -> bool,
     ) -> Result<Arc<Kept>, BackupError> {
         let (user, asked) = (&self.person.id, &self.wanted.asked);
-        let compression = Compression::from(asked.compression);
+        let compression = asked.compression;
         let is_packed = compression != Compression::None || asked.sealed != Sealed::None;
         let told = asked.format.export(|| self.person.name.clone());
         let steps = 1.0 + f64::from(u8::from(told.is_some())) + f64::from(u8::from(is_packed));
@@ -123,7 +123,7 @@ fn name(user: &UserId, asked: &Asked, made_at: Timestamp) -> String {
         super::Format::Jsonl | super::Format::Html(_) => "export",
     };
     let suffix = asked.format.suffix();
-    let packed = Compression::from(asked.compression).suffix();
+    let packed = asked.compression.suffix();
     let sealed = if asked.sealed == Sealed::None { "" } else { ".age" };
     format!("hongyan-{user}-{what}-{at}Z{suffix}{packed}{sealed}")
 }

@@ -13,7 +13,7 @@ pub use cursor::Cursor;
 pub use jobs::{JobFiles, Jobs};
 pub use restore::Incoming;
 pub use shelf::{Kept, Shelf};
-pub use wanted::{Asked, Format, Labels, Packing, Sealed, Wanted, since};
+pub use wanted::{Asked, Format, Sealed, Wanted, since};
 
 use crate::directory::Directory;
 use crate::inbox::{InboxError, Inboxes};

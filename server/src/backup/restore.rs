@@ -95,8 +95,10 @@ impl Backups {
     /// Takes in what a person brings. Blocks on storage, shortly.
     ///
     /// # Errors
-    /// That they are at it already, or too many are.
+    /// That they are at it already, too many are, or a set of the whole server is being made.
     pub fn receive(&self, user: &UserId) -> Result<Incoming, BackupError> {
+        // Said before it is brought: it may be large.
+        self.inboxes.may_restore()?;
         let place = self.restores.places.clone().try_acquire_owned().map_err(|_| BackupError::Busy)?;
         if !self.restores.people.lock().insert(user.clone()) {
             return Err(BackupError::Restoring);

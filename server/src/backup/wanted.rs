@@ -12,7 +12,7 @@ pub struct Asked {
     /// As it was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
-    pub compression: Packing,
+    pub compression: Compression,
     pub sealed: Sealed,
     #[serde(default)]
     pub format: Format,
@@ -23,7 +23,7 @@ impl Default for Asked {
         Self {
             kind: Kind::Full,
             since: None,
-            compression: Packing::None,
+            compression: Compression::None,
             sealed: Sealed::None,
             format: Format::Database,
         }
@@ -40,7 +40,7 @@ pub enum Format {
     /// A message a line.
     Jsonl,
     /// A page to read.
-    Html(Labels),
+    Html(Language),
 }
 
 impl Format {
@@ -76,65 +76,7 @@ impl Format {
         match self {
             Self::Database => None,
             Self::Jsonl => Some(hongyan_backup::Format::JsonLines),
-            Self::Html(labels) => {
-                Some(hongyan_backup::Format::Html { language: labels.into(), name: name() })
-            }
-        }
-    }
-}
-
-/// The language of a page's labels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Labels {
-    #[default]
-    En,
-    Zh,
-}
-
-impl From<Labels> for Language {
-    fn from(labels: Labels) -> Self {
-        match labels {
-            Labels::En => Self::En,
-            Labels::Zh => Self::Zh,
-        }
-    }
-}
-
-impl From<Language> for Labels {
-    fn from(language: Language) -> Self {
-        match language {
-            Language::En => Self::En,
-            Language::Zh => Self::Zh,
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Packing {
-    None,
-    Gzip,
-    Zstd,
-}
-
-impl Packing {
-    /// As it is called on the wire.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Gzip => "gzip",
-            Self::Zstd => "zstd",
-        }
-    }
-}
-
-impl From<Packing> for Compression {
-    fn from(packing: Packing) -> Self {
-        match packing {
-            Packing::None => Self::None,
-            Packing::Gzip => Self::Gzip,
-            Packing::Zstd => Self::Zstd,
+            Self::Html(language) => Some(hongyan_backup::Format::Html { language, name: name() }),
         }
     }
 }
@@ -210,11 +152,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_written_down_before_there_were_formats_is_a_database() {
+    fn a_description_that_names_no_format_is_of_a_database() {
         let before = r#"{"kind":"full","compression":"gzip","sealed":"none"}"#;
         let asked: Asked = serde_json::from_str(before).unwrap();
-        assert_eq!(asked, Asked { compression: Packing::Gzip, ..Asked::default() });
-        for format in [Format::Database, Format::Jsonl, Format::Html(Labels::Zh)] {
+        assert_eq!(asked, Asked { compression: Compression::Gzip, ..Asked::default() });
+        for format in [Format::Database, Format::Jsonl, Format::Html(Language::Zh)] {
             let asked = Asked { format, ..Asked::default() };
             let text = serde_json::to_string(&asked).unwrap();
             assert_eq!(serde_json::from_str::<Asked>(&text).unwrap(), asked, "{text}");

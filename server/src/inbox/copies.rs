@@ -18,7 +18,7 @@ pub(super) struct Copies {
 }
 
 impl Copies {
-    /// Keeps sets from being made as long as it lives. `None` while one is.
+    /// Keeps sets from being made as long as it lives. `None` while one is made, or waits to be.
     pub(super) fn restoring(&self) -> Option<OwnedRwLockReadGuard<()>> {
         self.restoring.clone().try_read_owned().ok()
     }
@@ -52,6 +52,14 @@ impl Inboxes {
     /// Keeps backups from being put back as long as it lives, once those that are have been.
     pub async fn without_restores(&self) -> OwnedRwLockWriteGuard<()> {
         self.copies.restoring.clone().write_owned().await
+    }
+
+    /// Whether a backup could be put back now.
+    ///
+    /// # Errors
+    /// [`InboxError::Copying`] while a set is made.
+    pub fn may_restore(&self) -> Result<(), InboxError> {
+        self.copies.restoring().map(drop).ok_or(InboxError::Copying)
     }
 
     pub(super) fn is_held(&self) -> bool {

@@ -57,6 +57,26 @@ pub struct History {
     made: usize,
 }
 
+/// A message as it stands in the log.
+pub fn posted(id: &str, at: Timestamp, expire_at: Option<Timestamp>, audience: Audience) -> Posted {
+    let message: Message = serde_json::from_value(serde_json::json!({
+        "id": id, "pos": 0, "channel_id": null, "title": "t", "content": "c", "message_type": "text", "priority": 5,
+        "sender": "x", "sender_info": { "id": "x", "type": "service", "name": "x", "avatar": "" },
+        "created_at": at, "expire_at": expire_at, "metadata": {}, "attachments": [], "actions": [],
+        "is_read": false, "read_at": null, "version": 0,
+    }))
+    .unwrap();
+    Posted {
+        message,
+        audience,
+        recipients: 1,
+        sent_by: "service:x".into(),
+        template: None,
+        answer: AnswerMode::default(),
+        was_scheduled: false,
+    }
+}
+
 pub fn ann() -> UserId {
     UserId::new("ann").unwrap()
 }
@@ -101,23 +121,11 @@ impl History {
         match step {
             Step::Send(life) => {
                 let id = format!("msg-{}-{}", self.name, self.pos + 1);
-                let message: Message = serde_json::from_value(serde_json::json!({
-                    "id": id, "pos": 0, "channel_id": null, "title": "t", "content": "\"\\\n🌸</script>", "message_type": "text",
-                    "priority": 5, "sender": "x", "sender_info": { "id": "x", "type": "service", "name": "x", "avatar": "" },
-                    "created_at": self.at().to_string(), "expire_at": life.map(|life| self.at().plus_millis(life).to_string()),
-                    "metadata": {}, "attachments": [], "actions": [], "is_read": false, "read_at": null, "version": 0,
-                }))
-                .unwrap();
-                self.sent.push((self.pos + 1, message.id.clone()));
-                let posted = Posted {
-                    message,
-                    audience: audience(),
-                    recipients: 1,
-                    sent_by: "service:x".into(),
-                    template: None,
-                    answer: AnswerMode::default(),
-                    was_scheduled: false,
-                };
+                let expire_at = life.map(|life| self.at().plus_millis(life));
+                let mut posted = posted(&id, self.at(), expire_at, audience());
+                // What formats that quote must get right.
+                posted.message.content = "\"\\\n🌸</script>".to_owned();
+                self.sent.push((self.pos + 1, posted.message.id.clone()));
                 self.take(Record::Message(Box::new(posted)));
             }
             Step::Recall(index) => {

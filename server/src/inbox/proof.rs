@@ -117,40 +117,22 @@ fn faults(
 mod tests {
     use super::*;
     use crate::faults::Faults;
+    use crate::inbox::history::{ann, posted};
     use crate::inbox::{Folders, rebuild};
     use crate::log::Logged;
-    use crate::log::record::{Audience, Marked, Posted, Recalled, Record};
+    use crate::log::record::{Audience, Marked, Recalled, Record};
     use hongyan_backup::Kind;
-    use hongyan_wire::message::{AnswerMode, Message};
-    use hongyan_wire::{MessageId, UserId};
+    use hongyan_wire::{ChannelId, MessageId};
     use std::path::PathBuf;
     use std::sync::Arc;
 
     const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
-    fn ann() -> UserId {
-        UserId::new("ann").unwrap()
-    }
-
     fn message(pos: Pos, channel: Option<&str>, expire_at: Option<i64>) -> Logged {
-        let message: Message = serde_json::from_value(serde_json::json!({
-            "id": format!("msg-{pos}"), "pos": 0, "channel_id": channel, "title": "t", "content": "c",
-            "message_type": "text", "priority": 5, "sender": "x",
-            "sender_info": { "id": "x", "type": "service", "name": "x", "avatar": "" }, "created_at": NOW.to_string(),
-            "expire_at": expire_at.map(|at| Timestamp::from_millis(at).to_string()), "metadata": {}, "attachments": [],
-            "actions": [], "is_read": false, "read_at": null, "version": 0,
-        }))
-        .unwrap();
         let audience = Audience { users: vec![ann()], ..Audience::default() };
-        let posted = Posted {
-            message,
-            audience,
-            recipients: 1,
-            sent_by: "service:x".into(),
-            template: None,
-            answer: AnswerMode::default(),
-            was_scheduled: false,
-        };
+        let expire_at = expire_at.map(Timestamp::from_millis);
+        let mut posted = posted(&format!("msg-{pos}"), NOW, expire_at, audience);
+        posted.message.channel_id = channel.map(|channel| ChannelId::new(channel).unwrap());
         Logged { pos, record: Arc::new(Record::Message(Box::new(posted))) }
     }
 

@@ -4,6 +4,7 @@ use crate::{Error, Result};
 use age::secrecy::SecretString;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::io::{BufReader, Read, Write};
 use std::str::FromStr;
@@ -21,7 +22,8 @@ const SCRYPT_LOG_N: u8 = 17;
 /// The highest that is taken in from elsewhere, 256 MiB: what `age` itself takes.
 const SCRYPT_LOG_N_MAX: u8 = 18;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Compression {
     #[default]
     None,
@@ -32,6 +34,15 @@ pub enum Compression {
 }
 
 impl Compression {
+    /// As it is called where one is asked for.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+        }
+    }
+
     /// What a file's name ends with.
     pub const fn suffix(self) -> &'static str {
         match self {

@@ -119,13 +119,7 @@ pub fn write(
         copy_rows(source.conn, schema, table, *after, &file, &mut |part| go_on(before + part * share))?;
     }
     if kind != Kind::Messages {
-        let mut insert = file.prepare(
-            "INSERT OR REPLACE INTO device(id, type, name, cursor, last_seen) VALUES(?1, ?2, ?3, ?4, ?5)",
-        )?;
-        for device in source.devices {
-            let Device { id, device_type, name, cursor, last_seen } = device;
-            insert.execute(params![id, device_type, name, cursor, last_seen])?;
-        }
+        put_devices(source.devices, &file)?;
     }
     let count = |table: &str| -> rusqlite::Result<i64> {
         file.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0))
@@ -135,6 +129,16 @@ pub fn write(
     file.execute_batch("COMMIT")?;
     file.close().map_err(|(_, error)| error)?;
     Ok(about)
+}
+
+fn put_devices(devices: &[Device], to: &Connection) -> Result<()> {
+    let mut insert = to.prepare(
+        "INSERT OR REPLACE INTO device(id, type, name, cursor, last_seen) VALUES(?1, ?2, ?3, ?4, ?5)",
+    )?;
+    for Device { id, device_type, name, cursor, last_seen } in devices {
+        insert.execute(params![id, device_type, name, cursor, last_seen])?;
+    }
+    Ok(())
 }
 
 /// Whose and which table is copied, and after which value of which column.

@@ -3,12 +3,12 @@
 use super::*;
 use crate::app::Core;
 use crate::config::Config;
+use crate::inbox::history::posted;
 use crate::inbox::{Filter, MarkRequest};
-use crate::log::record::{Audience, Posted};
+use crate::log::record::Audience;
 use crate::log::{Appended, Pos};
 use hongyan_wire::admin::UserRequest;
 use hongyan_wire::api::MessageList;
-use hongyan_wire::message::{AnswerMode, Message};
 use hongyan_wire::{MessageId, UserId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -80,24 +80,9 @@ impl Place {
 /// Sends to one, or to everyone; gives the message's place and id.
 async fn send(journal: &Journal, to: Option<UserId>) -> (Pos, MessageId) {
     let id = MessageId::new(&format!("msg-{}", uuid::Uuid::now_v7().simple())).unwrap();
-    let message: Message = serde_json::from_value(serde_json::json!({
-        "id": id, "pos": 0, "channel_id": null, "title": "t", "content": "c", "message_type": "text", "priority": 5,
-        "sender": "x", "sender_info": { "id": "x", "type": "service", "name": "x", "avatar": "" },
-        "created_at": clock::now().to_string(), "expire_at": null, "metadata": {}, "attachments": [], "actions": [],
-        "is_read": false, "read_at": null, "version": 0,
-    }))
-    .unwrap();
     let audience =
         Audience { everyone: to.is_none(), users: to.into_iter().collect(), ..Audience::default() };
-    let posted = Posted {
-        message,
-        audience,
-        recipients: 1,
-        sent_by: "service:x".into(),
-        template: None,
-        answer: AnswerMode::default(),
-        was_scheduled: false,
-    };
+    let posted = posted(id.as_str(), clock::now(), None, audience);
     match journal.append(Record::Message(Box::new(posted))).await.unwrap() {
         Appended::Written(pos) => (pos, id),
         Appended::Repeated(_) => panic!("nothing is repeated"),
@@ -323,5 +308,25 @@ async fn who_was_deleted_while_a_set_was_made_is_not_in_it() {
     assert!(seen(&core, &user(1)).await.0.is_empty());
     assert_eq!(seen(&core, &user(2)).await.0.len(), 1);
     core.close().await;
+    place.core.close().await;
+}
+
+/// A set with the record of a restored backup and an inbox of before would have lost the backup.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_put_back_while_a_set_is_made_and_all_is_afterwards() {
+    let place = Place::new(1).await;
+    let inboxes = place.core.inboxes.clone();
+    let refused = Arc::new(AtomicUsize::new(0));
+    let (asked, counted) = (inboxes.clone(), refused.clone());
+    let asking = Faults::watched(move |_| {
+        let is_refused = matches!(asked.may_restore(), Err(InboxError::Copying));
+        counted.fetch_add(usize::from(is_refused), Ordering::Relaxed);
+        true
+    });
+    assert!(inboxes.may_restore().is_ok());
+    place.sets(asking).make("test").await.unwrap();
+    assert!(refused.load(Ordering::Relaxed) >= 3, "at every step");
+    assert!(inboxes.may_restore().is_ok());
+    drop(inboxes);
     place.core.close().await;
 }

@@ -1,10 +1,10 @@
 //! What is asked of a backup, in an address, in headers or in a body: understood, or refused with the field that is wrong.
 
-use crate::backup::{Asked, Format, Packing, Sealed, Wanted};
+use crate::backup::{Asked, Format, Sealed, Wanted};
 use crate::error::{Error, Result};
 use crate::http::UserGateway;
 use axum::http::{HeaderMap, HeaderName, header};
-use hongyan_backup::{Encryption, Kind, Language, Since};
+use hongyan_backup::{Compression, Encryption, Kind, Language, Since};
 use hongyan_wire::backup::BackupRequest;
 use hongyan_wire::limits::{PASSPHRASE_MAX, PASSPHRASE_MIN};
 use serde::Deserialize;
@@ -89,7 +89,7 @@ impl UserGateway {
             return Ok((wanted, None));
         }
         let packing = accepted(headers);
-        let coding = hongyan_backup::Compression::from(packing).coding();
+        let coding = packing.coding();
         Ok((Wanted { asked: Asked { compression: packing, ..wanted.asked }, ..wanted }, coding))
     }
 
@@ -101,9 +101,9 @@ impl UserGateway {
                 .ok_or_else(|| Error::field("type", "must be full, messages or incremental"))?,
         };
         let compression = match request.compress.as_deref() {
-            None | Some("none" | "false") => Packing::None,
-            Some("gzip" | "true") => Packing::Gzip,
-            Some("zstd") => Packing::Zstd,
+            None | Some("none" | "false") => Compression::None,
+            Some("gzip" | "true") => Compression::Gzip,
+            Some("zstd") => Compression::Zstd,
             Some(_) => return Err(Error::field("compress", "must be gzip, zstd, true, false or none")),
         };
         let format = format(&request, headers)?;
@@ -184,7 +184,7 @@ fn format(request: &BackupRequest, headers: &HeaderMap) -> Result<Format> {
     match request.format.as_deref() {
         None | Some("database") => Ok(Format::Database),
         Some("jsonl") => Ok(Format::Jsonl),
-        Some("html") => Ok(Format::Html(language.unwrap_or_else(|| spoken(headers)).into())),
+        Some("html") => Ok(Format::Html(language.unwrap_or_else(|| spoken(headers)))),
         Some(_) => Err(Error::field("format", "must be database, jsonl or html")),
     }
 }
@@ -211,17 +211,17 @@ fn weighed(part: &str) -> (&str, f32) {
 
 /// The coding that a client prefers, of those that there are (RFC 9110, section 12.5.3): zstd before gzip where it does
 /// not mind.
-fn accepted(headers: &HeaderMap) -> Packing {
+fn accepted(headers: &HeaderMap) -> Compression {
     let lines = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
-    let mut best = (0.0, Packing::None);
+    let mut best = (0.0, Compression::None);
     for part in lines.flat_map(|line| line.split(',')) {
         let (name, weight) = weighed(part);
         let packing = match name {
-            "zstd" => Packing::Zstd,
-            "gzip" | "x-gzip" => Packing::Gzip,
+            "zstd" => Compression::Zstd,
+            "gzip" | "x-gzip" => Compression::Gzip,
             _ => continue,
         };
-        let is_better = weight > best.0 || (weight == best.0 && packing == Packing::Zstd);
+        let is_better = weight > best.0 || (weight == best.0 && packing == Compression::Zstd);
         if weight > 0.0 && is_better {
             best = (weight, packing);
         }
@@ -240,17 +240,17 @@ mod tests {
             accepted(&HeaderMap::from_iter([(header::ACCEPT_ENCODING, HeaderValue::from_str(text).unwrap())]))
         };
         for (text, expected) in [
-            ("gzip, deflate, br, zstd", Packing::Zstd),
-            ("gzip", Packing::Gzip),
-            ("deflate, br", Packing::None),
-            ("gzip;q=1.0, zstd;q=0.5", Packing::Gzip),
-            ("zstd;q=0, gzip;q=0", Packing::None),
-            ("identity", Packing::None),
-            ("", Packing::None),
+            ("gzip, deflate, br, zstd", Compression::Zstd),
+            ("gzip", Compression::Gzip),
+            ("deflate, br", Compression::None),
+            ("gzip;q=1.0, zstd;q=0.5", Compression::Gzip),
+            ("zstd;q=0, gzip;q=0", Compression::None),
+            ("identity", Compression::None),
+            ("", Compression::None),
         ] {
             assert_eq!(of(text), expected, "{text}");
         }
-        assert_eq!(accepted(&HeaderMap::new()), Packing::None);
+        assert_eq!(accepted(&HeaderMap::new()), Compression::None);
     }
 
     #[test]

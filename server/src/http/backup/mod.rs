@@ -10,13 +10,13 @@ use super::envelope::Answer;
 use super::extract::{Json, Query};
 use super::ranges;
 use crate::auth::UserCaller;
-use crate::backup::{BackupError, Format, Kept, Packing, Sealed};
+use crate::backup::{BackupError, Format, Kept, Sealed};
 use crate::error::{Error, Result};
 use asked::BackupQuery;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::response::Response;
-use hongyan_backup::Kind;
+use hongyan_backup::{Compression, Kind};
 use hongyan_wire::api::{Done, Success};
 use hongyan_wire::backup::{BackupLink, BackupList, BackupRequest, LinkRequest};
 use hongyan_wire::error::Failure;
@@ -286,7 +286,7 @@ impl UserGateway {
         let value = |text: String| HeaderValue::from_str(&text).map_err(Error::internal);
         let format = kept.asked.format;
         let is_plain = kept.asked.sealed == Sealed::None
-            && (kept.asked.compression == Packing::None || coding.is_some());
+            && (kept.asked.compression == Compression::None || coding.is_some());
         let media_type = if is_plain { format.media_type() } else { Format::Database.media_type() };
         let mut described = vec![
             (header::CONTENT_TYPE, HeaderValue::from_static(media_type)),

@@ -11,6 +11,7 @@ use crate::file::guard;
 use crate::{Error, Result};
 use hongyan_wire::message::Message;
 use rusqlite::{Connection, OpenFlags};
+use serde::{Deserialize, Serialize};
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
@@ -20,7 +21,8 @@ const BUFFER: usize = 256 * 1024;
 const STEP: u64 = 256;
 
 /// The language of a page's labels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Language {
     #[default]
     En,

@@ -123,29 +123,10 @@ pub fn Backups() -> impl IntoView {
         });
     };
     let line = move |backup: Backup| {
-        let (id, again) = (backup.id.clone(), backup.id.clone());
-        let (messages, size, until) = (backup.messages, size(backup.size), backup.expires_at.to_string());
-        let until = until[..16].replace('T', " ");
-        let what = move || (words().backup_of)(messages, &size, &until);
-        view! {
-            <li data-testid="backup-item">
-                <div>
-                    <strong>{backup.name.clone()}</strong>
-                    <p class="lead">{what}</p>
-                </div>
-                <div class="row">
-                    <button
-                        class="quiet"
-                        type="button"
-                        data-testid="backup-download"
-                        on:click=move |_| fetch(LinkRequest { backup: Some(again.clone()), ..LinkRequest::default() })
-                    >
-                        {move || words().download}
-                    </button>
-                    <Sure label=Signal::derive(move || words().remove) testid="backup-remove" on_sure=Callback::new(move |()| remove(id.clone())) />
-                </div>
-            </li>
-        }
+        let fetch = Callback::new(move |backup| {
+            fetch(LinkRequest { backup: Some(backup), ..LinkRequest::default() })
+        });
+        view! { <Line backup fetch remove=Callback::new(remove) /> }
     };
     view! {
         <section>
@@ -177,6 +158,35 @@ pub fn Backups() -> impl IntoView {
                 </button>
             </form>
         </section>
+    }
+}
+
+/// A backup that can be fetched. Both callbacks take its id.
+#[component]
+fn Line(backup: Backup, fetch: Callback<String>, remove: Callback<String>) -> impl IntoView {
+    let state = page();
+    let words = move || state.words().account;
+    let (id, again) = (backup.id.clone(), backup.id.clone());
+    let (messages, size, until) = (backup.messages, size(backup.size), backup.expires_at.to_string());
+    let until = until[..16].replace('T', " ");
+    let what = move || (words().backup_of)(messages, &size, &until);
+    view! {
+        <li data-testid="backup-item">
+            <div>
+                <strong>{backup.name.clone()}</strong>
+                <p class="lead">{what}</p>
+            </div>
+            <div class="row">
+                <button class="quiet" type="button" data-testid="backup-download" on:click=move |_| fetch.run(again.clone())>
+                    {move || words().download}
+                </button>
+                <Sure
+                    label=Signal::derive(move || words().remove)
+                    testid="backup-remove"
+                    on_sure=Callback::new(move |()| remove.run(id.clone()))
+                />
+            </div>
+        </li>
     }
 }
 
