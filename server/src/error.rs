@@ -9,6 +9,7 @@ use crate::log::LogError;
 use crate::report::LedgerError;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use hongyan_wire::backup::RestoreFault;
 use hongyan_wire::error::{ErrorType, FieldError};
 use hongyan_wire::message::Pressed;
 use serde_json::Value;
@@ -78,7 +79,7 @@ impl Error {
 
     /// One field that is not valid.
     pub fn field(field: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self::invalid(vec![FieldError { field: field.into(), reason: reason.into() }])
+        Self::invalid(vec![FieldError::new(field, reason)])
     }
 
     pub fn not_found(what: &str) -> Self {
@@ -106,7 +107,7 @@ impl Error {
     }
 
     pub fn exists(what: &str, field: &str) -> Self {
-        let details = vec![FieldError { field: field.into(), reason: "is taken".into() }];
+        let details = vec![FieldError::new(field, "is taken")];
         Self { details, ..Self::new(ErrorType::AlreadyExists, format!("the {what} exists already")) }
     }
 
@@ -215,21 +216,37 @@ impl From<InboxError> for Error {
 
 /// A backup that was given and cannot be put back: `field` is the one that has it.
 fn unusable(field: &str, error: hongyan_backup::Error) -> Error {
+    use RestoreFault as Code;
     use hongyan_backup::Error as Fault;
-    match error {
+    let code = match &error {
         Fault::TooLarge(max) => {
             let reason = format!("{field}: a backup may have {max} bytes here, also once it is unpacked");
-            Error::new(ErrorType::TooLarge, reason)
+            return Error::new(ErrorType::TooLarge, reason);
         }
-        Fault::Io(error) => BackupError::Io(error).into(),
-        Fault::Cancelled => BackupError::Stopping.into(),
-        Fault::Storage(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull) => {
-            Error::storage(error)
+        Fault::Cancelled => return BackupError::Stopping.into(),
+        Fault::Io(_) => return Error::storage(error),
+        Fault::Storage(cause) if cause.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull) => {
+            return Error::storage(error);
         }
+        Fault::NoBackup => Code::NotABackup,
         // What is ours was checked when the server began; what is left is in the file.
-        Fault::Storage(error) => Error::field(field, Fault::Damaged(error.to_string()).to_string()),
-        fault => Error::field(field, fault.to_string()),
-    }
+        Fault::Damaged(_) | Fault::Storage(_) => Code::Damaged,
+        Fault::Newer(_) => Code::Newer,
+        Fault::OtherPerson(_) => Code::OtherPerson,
+        Fault::Locked => Code::Locked,
+        Fault::Encrypted(_) => Code::WrongKey,
+        Fault::NotFull
+        | Fault::NotIncremental
+        | Fault::OtherServer
+        | Fault::Gap { .. }
+        | Fault::Older
+        | Fault::TooOld => Code::Incomplete,
+    };
+    let reason = match error {
+        Fault::Storage(cause) => Fault::Damaged(cause.to_string()).to_string(),
+        fault => fault.to_string(),
+    };
+    Error::invalid(vec![FieldError { code: Some(code), ..FieldError::new(field, reason) }])
 }
 
 impl From<BackupError> for Error {

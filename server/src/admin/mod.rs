@@ -128,7 +128,7 @@ pub struct Bootstrapped {
 }
 
 fn fault(field: &str, reason: &str) -> FieldError {
-    FieldError { field: field.into(), reason: reason.into() }
+    FieldError::new(field, reason)
 }
 
 fn check_name(field: &str, name: &str, faults: &mut Vec<FieldError>) {

@@ -75,7 +75,12 @@ fn outcome(outcome: Outcome) -> ExitCode {
 }
 
 fn list(root: &Path, shown: &Shown) -> Outcome {
-    for set in sets::list(root)? {
+    let sets = sets::list(root)?;
+    if sets.is_empty() {
+        // A wrong folder has none either.
+        eprintln!("hongyan-server: there is no set in {} yet", root.display());
+    }
+    for set in sets {
         let [people, messages, size] = [set.people, set.messages, set.size].map(|n| n.to_string());
         let complete = if set.complete { "complete" } else { "incomplete" };
         print(shown, &set, &[&set.id, &set.made_at.to_string(), &people, &messages, &size, complete])?;

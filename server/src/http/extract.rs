@@ -389,7 +389,7 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
         && serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok()
     {
         let (field, reason) = ("body", "invalid type: sequence, expected an object");
-        let details = vec![FieldError { field: field.into(), reason: reason.into() }];
+        let details = vec![FieldError::new(field, reason)];
         return Err(Error {
             details,
             ..Error::new(ErrorType::MalformedRequest, format!("{field}: {reason}"))
@@ -419,7 +419,7 @@ fn located(path: String, error: &serde_json::Error) -> Error {
     let words = in_words(reason);
     if reason.starts_with("invalid type") {
         let message = format!("{field}: {words}");
-        let details = vec![FieldError { field, reason: words }];
+        let details = vec![FieldError::new(field, words)];
         return Error { details, ..Error::new(ErrorType::MalformedRequest, message) };
     }
     Error::field(field, words)

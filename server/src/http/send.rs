@@ -118,10 +118,10 @@ fn batch_result(n: usize, result: Result<SendAnswer>) -> BatchResult {
     match result {
         Ok(answer) => BatchResult::Sent(answer),
         Err(error) => {
-            let details = error.details.into_iter().map(|fault| FieldError {
-                field: format!("messages[{n}].{}", fault.field),
-                reason: fault.reason,
-            });
+            let details = error
+                .details
+                .into_iter()
+                .map(|fault| FieldError { field: format!("messages[{n}].{}", fault.field), ..fault });
             let details = details.collect();
             BatchResult::Failed(BatchFailure {
                 message: error.message,

@@ -19,7 +19,7 @@ struct Faults(Vec<FieldError>);
 impl Faults {
     fn add(&mut self, field: impl Into<String>, reason: impl Into<String>) {
         if self.0.len() < FAULTS_MAX {
-            self.0.push(FieldError { field: field.into(), reason: reason.into() });
+            self.0.push(FieldError::new(field, reason));
         }
     }
 

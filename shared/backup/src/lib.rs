@@ -53,6 +53,8 @@ pub enum Error {
     TooOld,
     #[error("it is encrypted: {0}")]
     Encrypted(&'static str),
+    #[error("it is encrypted: a passphrase or a key is needed")]
+    Locked,
     #[error("it has more than {0} bytes")]
     TooLarge(u64),
     #[error("it was cancelled")]

@@ -207,7 +207,7 @@ pub fn unpack(from: impl Read, to: &mut dyn Write, identity: &Identity, max: u64
     if starts(&mut from, b"age-encryption.org/")? {
         let decryptor = age::Decryptor::new_buffered(from).map_err(unreadable)?;
         let opened: Box<dyn Read> = match identity {
-            Identity::None => return Err(Error::Encrypted("a passphrase or a key is needed")),
+            Identity::None => return Err(Error::Locked),
             Identity::Passphrase(passphrase) => {
                 let mut identity = age::scrypt::Identity::new(passphrase.clone());
                 identity.set_max_work_factor(SCRYPT_LOG_N_MAX);
@@ -312,7 +312,10 @@ mod tests {
                         Identity::of_passphrase("another"),
                         Identity::of_key(&other()).unwrap(),
                     ] {
-                        assert!(matches!(unpacked(&sealed, &other, u64::MAX), Err(Error::Encrypted(_))));
+                        assert!(matches!(
+                            unpacked(&sealed, &other, u64::MAX),
+                            Err(Error::Encrypted(_) | Error::Locked)
+                        ));
                     }
                 }
                 // Cut off, or changed in its middle.

@@ -170,3 +170,21 @@ pub struct RestoreAnswer {
     /// Read states that were taken over.
     pub states: u64,
 }
+
+/// Why a backup cannot be put back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RestoreFault {
+    /// It is something else.
+    NotABackup,
+    Damaged,
+    /// Of a later version than the server knows.
+    Newer,
+    OtherPerson,
+    /// It is encrypted, and no passphrase or key was given.
+    Locked,
+    /// It is encrypted for another passphrase or key.
+    WrongKey,
+    /// There is no full backup, or something is missing between it and an increment.
+    Incomplete,
+}

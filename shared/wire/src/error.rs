@@ -1,5 +1,6 @@
 //! Errors as they stand on the wire. Clients match `error.type`, not words.
 
+use crate::backup::RestoreFault;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -76,6 +77,15 @@ pub struct FieldError {
     /// Its path in the request, as `recipients[2]`.
     pub field: String,
     pub reason: String,
+    /// The reason in a word for programs, where it is one of a few: of `backup/restore`, see `RestoreFault`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<RestoreFault>,
+}
+
+impl FieldError {
+    pub fn new(field: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { field: field.into(), reason: reason.into(), code: None }
+    }
 }
 
 /// The `error` of a failed answer.

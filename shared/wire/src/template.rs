@@ -144,7 +144,7 @@ impl TemplateRequest {
         let mut faults = Vec::new();
         let mut unless = |good: bool, field: String, reason: &str| {
             if !good {
-                faults.push(FieldError { field, reason: reason.into() });
+                faults.push(FieldError::new(field, reason));
             }
         };
         unless(
@@ -242,7 +242,7 @@ impl Template {
         let mut fault = |name: &str, reason: &str| {
             if faults.len() < FAULTS_MAX {
                 let name: String = name.chars().take(limits::NAME_MAX).collect();
-                faults.push(FieldError { field: format!("variables.{name}"), reason: reason.into() });
+                faults.push(FieldError::new(format!("variables.{name}"), reason));
             }
         };
         for variable in &self.variables {
@@ -292,7 +292,7 @@ impl Template {
         for name in Text::parse(&self.title).iter().flat_map(Text::names) {
             if values.get(name).is_some_and(|value| value.contains(limits::is_unshowable)) {
                 let reason = "stands in the title: must be one line without control characters";
-                faults.push(FieldError { field: format!("variables.{name}"), reason: reason.into() });
+                faults.push(FieldError::new(format!("variables.{name}"), reason));
             }
         }
         let mut actions = Vec::with_capacity(self.actions.len());
@@ -305,7 +305,7 @@ impl Template {
             if !filled.is_empty() && !limits::is_url(&filled) {
                 let name = url.names().next().unwrap_or_default();
                 let reason = "stands in a link: must be an http or https URL of at most 2048 bytes";
-                faults.push(FieldError { field: format!("variables.{name}"), reason: reason.into() });
+                faults.push(FieldError::new(format!("variables.{name}"), reason));
                 continue;
             }
             actions.push(ActionInfo { text: plain(&action.text), url: filled, ..action.clone() });

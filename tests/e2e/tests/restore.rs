@@ -354,11 +354,21 @@ async fn what_is_no_good_is_refused_with_what_is_wrong_and_changes_nothing() {
         ("beyond its end", changed(&full, "UPDATE message SET pos = 4000000000"), "beyond"),
         ("a device that is none", changed(&full, "UPDATE status SET device_id = 'a b/c'"), "device_id"),
     ];
+    let code =
+        |text: &str| serde_json::from_str::<Value>(text).unwrap()["error"]["details"][0]["code"].clone();
     for (what, bytes, said) in bad {
         let reply = desk.put("", bytes).await;
         assert_eq!(reply.status, 422, "{what}: {}", reply.text);
         assert_eq!(reply.failure(422, "validation_failed"), ["file"], "{what}");
         assert!(reply.text.contains(said), "{what}: {}", reply.text);
+        let expected = match said {
+            "no backup" => "not_a_backup",
+            "newer" => "newer",
+            "another person, bob" => "other_person",
+            "full backup is needed" => "incomplete",
+            _ => "damaged",
+        };
+        assert_eq!(code(&reply.text), expected, "{what}");
     }
     // As large as may be, be it by what it unpacks to.
     desk.put("", vec![7; 500_000]).await.failure(413, "too_large");
@@ -528,12 +538,12 @@ async fn a_person_puts_a_backup_back_in_the_settings() {
     window.choose("restore-files", &[&text]).await;
     window.click("restore").await;
     window.click("restore").await;
-    said("restore-reason", "no backup of Hongyan").await;
+    said("restore-reason", "This is no backup.").await;
     window.choose("restore-files", &[&increment, &sealed]).await;
     window.fill("restore-passphrase", "another one of these").await;
     window.click("restore").await;
     window.click("restore").await;
-    said("restore-reason", "with another passphrase or key").await;
+    said("restore-reason", "The passphrase is not the one").await;
     window.fill("restore-passphrase", words).await;
     window.click("restore").await;
     window.click("restore").await;

@@ -4,6 +4,7 @@ use super::Link;
 use hongyan_client::api::{self, ApiError};
 use hongyan_client::platform::{Method, Reply};
 use hongyan_wire::Timestamp;
+use hongyan_wire::backup::RestoreFault;
 use hongyan_wire::error::{ErrorType, Failure};
 use hongyan_wire::profile::Security;
 use js_sys::Promise;
@@ -20,13 +21,13 @@ const MARGIN: i64 = 60_000;
 /// Why it was not taken.
 pub struct Refusal {
     pub error: ApiError,
-    /// What was wrong, in the server's words.
-    pub reason: Option<String>,
+    /// What was wrong with the files, if it was that.
+    pub fault: Option<RestoreFault>,
 }
 
 impl From<ApiError> for Refusal {
     fn from(error: ApiError) -> Self {
-        Self { error, reason: None }
+        Self { error, fault: None }
     }
 }
 
@@ -53,7 +54,8 @@ impl Link {
             .map_err(|_| ApiError::Unreachable { retry_after_ms: None })?;
         api::read(&reply).map_err(|error| {
             let failure = serde_json::from_str::<Failure>(&reply.body).ok();
-            Refusal { error, reason: failure.map(|failure| failure.message) }
+            let mut details = failure.into_iter().flat_map(|failure| failure.error.details);
+            Refusal { error, fault: details.find_map(|detail| detail.code) }
         })
     }
 }

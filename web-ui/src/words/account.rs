@@ -1,6 +1,7 @@
 //! The words of signing in and of the settings.
 
-use hongyan_wire::backup::RestoreAnswer;
+use hongyan_wire::backup::{RestoreAnswer, RestoreFault};
+use hongyan_wire::error::ErrorType;
 
 /// Those of one language.
 pub struct AccountWords {
@@ -93,6 +94,8 @@ pub struct AccountWords {
     pub restore_working: &'static str,
     pub restored: fn(RestoreAnswer) -> String,
     pub no_backup: &'static str,
+    /// Why not.
+    pub restore_fault: fn(RestoreFault) -> &'static str,
     pub backup_format: &'static str,
     pub format_database: &'static str,
     pub format_html: &'static str,
@@ -100,7 +103,8 @@ pub struct AccountWords {
     pub job_waiting: &'static str,
     /// Takes how much is done, in percent.
     pub job_running: fn(u32) -> String,
-    pub job_failed: &'static str,
+    /// Takes why.
+    pub job_failed: fn(Option<ErrorType>) -> &'static str,
     pub job_cancel: &'static str,
     /// How many messages, how large, until when.
     pub backup_of: fn(u64, &str, &str) -> String,

@@ -1,7 +1,8 @@
 //! English: signing in, and settings.
 
 use super::account::AccountWords;
-use hongyan_wire::backup::RestoreAnswer;
+use hongyan_wire::backup::{RestoreAnswer, RestoreFault};
+use hongyan_wire::error::ErrorType;
 
 pub static WORDS: AccountWords = AccountWords {
     settings: "Settings",
@@ -108,13 +109,32 @@ pub static WORDS: AccountWords = AccountWords {
         told
     },
     no_backup: "This cannot be put back. Nothing was changed.",
+    restore_fault: |fault| match fault {
+        RestoreFault::NotABackup => {
+            "This is no backup. Web pages and JSON lines are for reading; what can be restored is a database."
+        }
+        RestoreFault::Damaged => "The file is damaged, or not all of it is there.",
+        RestoreFault::Newer => "It was made by a newer version than the server has.",
+        RestoreFault::OtherPerson => "It is another person's.",
+        RestoreFault::Locked => "It is encrypted: give the passphrase too.",
+        RestoreFault::WrongKey => "The passphrase is not the one that it was encrypted with.",
+        RestoreFault::Incomplete => "A full backup is needed, and every increment between it and the last.",
+    },
     backup_format: "Format",
     format_database: "Database (SQLite)",
     format_html: "Web page",
     format_jsonl: "JSON lines",
     job_waiting: "A backup waits for its turn",
     job_running: |percent| format!("A backup is being made: {percent} %"),
-    job_failed: "The backup could not be made",
+    job_failed: |error| match error {
+        Some(ErrorType::TooLarge) => {
+            "The backup could not be made: it would be larger than all of yours may be together."
+        }
+        Some(ErrorType::Overloaded) => {
+            "The backup could not be made: the server was restarted, and a passphrase is never kept. Make it again."
+        }
+        _ => "The backup could not be made. Make it again later.",
+    },
     job_cancel: "Cancel",
     backup_of: |messages, size, until| {
         let noun = if messages == 1 { "message" } else { "messages" };

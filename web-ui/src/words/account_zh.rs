@@ -1,7 +1,8 @@
 //! 中文：登录与设置。
 
 use super::account::AccountWords;
-use hongyan_wire::backup::RestoreAnswer;
+use hongyan_wire::backup::{RestoreAnswer, RestoreFault};
+use hongyan_wire::error::ErrorType;
 
 /// Between Chinese and a name in Latin letters.
 fn blank(name: &str) -> &'static str {
@@ -112,13 +113,26 @@ pub static WORDS: AccountWords = AccountWords {
         told
     },
     no_backup: "无法恢复此备份，未作任何更改。",
+    restore_fault: |fault| match fault {
+        RestoreFault::NotABackup => "这不是备份。网页和 JSON 行仅供阅读，只有数据库可以恢复。",
+        RestoreFault::Damaged => "文件已损坏或不完整。",
+        RestoreFault::Newer => "此备份由比服务器更新的版本生成。",
+        RestoreFault::OtherPerson => "这是另一个人的备份。",
+        RestoreFault::Locked => "备份已加密，请同时填写密码短语。",
+        RestoreFault::WrongKey => "密码短语与加密时所用的不同。",
+        RestoreFault::Incomplete => "需要一个完整备份，以及从它到最后一个之间的所有增量备份。",
+    },
     backup_format: "格式",
     format_database: "数据库（SQLite）",
     format_html: "网页",
     format_jsonl: "JSON 行",
     job_waiting: "备份正在排队",
     job_running: |percent| format!("正在生成备份：{percent}%"),
-    job_failed: "备份未能生成",
+    job_failed: |error| match error {
+        Some(ErrorType::TooLarge) => "备份未能生成：超出了你的备份总容量。",
+        Some(ErrorType::Overloaded) => "备份未能生成：服务器已重启，而密码短语从不保存。请重新生成。",
+        _ => "备份未能生成，请稍后重试。",
+    },
     job_cancel: "取消",
     backup_of: |messages, size, until| format!("{messages} 条消息 · {size} · 有效至 {until} UTC"),
     passphrase_too_short: "密码短语至少需要 12 个字符：拿到文件的人可以无限次尝试。",

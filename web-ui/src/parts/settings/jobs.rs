@@ -48,8 +48,7 @@ pub fn Jobs(own: RwSignal<Vec<String>>, trouble: RwSignal<Option<Trouble>>) -> i
         let told = move || match job.get() {
             Some(BackupJob { state: JobState::Waiting, .. }) => words().job_waiting.to_owned(),
             Some(BackupJob { state: JobState::Failed, error, .. }) => {
-                let reason = error.map(|error| format!(": {}", error.message)).unwrap_or_default();
-                format!("{}{reason}", words().job_failed)
+                (words().job_failed)(error.map(|error| error.error_type)).to_owned()
             }
             Some(job) => (words().job_running)((job.progress * 100.0) as u32),
             None => String::new(),

@@ -5,7 +5,7 @@ use crate::link::link;
 use crate::parts::trouble::{Trouble, TroubleLine};
 use crate::state::page;
 use hongyan_client::api::ApiError;
-use hongyan_wire::backup::RestoreAnswer;
+use hongyan_wire::backup::{RestoreAnswer, RestoreFault};
 use hongyan_wire::error::ErrorType;
 use leptos::ev::SubmitEvent;
 use leptos::html::Input;
@@ -19,7 +19,7 @@ const PATH: &str = "/api/v3/backup/restore";
 pub fn Restore() -> impl IntoView {
     let (state, link) = (page(), link());
     let (files, passphrase) = (NodeRef::<Input>::new(), NodeRef::<Input>::new());
-    let (trouble, reason) = (RwSignal::new(None::<Trouble>), RwSignal::new(None::<String>));
+    let (trouble, fault) = (RwSignal::new(None::<Trouble>), RwSignal::new(None::<RestoreFault>));
     let (sent, done) = (RwSignal::new(None::<f64>), RwSignal::new(None::<RestoreAnswer>));
     let chosen = RwSignal::new(0u32);
     let words = move || state.words().account;
@@ -27,7 +27,7 @@ pub fn Restore() -> impl IntoView {
         let list = files.get_untracked().and_then(|input| input.files());
         chosen.set(list.map_or(0, |list| list.length()));
         trouble.set(None);
-        reason.set(None);
+        fault.set(None);
         done.set(None);
     };
     let restore = move |()| {
@@ -38,7 +38,7 @@ pub fn Restore() -> impl IntoView {
         }
         let given = passphrase.get_untracked().map(|input| input.value()).unwrap_or_default();
         trouble.set(None);
-        reason.set(None);
+        fault.set(None);
         done.set(None);
         sent.set(Some(0.0));
         spawn_local(async move {
@@ -57,12 +57,7 @@ pub fn Restore() -> impl IntoView {
                 Err(refusal) => {
                     let is_file = refusal.error == ApiError::Refused(ErrorType::ValidationFailed);
                     trouble.set(Some(if is_file { Trouble::NoBackup } else { Trouble::of(&refusal.error) }));
-                    // Which field it was nobody sees here.
-                    let said = refusal.reason.filter(|_| is_file);
-                    reason.set(said.map(|said| match said.split_once(": ") {
-                        Some((field, reason)) if field.starts_with("file") => reason.to_owned(),
-                        _ => said,
-                    }));
+                    fault.set(refusal.fault);
                 }
             }
             sent.set(None);
@@ -99,7 +94,9 @@ pub fn Restore() -> impl IntoView {
                 </div>
             </form>
             <TroubleLine trouble />
-            <p class="lead" data-testid="restore-reason" hidden=move || reason.get().is_none()>{move || reason.get()}</p>
+            <p class="lead" data-testid="restore-reason" hidden=move || fault.get().is_none()>
+                {move || fault.get().map(|fault| (words().restore_fault)(fault))}
+            </p>
             <p class="good" role="status" data-testid="restore-done" hidden=move || told().is_none()>{told}</p>
             <Show when=move || sent.get().is_some()>
                 <div>
