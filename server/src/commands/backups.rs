@@ -118,7 +118,7 @@ fn verify(root: &Path, set: Option<&str>) -> Outcome {
 fn restore(asked: Restore, config: &Config) -> Outcome {
     let _lock = lock(&config.system_storage)?;
     let folder = sets::find(&config.backups.join("sets"), asked.set.as_deref())?;
-    println!("restoring {}", folder.display());
+    eprintln!("hongyan-server: restoring {}", folder.display());
     let restored = sets::restore(&folder, &config.user_storage, &config.system_storage, asked.replace);
     let restored = restored.map_err(|error| match error {
         error @ (SetError::NotWhole { .. } | SetError::Unusable { .. }) => {
@@ -131,8 +131,11 @@ fn restore(asked: Restore, config: &Config) -> Outcome {
     }
     say_left_out(&restored.left_out, "is not in the set, and is empty now");
     println!(
-        "restored {} people and {} messages as of {}",
-        restored.people, restored.messages, restored.made_at
+        "restored {} people and {} messages as of {} from {}",
+        restored.people,
+        restored.messages,
+        restored.made_at,
+        folder.display()
     );
     Ok(())
 }

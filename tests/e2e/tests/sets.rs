@@ -47,6 +47,12 @@ fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     found
 }
 
+/// How many files are below a folder in which a server is at work.
+fn written_in(folder: &Path) -> usize {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| if entry.path().is_dir() { written_in(&entry.path()) } else { 1 }).sum()
+}
+
 /// What a person sees, without what differs from one look to the next.
 async fn seen(person: &Person) -> (Value, Value) {
     let list = person.list("size=100").await;
@@ -401,25 +407,23 @@ async fn a_server_that_is_killed_while_it_makes_a_set_has_none_of_it() {
     assert_eq!(import.send().await.unwrap().status(), 200);
     let body = json!({ "title": "to all", "recipient_type": "all", "expire_at": "2999-01-01T00:00:00Z" });
     admin.sender("all").await.send(body).await.data();
-    let began = std::time::Instant::now();
-    let first = make(&admin).await;
-    let whole = began.elapsed();
-    // So that as much is to be done again.
-    std::fs::remove_dir_all(backups(&server).join("sets").join(&first)).unwrap();
     let root = backups(&server).join("sets");
     let (mut whole_ones, mut halves) = (0, 0);
-    for round in 0..6u32 {
+    for written in [0, 1, 30, 150, 300, 400] {
         let asked = admin.post("backups", json!({})).await;
         assert_eq!(asked.status, 202, "{}", asked.text);
-        tokio::time::sleep(whole * (2 * round + 1) / 8).await;
-        server.kill().await;
         let id = asked.json()["data"]["id"].as_str().unwrap().to_owned();
-        halves += usize::from(root.join(format!("{id}.partial")).exists());
+        let (partial, whole) = (root.join(format!("{id}.partial")), root.join(&id));
+        eventually("so much of the set", || async {
+            (whole.exists() || partial.exists() && written_in(&partial) >= written).then_some(())
+        })
+        .await;
+        server.kill().await;
+        halves += usize::from(partial.exists());
         server = server.start_again().await;
         admin = server.admin().await;
         // What broke off is cleared away.
-        eventually("the clearing", || async { (!root.join(format!("{id}.partial")).exists()).then_some(()) })
-            .await;
+        eventually("the clearing", || async { (!partial.exists()).then_some(()) }).await;
         let list = admin.get("backups").await.data();
         for set in list["backups"].as_array().unwrap() {
             let id = set["id"].as_str().unwrap();
@@ -428,6 +432,7 @@ async fn a_server_that_is_killed_while_it_makes_a_set_has_none_of_it() {
             whole_ones += 1;
         }
     }
+    // The last files may be written before anyone looks.
     assert!(halves >= 2, "{halves} broke off, {whole_ones} were whole");
     make(&admin).await;
     server.command(&["backup", "drill"], "").await.done();
