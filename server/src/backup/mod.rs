@@ -149,6 +149,12 @@ impl Backups {
         self.of(user).find(|kept| kept.asked == *asked)
     }
 
+    /// The one of a person's that was asked for so, if there is no other.
+    pub fn only(&self, user: &UserId, asked: &Asked) -> Option<Arc<Kept>> {
+        let mut asked_so = self.of(user).filter(|kept| kept.asked == *asked);
+        asked_so.next().filter(|_| asked_so.next().is_none())
+    }
+
     /// A backup of the inbox as it is now: one that lies there already, or a new one. `go_on` is asked now and then with the
     /// part that is done, from 0 to 1, from the moment on at which it is begun: whether to. Given up, it leaves nothing.
     ///

@@ -344,6 +344,58 @@ async fn backups_are_listed_linked_to_taken_away_and_their_owners_alone() {
 }
 
 #[tokio::test]
+async fn links_end_with_all_sessions_and_new_ones_to_the_same_backup_do_not() {
+    let desk = Desk::start(|setup| setup).await;
+    let admin = desk.server.admin().await;
+    let link = async |person: &Person, body: &Value| {
+        let link = person.api.post("/api/v3/backup/links", body).await.data();
+        let path = link["url"].as_str().unwrap().split_once("/api/").unwrap().1;
+        (format!("/api/{path}"), link["backup"]["id"].clone())
+    };
+    let (before, id) = link(&desk.ann, &json!({ "make": { "compress": "gzip" } })).await;
+    assert_eq!(desk.server.user().get(&before).await.status, 200);
+    admin.api.delete("/admin/api/v3/users/ann/sessions").await.data();
+    desk.server.user().get(&before).await.failure(404, "not_found");
+    let again = admin.sign_in_person("ann", "again").await;
+    let (after, same) = link(&again, &json!({ "backup": id })).await;
+    assert_eq!(same, id);
+    assert_eq!(desk.server.user().get(&after).await.status, 200);
+    desk.server.user().get(&before).await.failure(404, "not_found");
+}
+
+#[tokio::test]
+async fn no_file_is_ever_put_together_of_two_backups() {
+    let desk = Desk::start(|setup| setup).await;
+    let get = |range: Option<&str>, if_range: Option<&str>| {
+        let mut request = desk.ann.api.request(Method::GET, &format!("{URL}?compress=none"));
+        for (name, value) in [("range", range), ("if-range", if_range)] {
+            if let Some(value) = value {
+                request = request.header(name, value);
+            }
+        }
+        async move { request.send().await.unwrap() }
+    };
+    desk.sender.send_to("ann", "one").await;
+    let first = get(None, None).await;
+    let tag = first.headers()["etag"].to_str().unwrap().to_owned();
+    let first = first.bytes().await.unwrap();
+    desk.sender.send_to("ann", "two").await;
+    // Who says nothing of what they have goes on with the only one that there is.
+    let rest = get(Some("bytes=5000-"), None).await;
+    assert_eq!(rest.status(), 206);
+    assert_eq!(rest.bytes().await.unwrap(), first.slice(5_000..));
+    let second = get(None, None).await.bytes().await.unwrap();
+    assert_ne!(first, second);
+    // Of two it could be either.
+    let whole = get(Some("bytes=5000-"), None).await;
+    assert_eq!(whole.status(), 200);
+    assert_eq!(whole.bytes().await.unwrap(), second);
+    let rest = get(Some("bytes=5000-"), Some(&tag)).await;
+    assert_eq!(rest.status(), 206);
+    assert_eq!(rest.bytes().await.unwrap(), first.slice(5_000..));
+}
+
+#[tokio::test]
 async fn there_is_only_so_much_and_only_for_so_long() {
     let desk = Desk::start(|setup| setup.set("BACKUP_QUOTA", "200000").set("BACKUP_KEEP", "10s")).await;
     desk.sender.send_to("ann", "one").await;

@@ -11,7 +11,9 @@ use super::extract::{Json, Query};
 use super::ranges;
 use crate::auth::UserCaller;
 use crate::backup::{BackupError, Format, Kept, Sealed};
+use crate::directory::Person;
 use crate::error::{Error, Result};
+use crate::inbox::InboxError;
 use asked::BackupQuery;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
@@ -163,7 +165,8 @@ pub async fn link(
     let until = now.plus_millis(life as i64 * 1_000).min(kept.expires_at);
     let seconds = until.millis().div_euclid(1_000);
     let by = caller.claims.session_id.as_ref().map_or("", SessionId::as_str);
-    let signature = gateway.auth.sign_link(&signed(&kept, seconds, by));
+    let person = gateway.directory.person(caller.id())?.ok_or(InboxError::NoUser)?;
+    let signature = gateway.auth.sign_link(&signed(&kept, &person, seconds, by));
     let url = format!(
         "{}/api/v3/backup/files/{}/{}?expires={seconds}&by={by}&signature={signature}",
         gateway.public_url,
@@ -210,23 +213,21 @@ pub async fn file(
     let gone = || Error::not_found("file, or the link to it has ended");
     let user = UserId::new(&user).map_err(|_| gone())?;
     let kept = gateway.backups.get(&user, &id).ok_or_else(gone)?;
-    let left = query.expires - crate::clock::now().millis().div_euclid(1_000);
+    let left = query.expires.saturating_sub(crate::clock::now().millis().div_euclid(1_000));
     let person = gateway.directory.person(&user)?.filter(|person| !person.disabled).ok_or_else(gone)?;
-    let is_ended = SessionId::new(&query.by).is_ok_and(|session| gateway.directory.is_revoked(&session))
-        || person.tokens_since > kept.made_at;
-    if left <= 0
-        || is_ended
-        || !gateway.auth.is_link(&signed(&kept, query.expires, &query.by), &query.signature)
-    {
+    let is_ended = SessionId::new(&query.by).is_ok_and(|session| gateway.directory.is_revoked(&session));
+    let signed = signed(&kept, &person, query.expires, &query.by);
+    if left <= 0 || is_ended || !gateway.auth.is_link(&signed, &query.signature) {
         return Err(gone());
     }
     let cache = format!("public, max-age={left}, immutable, no-transform");
     gateway.serve_kept(&kept, &method, &headers, None, &cache).await
 }
 
-/// What a link's signature is of.
-fn signed(kept: &Kept, expires: i64, by: &str) -> String {
-    format!("backup\n{}\n{}\n{expires}\n{by}", kept.user, kept.id)
+/// What a link's signature is of: with all of a person's tokens it ends too.
+fn signed(kept: &Kept, person: &Person, expires: i64, by: &str) -> String {
+    let since = person.tokens_since.millis();
+    format!("backup\n{}\n{}\n{since}\n{expires}\n{by}", kept.user, kept.id)
 }
 
 impl UserGateway {
@@ -244,7 +245,7 @@ impl UserGateway {
         let goes_on = ranges::goes_on(method, headers);
         let begun = match named.filter(|kept| kept.asked == wanted.asked) {
             None if goes_on && !headers.contains_key(header::IF_RANGE) => {
-                self.backups.newest(user, &wanted.asked)
+                self.backups.only(user, &wanted.asked)
             }
             begun => begun,
         };
@@ -255,7 +256,8 @@ impl UserGateway {
                 let kept = self.backups.make(user, wanted, |_| true).await?;
                 let mut headers = headers.clone();
                 if goes_on && !headers.contains_key(header::IF_RANGE) {
-                    // What they have a part of is gone: a part of another would make one file of two.
+                    // What they have a part of is gone, or may be one of several: a part of another would make one file of
+                    // two.
                     headers.remove(header::RANGE);
                 }
                 self.serve_kept(&kept, method, &headers, coding, CACHE).await
