@@ -137,6 +137,11 @@ impl Error {
         let message = "the storage cannot be written or read right now; nothing was changed";
         Self { retry_after: Some(5), ..Self::new(ErrorType::StorageUnavailable, message) }
     }
+
+    fn no_backups(cause: impl std::fmt::Display) -> Self {
+        let message = "backups cannot be written or read right now";
+        Self { message: message.into(), ..Self::storage(cause) }
+    }
 }
 
 impl fmt::Display for Error {
@@ -205,6 +210,11 @@ impl From<InboxError> for Error {
                 )
             },
             InboxError::Backup(error) => unusable("file", error),
+            InboxError::Unfinished(error) => {
+                let message =
+                    "the server goes on with the backup as soon as it can; to bring it again does no harm";
+                Self { message: message.into(), ..Self::storage(error) }
+            }
             InboxError::Directory(error) => error.into(),
             InboxError::Log(error) => error.into(),
             InboxError::Panicked => Self::internal(error),
@@ -220,21 +230,18 @@ fn unusable(field: &str, error: hongyan_backup::Error) -> Error {
     use hongyan_backup::Error as Fault;
     let code = match &error {
         Fault::TooLarge(max) => {
-            let reason = format!("{field}: a backup may have {max} bytes here, also once it is unpacked");
+            let reason = format!("{field}: no more than {max} bytes can be put back here");
             return Error::new(ErrorType::TooLarge, reason);
         }
         Fault::Cancelled => return BackupError::Stopping.into(),
-        Fault::Io(_) => return Error::storage(error),
-        Fault::Storage(cause) if cause.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull) => {
-            return Error::storage(error);
-        }
+        fault if fault.is_of_disk() => return Error::storage(error),
         Fault::NoBackup => Code::NotABackup,
         // What is ours was checked when the server began; what is left is in the file.
-        Fault::Damaged(_) | Fault::Storage(_) => Code::Damaged,
+        Fault::Damaged(_) | Fault::Storage(_) | Fault::Io(_) => Code::Damaged,
         Fault::Newer(_) => Code::Newer,
         Fault::OtherPerson(_) => Code::OtherPerson,
         Fault::Locked => Code::Locked,
-        Fault::Encrypted(_) => Code::WrongKey,
+        Fault::WrongKey => Code::WrongKey,
         Fault::NotFull
         | Fault::NotIncremental
         | Fault::OtherServer
@@ -265,12 +272,10 @@ impl From<BackupError> for Error {
             BackupError::Backup(hongyan_backup::Error::TooOld) => {
                 Self::field("since", "is too long ago, or before a backup was restored: take a full backup")
             }
+            BackupError::Backup(error) if error.is_of_disk() => Self::no_backups(error),
             BackupError::Backup(error) => Self::internal(error),
             BackupError::File { field, error } => unusable(&field, error),
-            BackupError::Io(error) => {
-                let message = "backups cannot be written or read right now";
-                Self { message: message.into(), ..Self::storage(error) }
-            }
+            BackupError::Io(error) => Self::no_backups(error),
         }
     }
 }
@@ -285,10 +290,7 @@ impl From<SetError> for Error {
             SetError::Directory(error) => error.into(),
             SetError::Ledger(error) => error.into(),
             SetError::Log(error) => error.into(),
-            error => {
-                let message = "backups cannot be written or read right now";
-                Self { message: message.into(), ..Self::storage(error) }
-            }
+            error => Self::no_backups(error),
         }
     }
 }

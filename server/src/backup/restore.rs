@@ -4,7 +4,7 @@
 
 use super::{BackupError, Backups};
 use crate::inbox::{InboxError, Inboxes, Prepared, Restoring};
-use hongyan_backup::{About, Error, Identity, Kind};
+use hongyan_backup::{About, Error, GoOn, Identity, Kind};
 use hongyan_wire::UserId;
 use parking_lot::Mutex;
 use std::collections::HashSet;
@@ -21,6 +21,8 @@ const AT_ONCE: usize = 8;
 const WORKING: usize = 2;
 /// Files that are put back together.
 const FILES_MAX: usize = 400;
+/// What may be put back once it is unpacked, in quotas: hardly any text is packed smaller.
+const UNPACKED: u64 = 16;
 /// Bytes of the disk that no backup takes.
 const RESERVE: u64 = 1024 * 1024 * 1024;
 /// Bytes that arrive between two looks at the disk.
@@ -218,9 +220,12 @@ impl Incoming {
         if self.files.is_empty() {
             return Err(BackupError::File { field: "file".into(), error: Error::NoBackup });
         }
+        let stop = self.stop.clone();
+        let go_on: GoOn = Arc::new(move || !*stop.borrow());
         // What is unpacked comes into the inbox once more.
-        let mut left = self.quota.min(room(&self.folder)? / 2);
-        let is_short = left < self.quota;
+        let most = self.quota.saturating_mul(UNPACKED);
+        let mut left = most.min(room(&self.folder)? / 2);
+        let is_short = left < most;
         let mut opened: Vec<(usize, PathBuf, About)> = Vec::new();
         for (n, packed) in self.files.iter().enumerate() {
             let of = |error| BackupError::File { field: self.field(n), error };
@@ -228,11 +233,11 @@ impl Incoming {
             left -= self.unpack(packed, &plain, identity, left).map_err(|error| match error {
                 _ if *self.stop.borrow() => BackupError::Stopping,
                 Error::TooLarge(_) if is_short => BackupError::Io(io::ErrorKind::StorageFull.into()),
-                Error::TooLarge(_) => of(Error::TooLarge(self.quota)),
+                Error::TooLarge(_) => of(Error::TooLarge(most)),
                 error => of(error),
             })?;
             fs::remove_file(packed)?;
-            let (_, about) = hongyan_backup::open(&plain).map_err(of)?;
+            let (_, about) = hongyan_backup::open_while(&plain, &go_on).map_err(of)?;
             if about.user != self.user.as_str() {
                 return Err(of(Error::OtherPerson(about.user)));
             }
@@ -246,7 +251,7 @@ impl Incoming {
             Kind::Messages if increments.is_empty() => first.2.clone(),
             _ => {
                 let increments: Vec<&Path> = increments.iter().map(|(_, path, _)| path.as_path()).collect();
-                hongyan_backup::apply(&first.1, &increments)
+                hongyan_backup::apply_while(&first.1, &increments, &go_on)
                     .map_err(|error| BackupError::File { field: self.all().into(), error })?
             }
         };
@@ -254,7 +259,7 @@ impl Incoming {
         File::open(&first.1)?.sync_all()?;
         fs::rename(&first.1, &to)?;
         File::open(to.parent().unwrap_or(Path::new(".")))?.sync_all()?;
-        Ok(Prepared { file: self.id.clone(), about })
+        Ok(Prepared { file: self.id.clone(), about, go_on })
     }
 }
 

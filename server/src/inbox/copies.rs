@@ -18,9 +18,9 @@ pub(super) struct Copies {
 }
 
 impl Copies {
-    /// Keeps sets from being made as long as it lives. `None` while one is made, or waits to be.
-    pub(super) fn restoring(&self) -> Option<OwnedRwLockReadGuard<()>> {
-        self.restoring.clone().try_read_owned().ok()
+    /// Keeps sets from being made as long as it lives, once the one that is has been.
+    pub(super) async fn no_set(&self) -> OwnedRwLockReadGuard<()> {
+        self.restoring.clone().read_owned().await
     }
 }
 
@@ -59,7 +59,7 @@ impl Inboxes {
     /// # Errors
     /// [`InboxError::Copying`] while a set is made.
     pub fn may_restore(&self) -> Result<(), InboxError> {
-        self.copies.restoring().map(drop).ok_or(InboxError::Copying)
+        self.copies.restoring.try_read().map(drop).map_err(|_| InboxError::Copying)
     }
 
     pub(super) fn is_held(&self) -> bool {

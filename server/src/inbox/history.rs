@@ -23,8 +23,17 @@ pub enum Step {
     Mark(prop::sample::Index, bool),
     Wait(i64),
     Full,
-    /// From the last backup's place, or from its time.
-    Increment(bool),
+    Increment(From),
+}
+
+/// Where an increment begins.
+#[derive(Debug, Clone, Copy)]
+pub enum From {
+    /// The last backup's place.
+    Place,
+    /// The last backup's time.
+    Time,
+    Beginning,
 }
 
 pub fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -37,7 +46,7 @@ pub fn steps() -> impl Strategy<Value = Vec<Step>> {
         // Also so long that recalls are forgotten.
         2 => prop_oneof![1..200_000i64, Just(50 * 86_400_000)].prop_map(Step::Wait),
         1 => Just(Step::Full),
-        2 => any::<bool>().prop_map(Step::Increment),
+        2 => prop_oneof![Just(From::Place), Just(From::Time), Just(From::Beginning)].prop_map(Step::Increment),
     ];
     prop::collection::vec(step, 1..80)
 }
@@ -168,11 +177,14 @@ impl History {
             }
             Step::Wait(millis) => self.now += millis,
             Step::Full => self.back_up(Kind::Full, None),
-            Step::Increment(by_place) => {
+            Step::Increment(from) => {
                 let Some(last) = self.last.clone() else { return };
-                let since = match by_place {
-                    true => Since::Place { pos: last.pos, version: last.version, at: Some(last.made_at) },
-                    false => Since::Time(last.made_at),
+                let since = match from {
+                    From::Place => {
+                        Since::Place { pos: last.pos, version: last.version, at: Some(last.made_at) }
+                    }
+                    From::Time => Since::Time(last.made_at),
+                    From::Beginning => Since::Place { pos: 0, version: 0, at: None },
                 };
                 self.back_up(Kind::Incremental, Some(since));
             }

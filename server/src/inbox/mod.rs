@@ -89,6 +89,9 @@ pub enum InboxError {
     Copying,
     #[error(transparent)]
     Backup(#[from] hongyan_backup::Error),
+    /// The log has it, or may have it.
+    #[error("a backup is not put back yet: {0}")]
+    Unfinished(Box<InboxError>),
     #[error("work on the inbox ended by a panic")]
     Panicked,
     #[error("the server is stopping")]

@@ -89,7 +89,8 @@ pub fn check(request: &SendMessageRequest, recipients_max: usize, now: Timestamp
     }
     recipients(request, recipients_max, &mut faults);
     if let Some(sender) = &request.sender {
-        faults.unless(sender.id.len() <= limits::ID_MAX, "sender.id", "must have at most 64 bytes");
+        let is_word = sender.id.len() <= limits::ID_MAX && !sender.id.contains(limits::is_unshowable);
+        faults.unless(is_word, "sender.id", "must be one line of at most 64 bytes");
         faults.unless(
             is_name(&sender.name, true),
             "sender.name",

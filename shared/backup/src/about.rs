@@ -31,6 +31,9 @@ impl Kind {
     }
 }
 
+/// Longest value of a line, in bytes: a person's id is the longest.
+const VALUE_MAX: usize = 512;
+
 /// The table `about`: each field is a line of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct About {
@@ -78,8 +81,11 @@ impl About {
     /// Reads it from a database that may be anything.
     pub(crate) fn read(conn: &Connection, schema: &str) -> Result<Self> {
         let no_backup = |_| Error::NoBackup;
-        let mut statement =
-            conn.prepare(&format!("SELECT key, value FROM {schema}.about LIMIT 100")).map_err(no_backup)?;
+        // There may be any number of lines, of any length.
+        let sql = format!(
+            "SELECT key, value FROM {schema}.about WHERE octet_length(value) <= {VALUE_MAX} LIMIT 100"
+        );
+        let mut statement = conn.prepare(&sql).map_err(no_backup)?;
         let rows = statement
             .query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))
             .map_err(no_backup)?;

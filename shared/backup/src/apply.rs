@@ -1,7 +1,7 @@
 //! Applying increments to a full backup.
 
 use crate::about::{About, Kind};
-use crate::file::{check, guard};
+use crate::file::{GoOn, always, ask, check, guard};
 use crate::{AMENDED_LIFE, Error, Result};
 use rusqlite::Connection;
 use std::path::Path;
@@ -12,8 +12,17 @@ use std::path::Path;
 /// # Errors
 /// What is wrong with one of them, and that they do not join.
 pub fn apply(full: &Path, increments: &[impl AsRef<Path>]) -> Result<About> {
-    let conn = Connection::open(full)?;
+    apply_while(full, increments, &always())
+}
+
+/// The same, as long as it is to go on.
+///
+/// # Errors
+/// The same, and [`Error::Cancelled`].
+pub fn apply_while(full: &Path, increments: &[impl AsRef<Path>], go_on: &GoOn) -> Result<About> {
+    let mut conn = Connection::open(full)?;
     guard(&conn)?;
+    ask(&mut conn, go_on)?;
     let mut about = check(&conn, "main")?;
     if about.kind != Kind::Full {
         return Err(Error::NotFull);
@@ -53,14 +62,19 @@ fn apply_one(conn: &Connection, before: &About) -> Result<About> {
 }
 
 fn join(conn: &Connection, before: &About, increment: &About) -> Result<About> {
-    // What was taken back since, then what is new; what was pressed since; what has expired.
+    // What an increment could have and has not is gone, also where nothing tells of it any more.
+    conn.execute(
+        "DELETE FROM main.message WHERE pos > ?1 AND pos NOT IN (SELECT pos FROM increment.message)",
+        [increment.from_pos as i64],
+    )?;
+    // What was taken back since, then what is new; what was pressed since (the first counts); what has expired.
     conn.execute_batch(
         "DELETE FROM main.message WHERE id IN (SELECT message_id FROM increment.amended WHERE pressed IS NULL);
          INSERT OR IGNORE INTO main.message SELECT * FROM increment.message;
-         UPDATE main.message SET pressed = (SELECT pressed FROM increment.amended a
-                 WHERE a.message_id = main.message.id AND a.pressed IS NOT NULL ORDER BY a.pos LIMIT 1)
-             WHERE pressed IS NULL
-               AND id IN (SELECT message_id FROM increment.amended WHERE pressed IS NOT NULL);
+         UPDATE main.message SET pressed = first.pressed
+             FROM (SELECT message_id, pressed, min(pos) FROM increment.amended
+                   WHERE pressed IS NOT NULL GROUP BY message_id) AS first
+             WHERE main.message.id = first.message_id AND main.message.pressed IS NULL;
          INSERT OR IGNORE INTO main.amended SELECT * FROM increment.amended;",
     )?;
     conn.execute("DELETE FROM main.message WHERE expire_at <= ?1", [increment.made_at])?;
@@ -90,4 +104,90 @@ fn join(conn: &Connection, before: &About, increment: &About) -> Result<About> {
     };
     about.write(conn)?;
     Ok(about)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+    use super::*;
+    use crate::file::SCHEMA;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// A backup that has these messages at their places, all of them pressed since if it is an increment.
+    fn backup(path: &Path, kind: Kind, messages: std::ops::Range<u64>, pressed: u64) -> Connection {
+        let conn = Connection::open(path).unwrap();
+        for (_, sql) in SCHEMA {
+            conn.execute_batch(sql).unwrap();
+        }
+        let about = About {
+            kind,
+            user: "ann".into(),
+            epoch: 7,
+            pos: 1_000_000,
+            version: 0,
+            from_pos: 0,
+            from_version: 0,
+            made_at: 1,
+            messages: messages.end - messages.start,
+            states: 0,
+        };
+        conn.execute_batch("BEGIN").unwrap();
+        about.write(&conn).unwrap();
+        for pos in messages {
+            conn.execute(
+                "INSERT INTO message(pos, id, title, content, message_type, priority, sender, sender_info, created_at)
+                 VALUES(?1, 'm' || ?1, 't', '', 'x', 1, 's', '{}', 0)",
+                [pos as i64],
+            )
+            .unwrap();
+        }
+        for pos in 0..pressed {
+            let sql =
+                "INSERT INTO amended(pos, message_id, at, pressed) VALUES(100000 + ?1, 'm' || ?1, 0, '{}')";
+            conn.execute(sql, [pos as i64]).unwrap();
+        }
+        conn.execute_batch("COMMIT").unwrap();
+        conn
+    }
+
+    #[test]
+    fn work_grows_with_what_is_there_and_not_with_its_square_and_can_be_ended() {
+        const MANY: u64 = 20_000;
+        let dir = tempfile::tempdir().unwrap();
+        let (full, increment) = (dir.path().join("full"), dir.path().join("increment"));
+        drop(backup(&full, Kind::Full, 1..MANY, 0));
+        drop(backup(&increment, Kind::Incremental, 1..MANY, MANY));
+        let before = std::fs::read(&full).unwrap();
+        let ended = apply_while(&full, &[&increment], &(Arc::new(|| false) as GoOn));
+        assert!(matches!(ended, Err(Error::Cancelled)), "{ended:?}");
+        assert!(before == std::fs::read(&full).unwrap());
+        // A square would be a hundred thousand times as many steps as there are rows.
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counted = asked.clone();
+        let go_on: GoOn = Arc::new(move || counted.fetch_add(1, Ordering::Relaxed) < 1_000);
+        apply_while(&full, &[&increment], &go_on).unwrap();
+        let conn = Connection::open(&full).unwrap();
+        let sql = "SELECT count(*) FROM message WHERE pressed = '{}'";
+        let pressed: i64 = conn.query_row(sql, [], |row| row.get(0)).unwrap();
+        assert_eq!(pressed, MANY as i64 - 1);
+        assert!(asked.load(Ordering::Relaxed) > 0);
+    }
+
+    #[test]
+    fn what_a_file_says_of_itself_is_read_only_as_far_as_it_may_be() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("full");
+        let conn = backup(&path, Kind::Full, 1..3, 0);
+        for n in 0..20 {
+            let sql = "INSERT INTO about(key, value) VALUES('a' || ?1, CAST(zeroblob(8000000) AS TEXT))";
+            conn.execute(sql, [n]).unwrap();
+        }
+        assert_eq!(crate::open(&path).unwrap().1.messages, 2);
+        // As if it were not there.
+        conn.execute("UPDATE about SET value = CAST(zeroblob(8000000) AS TEXT) WHERE key = 'user'", [])
+            .unwrap();
+        assert!(matches!(crate::open(&path), Err(Error::NoBackup)));
+    }
 }

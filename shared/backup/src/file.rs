@@ -5,10 +5,18 @@ use crate::{Error, Result};
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Pages of memory for a file that is read, in KiB.
 const CACHE_KIB: i64 = 2_048;
+
+/// Asked every few milliseconds while a file is worked on that may be large: false ends it with [`Error::Cancelled`].
+pub type GoOn = Arc<dyn Fn() -> bool + Send + Sync>;
+
+/// Steps of SQLite between two questions whether to go on: a few milliseconds.
+const ASK_EVERY: i32 = 100_000;
 
 /// Opens a backup that is not packed, and checks that it is one: whole, of a format that is known, with the tables and
 /// rows that it says.
@@ -16,13 +24,21 @@ const CACHE_KIB: i64 = 2_048;
 /// # Errors
 /// What is wrong with it. It is not changed in any case.
 pub fn open(path: &Path) -> Result<(Connection, About)> {
+    open_while(path, &always())
+}
+
+/// The same, as long as it is to go on.
+///
+/// # Errors
+/// The same, and [`Error::Cancelled`].
+pub fn open_while(path: &Path, go_on: &GoOn) -> Result<(Connection, About)> {
     let no_database = |error| match error {
         Error::Storage(error) if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
             Error::NoBackup
         }
         error => error,
     };
-    let conn = reopen(path).map_err(no_database)?;
+    let conn = reopen_while(path, go_on).map_err(no_database)?;
     let about = check(&conn, "main").map_err(no_database)?;
     Ok((conn, about))
 }
@@ -36,6 +52,26 @@ pub fn reopen(path: &Path) -> Result<Connection> {
     let conn = Connection::open_with_flags(path, flags)?;
     guard(&conn)?;
     Ok(conn)
+}
+
+/// The same, for work that is long.
+///
+/// # Errors
+/// What the disk says. What is asked of it later says [`ErrorCode::OperationInterrupted`] once it is not to go on.
+pub fn reopen_while(path: &Path, go_on: &GoOn) -> Result<Connection> {
+    let mut conn = reopen(path)?;
+    ask(&mut conn, go_on)?;
+    Ok(conn)
+}
+
+pub(crate) fn always() -> GoOn {
+    Arc::new(|| true)
+}
+
+/// Lets what runs on a connection be ended.
+pub(crate) fn ask(conn: &mut Connection, go_on: &GoOn) -> Result<()> {
+    let go_on = AssertUnwindSafe(go_on.clone());
+    Ok(conn.progress_handler(ASK_EVERY, Some(move || !go_on()))?)
 }
 
 /// Largest value in a file, in bytes: far above any message, far below what would be felt.
@@ -66,7 +102,7 @@ const TABLES: [(&str, &str); 4] = [
 ];
 
 /// Everything that a backup is made of, without comments and with single spaces. What SQLite makes by itself has no text.
-const SCHEMA: [(&str, &str); 9] = [
+pub(crate) const SCHEMA: [(&str, &str); 9] = [
     (
         "message",
         "CREATE TABLE message(pos INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, channel_id TEXT, title TEXT NOT NULL, content TEXT NOT NULL, message_type TEXT NOT NULL, priority INTEGER NOT NULL, sender TEXT NOT NULL, sender_info TEXT NOT NULL, created_at INTEGER NOT NULL, expire_at INTEGER, metadata TEXT, attachments TEXT, actions TEXT, replaces TEXT, thread_key TEXT, pressed TEXT) STRICT",
@@ -146,7 +182,10 @@ pub(crate) fn check(conn: &Connection, schema: &str) -> Result<About> {
     }
     let whole: String = conn
         .query_row(&format!("PRAGMA {schema}.integrity_check(1)"), [], |row| row.get(0))
-        .map_err(|error| Error::Damaged(error.to_string()))?;
+        .map_err(|error| match Error::from(error) {
+            Error::Storage(error) => Error::Damaged(error.to_string()),
+            error => error,
+        })?;
     if whole != "ok" {
         return Err(Error::Damaged(whole));
     }

@@ -14,10 +14,10 @@ mod pack;
 mod write;
 
 pub use about::{About, Kind};
-pub use apply::apply;
+pub use apply::{apply, apply_while};
 pub use export::rows::{COLUMNS, message};
 pub use export::{Format, Language, export};
-pub use file::{open, reopen};
+pub use file::{GoOn, open, open_while, reopen, reopen_while};
 pub use pack::{Compression, Encryption, Identity, Packed, pack, unpack};
 pub use write::{Device, Since, Source, copy_table, write};
 
@@ -51,8 +51,8 @@ pub enum Error {
     Older,
     #[error("what happened so long ago is not known any more; take a full backup")]
     TooOld,
-    #[error("it is encrypted: {0}")]
-    Encrypted(&'static str),
+    #[error("it is encrypted for another passphrase or key")]
+    WrongKey,
     #[error("it is encrypted: a passphrase or a key is needed")]
     Locked,
     #[error("it has more than {0} bytes")]
@@ -60,9 +60,29 @@ pub enum Error {
     #[error("it was cancelled")]
     Cancelled,
     #[error("the database: {0}")]
-    Storage(#[from] rusqlite::Error),
+    Storage(rusqlite::Error),
     #[error(transparent)]
     Io(#[from] std::io::Error),
+}
+
+impl Error {
+    /// Whether it is the disk that says it, and not the file.
+    pub fn is_of_disk(&self) -> bool {
+        match self {
+            Self::Io(_) => true,
+            Self::Storage(error) => error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull),
+            _ => false,
+        }
+    }
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::OperationInterrupted) => Self::Cancelled,
+            _ => Self::Storage(error),
+        }
+    }
 }
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -105,7 +105,9 @@ impl Encryption {
                 age::Encryptor::with_recipients(std::iter::once(&**recipient as &dyn age::Recipient))
             }
         };
-        encryptor.map(Some).map_err(|_| Error::Encrypted("it cannot be encrypted for this recipient"))
+        encryptor
+            .map(Some)
+            .map_err(|_| std::io::Error::other("it cannot be encrypted for this recipient").into())
     }
 }
 
@@ -261,9 +263,9 @@ fn unreadable(error: age::DecryptError) -> Error {
         age::DecryptError::Io(error) => Error::Damaged(error.to_string()),
         age::DecryptError::NoMatchingKeys
         | age::DecryptError::DecryptionFailed
-        | age::DecryptError::KeyDecryptionFailed => Error::Encrypted("with another passphrase or key"),
+        | age::DecryptError::KeyDecryptionFailed => Error::WrongKey,
         age::DecryptError::ExcessiveWork { .. } => {
-            Error::Encrypted("its passphrase is made to be costly to try")
+            Error::Damaged("its passphrase is made costlier to try than is done here".into())
         }
         _ => Error::Damaged("it is no whole age file".into()),
     }
@@ -314,7 +316,7 @@ mod tests {
                     ] {
                         assert!(matches!(
                             unpacked(&sealed, &other, u64::MAX),
-                            Err(Error::Encrypted(_) | Error::Locked)
+                            Err(Error::WrongKey | Error::Locked)
                         ));
                     }
                 }

@@ -52,8 +52,8 @@ pub enum Since {
     Time(i64),
 }
 
-/// Writes a backup to a file that is not there yet. It is not flushed: often it is packed into another and goes. `since`: an increment from there on.
-/// `go_on` is asked now and then with the part that is done, from 0 to 1: whether to.
+/// Writes a backup to a file that is not there yet, and does not flush it: it may only be a step to a packed one. `since`: an
+/// increment from there on. `go_on` is asked now and then with the part that is done, from 0 to 1: whether to.
 ///
 /// # Errors
 /// What the databases or the disk say, that it was cancelled, and for increments that what they would have to tell is not

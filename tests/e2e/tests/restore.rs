@@ -455,6 +455,21 @@ async fn places_of_other_peoples_messages_are_not_taken() {
 }
 
 #[tokio::test]
+async fn what_was_allowed_when_it_was_sent_comes_back_also_where_less_is_allowed_now() {
+    let mut desk = Desk::start(|setup| setup.set("BACKUP_QUOTA", "400000")).await;
+    // Packed it is within what a person's backups may have, unpacked it is not.
+    for n in 0..10 {
+        let body = json!({ "title": format!("m{n}"), "content": "r".repeat(100_000), "recipients": ["ann"] });
+        desk.sender.send(body).await.data();
+    }
+    let (file, _) = desk.backup("compress=gzip").await;
+    desk.server = desk.server.start_again_with("MESSAGE_MAX_BYTES", "2048").await;
+    desk.ann = desk.server.admin().await.sign_in_person("ann", "other").await;
+    let done = desk.put("", read(&file)).await.data();
+    assert_eq!((&done["restored"], &done["known"]), (&json!(0), &json!(10)));
+}
+
+#[tokio::test]
 async fn killed_at_any_moment_it_is_there_whole_or_not_at_all() {
     let old = Desk::start(|setup| setup).await;
     let content = "r".repeat(20_000);

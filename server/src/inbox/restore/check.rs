@@ -87,8 +87,9 @@ fn each(
 }
 
 /// What of a message could not have been sent. What this server allows less of than the one that it comes from is
-/// no fault, but for the size.
+/// no fault, but for a size that is above what is usual.
 fn fault(message: &Message, bytes_max: usize) -> Option<&'static str> {
+    let bytes_max = bytes_max.max(limits::MESSAGE_BYTES_MAX);
     let thread = message.thread_key.as_deref().unwrap_or_default();
     let words = [message.sender.as_str(), &message.sender_info.id, &message.sender_info.name, thread];
     let is_url = |url: &str| url.is_empty() || limits::is_url(url);

@@ -13,7 +13,7 @@ use super::{Inbox, InboxError, Inboxes};
 use crate::directory::Person;
 use crate::log::record::{Record, Restored};
 use crate::log::{Appended, Entry, LogError, Pos};
-use hongyan_backup::About;
+use hongyan_backup::{About, GoOn};
 use hongyan_wire::{MessageId, Timestamp, UserId};
 use put::{is_over, of_file, recalled, state_of};
 use std::fs;
@@ -30,6 +30,8 @@ pub struct Prepared {
     /// Its name in [`Inboxes::restores_of`], without `.db`.
     pub file: String,
     pub about: About,
+    /// Whether it is still to be looked through: a look may be long.
+    pub go_on: GoOn,
 }
 
 /// What became of a backup that was put into an inbox.
@@ -106,10 +108,11 @@ impl Inboxes {
         tell: impl FnOnce(),
     ) -> Result<Restoring, Unfinished> {
         // A set of the whole server has the record with the inbox that took it in, or neither.
-        let _no_set = self.copies.restoring().ok_or(InboxError::Copying)?;
+        let _no_set = self.copies.no_set().await;
         // Long, and nobody's business but the file's.
-        let (checked, pos) = (path.to_owned(), prepared.about.pos);
-        let check = move || check::check(&hongyan_backup::reopen(&checked)?, pos, message_bytes);
+        let (checked, pos, go_on) = (path.to_owned(), prepared.about.pos, prepared.go_on.clone());
+        let check =
+            move || check::check(&hongyan_backup::reopen_while(&checked, &go_on)?, pos, message_bytes);
         tokio::task::spawn_blocking(check).await.map_err(|_| InboxError::Stopping)??;
         let _one_at_a_time = self.marks.turn(user).await;
         let (record, comes_to) = self.decide_restore(user, prepared, path, into_empty).await?;
@@ -140,7 +143,7 @@ impl Inboxes {
         path: &Path,
         into_empty: bool,
     ) -> Result<(Option<Restored>, Restoring), InboxError> {
-        let Prepared { file, about } = prepared;
+        let Prepared { file, about, go_on: _ } = prepared;
         let at = self.clock.now();
         let log = self.journal.log().clone();
         let mut is_ours = about.epoch == log.epoch() && about.pos <= log.head();
@@ -308,7 +311,8 @@ enum Unfinished {
 impl Unfinished {
     fn into_error(self) -> InboxError {
         match self {
-            Self::Undone(error) | Self::Named(error) => error,
+            Self::Undone(error) => error,
+            Self::Named(error) => InboxError::Unfinished(Box::new(error)),
         }
     }
 }

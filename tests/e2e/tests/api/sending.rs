@@ -129,6 +129,7 @@ async fn every_field_that_is_not_valid_is_named_and_nothing_is_sent() {
         (json!({ "expire_at": "tomorrow" }), "expire_at"),
         (json!({ "sender": { "avatar": "javascript:alert(1)" } }), "sender.avatar"),
         (json!({ "sender": { "type": "robot" } }), "sender.type"),
+        (json!({ "sender": { "id": "a\u{200b}b" } }), "sender.id"),
         (json!({ "variables": { "a": 1 } }), "variables"),
         (
             attachment(json!({ "type": "file", "name": "n", "url": "javascript:alert(1)" })),
