@@ -66,7 +66,7 @@ settings! {
     "SYSTEM_STORAGE_PATH", "system, beside USER_STORAGE_PATH", "The log, the directory and the secret: everything that is no single user's.";
     "DATABASE_BACKUP_PATH", "backups, beside USER_STORAGE_PATH", "Where backups are kept.";
     "BACKUP_KEEP", "24h", "How long a backup that a person asked for can be fetched.";
-    "BACKUP_QUOTA", "10737418240", "Bytes that the backups of one person may have together; the oldest go first.";
+    "BACKUP_QUOTA", "10737418240", "Bytes that the backups of one person may have together (the oldest go first), and that are put back at once.";
     "BACKUP_INTERVAL", "24h", "How often a set of everything is made, from which the server can be restored; 0 or off: never by itself.";
     "BACKUP_SETS_MAX", "14", "Sets that are kept; the oldest go first.";
     "BACKUP_SETS_KEEP", "720h", "For how long sets are kept; the newest complete one always stays.";

@@ -43,7 +43,7 @@ pub struct BackupRequest {
     /// `full`, `messages` or `incremental`; `full` when left out.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
-    /// `gzip`, `zstd` or `none`.
+    /// `gzip` (or `true`), `zstd` or `none` (or `false`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compress: Option<String>,
     /// `passphrase`, `recipient` or `none`; follows from what is given when left out.
@@ -175,7 +175,7 @@ pub struct RestoreAnswer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RestoreFault {
-    /// It is something else.
+    /// A page, lines of JSON, or nothing of this service at all.
     NotABackup,
     Damaged,
     /// Of a later version than the server knows.
@@ -187,4 +187,7 @@ pub enum RestoreFault {
     WrongKey,
     /// There is no full backup, or something is missing between it and an increment.
     Incomplete,
+    /// What a later server says.
+    #[serde(other)]
+    Unknown,
 }

@@ -106,8 +106,8 @@ pub struct AccountWords {
     /// Takes why.
     pub job_failed: fn(Option<ErrorType>) -> &'static str,
     pub job_cancel: &'static str,
-    /// How many messages, how large, until when.
-    pub backup_of: fn(u64, &str, &str) -> String,
+    /// How many messages, how large.
+    pub backup_of: fn(u64, &str) -> String,
     pub passphrase_too_short: &'static str,
     pub download: &'static str,
     pub tokens: &'static str,

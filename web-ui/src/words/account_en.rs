@@ -82,13 +82,13 @@ pub static WORDS: AccountWords = AccountWords {
     link_account: |name| format!("Link {name}"),
     last_way: "It is the last way to sign in. Set a password or link another account first.",
     backups: "Backups",
-    backups_lead: "Your messages as one file: a database that any SQLite program opens, a page to read, or lines of JSON. It can be downloaded for a day.",
+    backups_lead: "Your messages as one file: a database that any SQLite program opens, a page to read, or lines of JSON. It can be downloaded until the time that is shown.",
     backup_passphrase: "Passphrase, if it is to be encrypted (at least 12 characters)",
     backup_make: "Make and download",
     restore: "Restore a backup",
     restore_lead: "Messages that are missing are added, nothing is taken away or doubled. Then all your devices load everything again, by themselves.",
     restore_files: "A full backup, and its increments if there are any",
-    restore_passphrase: "Its passphrase, if it is encrypted",
+    restore_passphrase: "Its passphrase or AGE-SECRET-KEY-1…, if it is encrypted",
     restore_sending: "Being sent…",
     restore_working: "Being put back…",
     restored: |RestoreAnswer { restored, known, gone, states }| {
@@ -116,9 +116,10 @@ pub static WORDS: AccountWords = AccountWords {
         RestoreFault::Damaged => "The file is damaged, or not all of it is there.",
         RestoreFault::Newer => "It was made by a newer version than the server has.",
         RestoreFault::OtherPerson => "It is another person's.",
-        RestoreFault::Locked => "It is encrypted: give the passphrase too.",
-        RestoreFault::WrongKey => "The passphrase is not the one that it was encrypted with.",
+        RestoreFault::Locked => "It is encrypted: give the passphrase or the key too.",
+        RestoreFault::WrongKey => "It was encrypted for another passphrase or key.",
         RestoreFault::Incomplete => "A full backup is needed, and every increment between it and the last.",
+        RestoreFault::Unknown => "The server does not take it.",
     },
     backup_format: "Format",
     format_database: "Database (SQLite)",
@@ -131,14 +132,14 @@ pub static WORDS: AccountWords = AccountWords {
             "The backup could not be made: it would be larger than all of yours may be together."
         }
         Some(ErrorType::Overloaded) => {
-            "The backup could not be made: the server was restarted, and a passphrase is never kept. Make it again."
+            "The backup could not be made: the server was busy or has been restarted (then a passphrase is gone). Make it again."
         }
         _ => "The backup could not be made. Make it again later.",
     },
     job_cancel: "Cancel",
-    backup_of: |messages, size, until| {
+    backup_of: |messages, size| {
         let noun = if messages == 1 { "message" } else { "messages" };
-        format!("{messages} {noun} · {size} · until {until} UTC")
+        format!("{messages} {noun} · {size}")
     },
     passphrase_too_short: "A passphrase needs at least 12 characters: whoever has the file may try for as long as they like.",
     download: "Download",

@@ -30,7 +30,7 @@ use hongyan_wire::error::Failure;
         (status = 413, description = "It is larger than a person's backups may be together", body = Failure),
         (status = 416, description = "It has no such part"),
         (status = 422, description = "A parameter is not valid", body = Failure),
-        (status = 503, description = "Many are being made; see Retry-After", body = Failure),
+        (status = 503, description = "Many are being made, or the disk is full; see Retry-After", body = Failure),
     ),
 )]
 pub async fn export(

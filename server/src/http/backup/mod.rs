@@ -36,7 +36,8 @@ const LINK_LIFE: u64 = 15 * 60;
 const LINK_LIFE_MAX: u64 = 24 * 3_600;
 
 /// Download a backup of one's own messages: one SQLite file, consistent at one moment, that any SQLite program opens; see the
-/// view `inbox` in it. The same bytes come again for `Range` requests, also without `If-Range`.
+/// view `inbox` in it. A `Range` goes on with the backup that `If-Range` names; without it, with the only
+/// one that was asked for so, and where there are several the whole of a new one comes.
 #[utoipa::path(
     get, path = "/api/v3/backup/database", tag = "backup",
     params(
@@ -54,7 +55,7 @@ const LINK_LIFE_MAX: u64 = 24 * 3_600;
         (status = 413, description = "It is larger than a person's backups may be together", body = Failure),
         (status = 416, description = "It has no such part"),
         (status = 422, description = "A parameter is not valid", body = Failure),
-        (status = 503, description = "Many are being made; see Retry-After", body = Failure),
+        (status = 503, description = "Many are being made, or the disk is full; see Retry-After", body = Failure),
     ),
 )]
 pub async fn database(
@@ -73,8 +74,13 @@ pub async fn database(
     responses(
         (status = 200, description = "The file", content_type = "application/octet-stream"),
         (status = 206, description = "The part that was asked for", content_type = "application/octet-stream"),
+        (status = 304, description = "It is the one that is known"),
         (status = 401, description = "No or bad credentials", body = Failure),
+        (status = 412, description = "It is not the one that `If-Match` names"),
+        (status = 413, description = "It is larger than a person's backups may be together", body = Failure),
+        (status = 416, description = "It has no such part"),
         (status = 422, description = "A parameter is not valid", body = Failure),
+        (status = 503, description = "Many are being made, or the disk is full; see Retry-After", body = Failure),
     ),
 )]
 pub async fn messages(
@@ -136,6 +142,7 @@ pub async fn delete(
         (status = 404, description = "There is no such backup", body = Failure),
         (status = 413, description = "It is larger than a person's backups may be together", body = Failure),
         (status = 422, description = "A field is not valid", body = Failure),
+        (status = 503, description = "Many are being made, or the disk is full; see Retry-After", body = Failure),
     ),
 )]
 pub async fn link(
@@ -199,7 +206,9 @@ pub struct FileQuery {
     responses(
         (status = 200, description = "The file", content_type = "application/octet-stream"),
         (status = 206, description = "The part that was asked for", content_type = "application/octet-stream"),
+        (status = 304, description = "It is the one that is known"),
         (status = 404, description = "The link is none, has ended, or the backup is gone", body = Failure),
+        (status = 412, description = "It is not the one that `If-Match` names"),
         (status = 416, description = "It has no such part"),
     ),
 )]

@@ -64,10 +64,10 @@ pub struct RestoreQuery {
         (status = 401, description = "No or bad credentials", body = Failure),
         (status = 403, description = "`recent_sign_in_required`", body = Failure),
         (status = 409, description = "`into=empty`, and the inbox has messages", body = Failure),
-        (status = 413, description = "It is larger than a person's backups may be together", body = Failure),
-        (status = 422, description = "It is no backup, damaged, newer, of another person, locked, or does not join: nothing was changed", body = Failure),
+        (status = 413, description = "It is larger than a person's backups may be together, or sixteen times that once it is unpacked", body = Failure),
+        (status = 422, description = "It is no backup, damaged, newer, of another person, locked, or does not join (`details[].code` says which, in a word): nothing was changed", body = Failure),
         (status = 429, description = "One is being put back already", body = Failure),
-        (status = 503, description = "Many are being put back; see Retry-After", body = Failure),
+        (status = 503, description = "Many are being put back, a set of the whole server is being made, or the disk is full; see Retry-After", body = Failure),
     ),
 )]
 pub async fn restore(

@@ -3,6 +3,7 @@
 use super::jobs::Jobs;
 use super::sure::Sure;
 use crate::link::{browser, link};
+use crate::moment::Whole;
 use crate::pages::settings::ways;
 use crate::parts::trouble::{Trouble, TroubleLine};
 use crate::state::page;
@@ -167,14 +168,13 @@ fn Line(backup: Backup, fetch: Callback<String>, remove: Callback<String>) -> im
     let state = page();
     let words = move || state.words().account;
     let (id, again) = (backup.id.clone(), backup.id.clone());
-    let (messages, size, until) = (backup.messages, size(backup.size), backup.expires_at.to_string());
-    let until = until[..16].replace('T', " ");
-    let what = move || (words().backup_of)(messages, &size, &until);
+    let (messages, size, until) = (backup.messages, size(backup.size), backup.expires_at);
+    let what = move || (words().backup_of)(messages, &size);
     view! {
         <li data-testid="backup-item">
             <div>
                 <strong>{backup.name.clone()}</strong>
-                <p class="lead">{what}</p>
+                <p class="lead">{what} " · " {move || words().until} <Whole at=until /></p>
             </div>
             <div class="row">
                 <button class="quiet" type="button" data-testid="backup-download" on:click=move |_| fetch.run(again.clone())>

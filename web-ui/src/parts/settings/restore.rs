@@ -14,6 +14,8 @@ use wasm_bindgen_futures::spawn_local;
 use web_sys::File;
 
 const PATH: &str = "/api/v3/backup/restore";
+/// How a key of age begins, in place of a passphrase.
+const KEY: &str = "AGE-SECRET-KEY-";
 
 #[component]
 pub fn Restore() -> impl IntoView {
@@ -42,7 +44,8 @@ pub fn Restore() -> impl IntoView {
         done.set(None);
         sent.set(Some(0.0));
         spawn_local(async move {
-            let field = [("passphrase", given.as_str())];
+            let name = if given.trim().starts_with(KEY) { "identity" } else { "passphrase" };
+            let field = [(name, given.as_str())];
             let fields = if given.is_empty() { &field[..0] } else { &field[..] };
             match link.upload::<RestoreAnswer>(PATH, &list, fields, move |part| sent.set(Some(part))).await {
                 Ok(answer) => {
