@@ -1,11 +1,12 @@
 //! Departments: the tree.
 
-use super::{Administration, check_name, fault};
+use super::{Administration, check_name};
 use crate::directory::DEPARTMENT_DEPTH_MAX;
 use crate::error::{Error, Result};
 use crate::log::record::{GroupKey, GroupPut, Record};
 use hongyan_wire::DepartmentId;
 use hongyan_wire::admin::{Department, DepartmentRequest, DepartmentUpdate};
+use hongyan_wire::error::FieldError;
 
 /// Departments in all.
 const DEPARTMENTS_MAX: u64 = 10_000;
@@ -104,6 +105,6 @@ impl Administration {
         } else {
             return Ok(());
         };
-        Err(Error::invalid(vec![fault("parent_id", reason)]))
+        Err(Error::invalid(vec![FieldError::new("parent_id", reason)]))
     }
 }

@@ -1,10 +1,11 @@
 //! Roles, channels and departments: who is in them, and who looks after them.
 
-use super::{Administration, check_name, fault};
+use super::{Administration, check_name};
 use crate::error::{Error, Result};
 use crate::log::record::{GroupKey, GroupKind, GroupPut, MembersChange, Record};
 use hongyan_wire::admin::{AdminChannel, ChannelRequest, ChannelUpdate, Role, RoleRequest};
 use hongyan_wire::channel::ChannelKind;
+use hongyan_wire::error::FieldError;
 use hongyan_wire::limits::DESCRIPTION_MAX;
 use hongyan_wire::{ChannelId, UserId};
 
@@ -54,14 +55,14 @@ impl Administration {
         let mut faults = Vec::new();
         check_name("name", &name, &mut faults);
         if description.chars().count() > DESCRIPTION_MAX {
-            faults.push(fault("description", "must have at most 1000 characters"));
+            faults.push(FieldError::new("description", "must have at most 1000 characters"));
         }
         if members.len() > MEMBERS_MAX {
-            faults.push(fault("members", "must be at most 10000; add the others one by one"));
+            faults.push(FieldError::new("members", "must be at most 10000; add the others one by one"));
         }
         for (n, member) in members.iter().enumerate().take(MEMBERS_MAX) {
             if self.directory.person(member)?.is_none() {
-                faults.push(fault(&format!("members[{n}]"), "there is no such user"));
+                faults.push(FieldError::new(format!("members[{n}]"), "there is no such user"));
             }
         }
         if !faults.is_empty() {
@@ -151,7 +152,7 @@ impl Administration {
             check_name("name", name, &mut faults);
         }
         if update.description.as_ref().is_some_and(|text| text.chars().count() > DESCRIPTION_MAX) {
-            faults.push(fault("description", "must have at most 1000 characters"));
+            faults.push(FieldError::new("description", "must have at most 1000 characters"));
         }
         if !faults.is_empty() {
             return Err(Error::invalid(faults));

@@ -127,12 +127,8 @@ pub struct Bootstrapped {
     pub password: Option<String>,
 }
 
-fn fault(field: &str, reason: &str) -> FieldError {
-    FieldError::new(field, reason)
-}
-
 fn check_name(field: &str, name: &str, faults: &mut Vec<FieldError>) {
     if name.trim().is_empty() || name.chars().count() > NAME_MAX || name.contains(is_unshowable) {
-        faults.push(fault(field, "must be one line of 1 to 100 characters"));
+        faults.push(FieldError::new(field, "must be one line of 1 to 100 characters"));
     }
 }

@@ -1,6 +1,6 @@
 //! Services: made, approved, changed, given new keys, suspended, deleted.
 
-use super::{Administration, check_name, fault};
+use super::{Administration, check_name};
 use crate::auth::secrets;
 use crate::error::{Error, Result};
 use crate::log::record::{
@@ -192,7 +192,7 @@ impl Administration {
 
     fn check_callback_url(&self, url: Option<&str>, faults: &mut Vec<FieldError>) {
         if let Some(reason) = url.and_then(|url| self.callback_guard.refuses(url)) {
-            faults.push(fault("callback_url", reason));
+            faults.push(FieldError::new("callback_url", reason));
         }
     }
 
@@ -206,10 +206,10 @@ impl Administration {
 
 fn check_bounds(permissions: Option<&Permissions>, rate: Option<RateLimit>, faults: &mut Vec<FieldError>) {
     if permissions.is_some_and(|permissions| permissions.0.len() > PERMISSIONS_MAX) {
-        faults.push(fault("permissions", "must be at most 100"));
+        faults.push(FieldError::new("permissions", "must be at most 100"));
     }
     if rate.is_some_and(|rate| !(1..=RATE_MAX).contains(&rate.per_minute)) {
-        faults.push(fault("rate_limit.per_minute", "must be from 1 to 1000000"));
+        faults.push(FieldError::new("rate_limit.per_minute", "must be from 1 to 1000000"));
     }
 }
 
@@ -218,6 +218,6 @@ fn check_recipients(recipients: &[SmolStr], faults: &mut Vec<FieldError>) {
         !text.trim().is_empty() && text.chars().count() <= NAME_MAX && !text.contains(char::is_control)
     };
     if recipients.len() > RECIPIENTS_MAX || !recipients.iter().all(is_one) {
-        faults.push(fault("default_recipients", "must be at most 100 ids or usernames"));
+        faults.push(FieldError::new("default_recipients", "must be at most 100 ids or usernames"));
     }
 }

@@ -1,6 +1,6 @@
 //! Users: made, changed, imported, disabled, deleted with everything that is theirs.
 
-use super::{Administration, check_name, fault};
+use super::{Administration, check_name};
 use crate::auth::Notice;
 use crate::backup::BackupError;
 use crate::error::{Error, Result};
@@ -8,6 +8,7 @@ use crate::log::Entry;
 use crate::log::record::{Change, GroupKey, Record, UserPut, UserStatusChange};
 use hongyan_wire::UserId;
 use hongyan_wire::admin::{FailedLine, ImportAnswer, User, UserRequest, UserStatus, UserUpdate};
+use hongyan_wire::error::FieldError;
 use hongyan_wire::limits::{is_password, is_unshowable};
 use smol_str::SmolStr;
 use std::collections::HashMap;
@@ -277,13 +278,13 @@ fn check_user(request: &UserRequest) -> Result<()> {
     check_name("name", &request.name, &mut faults);
     check_name("username", &request.username, &mut faults);
     if request.username.contains(char::is_whitespace) {
-        faults.push(fault("username", "must not contain blanks"));
+        faults.push(FieldError::new("username", "must not contain blanks"));
     }
     if request.email.as_deref().is_some_and(|email| !is_address(email)) {
-        faults.push(fault("email", "must be an e-mail address"));
+        faults.push(FieldError::new("email", "must be an e-mail address"));
     }
     if request.password.as_deref().is_some_and(|password| !is_password(password)) {
-        faults.push(fault("password", "must have at least 8 characters, and at most 256 bytes"));
+        faults.push(FieldError::new("password", "must have at least 8 characters, and at most 256 bytes"));
     }
     if faults.is_empty() { Ok(()) } else { Err(Error::invalid(faults)) }
 }

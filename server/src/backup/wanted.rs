@@ -153,8 +153,8 @@ mod tests {
 
     #[test]
     fn a_description_that_names_no_format_is_of_a_database() {
-        let before = r#"{"kind":"full","compression":"gzip","sealed":"none"}"#;
-        let asked: Asked = serde_json::from_str(before).unwrap();
+        let nameless = r#"{"kind":"full","compression":"gzip","sealed":"none"}"#;
+        let asked: Asked = serde_json::from_str(nameless).unwrap();
         assert_eq!(asked, Asked { compression: Compression::Gzip, ..Asked::default() });
         for format in [Format::Database, Format::Jsonl, Format::Html(Language::Zh)] {
             let asked = Asked { format, ..Asked::default() };

@@ -448,7 +448,6 @@ fn user_sender(person: &crate::directory::Person) -> SenderInfo {
     }
 }
 
-/// Whose credentials they are, for the log.
 /// A key of one caller's, among everyone's.
 fn own_key(caller: &Caller, key: &str) -> String {
     format!("{} {key}", caller.name())
