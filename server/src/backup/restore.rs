@@ -2,6 +2,7 @@
 //!
 //! What always holds: until everything about them was found good, nothing of the person's has changed.
 
+use super::disk::room;
 use super::{BackupError, Backups};
 use crate::inbox::{InboxError, Inboxes, Prepared, Restoring};
 use hongyan_backup::{About, Error, Identity, Kind};
@@ -21,8 +22,6 @@ const AT_ONCE: usize = 8;
 const WORKING: usize = 2;
 /// Files that are put back together.
 const FILES_MAX: usize = 400;
-/// Bytes of the disk that no backup takes.
-const RESERVE: u64 = 1024 * 1024 * 1024;
 /// Bytes that arrive between two looks at the disk.
 const LOOK_EVERY: u64 = 16 * 1024 * 1024;
 
@@ -256,13 +255,6 @@ impl Incoming {
         File::open(to.parent().unwrap_or(Path::new(".")))?.sync_all()?;
         Ok(Prepared { file: self.id.clone(), about })
     }
-}
-
-/// Bytes that may still be written below a folder: the rest of the disk is left to the log.
-fn room(folder: &Path) -> Result<u64, BackupError> {
-    let disk = rustix::fs::statvfs(folder).map_err(io::Error::from)?;
-    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-    free.checked_sub(RESERVE).ok_or_else(|| BackupError::Io(io::ErrorKind::StorageFull.into()))
 }
 
 /// Reads until the server stops.

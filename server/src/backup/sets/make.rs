@@ -4,12 +4,13 @@
 //! is made last, and whatever was copied before takes in of that what it lacks, as after a crash. Taking in what is there
 //! already changes nothing.
 
-use super::files::{Summing, copy_file, private, remove};
+use super::files::{Summing, copy_file, private};
 use super::folder::{self, make_dir, partial};
 use super::manifest::{
     DIRECTORY, FORMAT, InboxFile, LOG, Manifest, PackedFile, REPORTS, inbox_path, packed_name,
 };
 use super::{Parts, SetError};
+use crate::backup::disk::{self, Reserve, remove, remove_dir};
 use crate::clock;
 use crate::faults::Faults;
 use crate::inbox::{Copied, InboxError, Snapshot};
@@ -40,6 +41,7 @@ pub(super) struct Making<'a> {
     /// Everyone has followed the log up to here, and it is not trimmed behind it.
     pub start: Pos,
     pub parts: &'a Parts,
+    pub reserve: Reserve,
     pub go_on: &'a dyn Fn() -> bool,
     pub faults: &'a Faults,
 }
@@ -51,11 +53,14 @@ pub(super) struct Making<'a> {
 pub(super) fn make(making: &Making<'_>) -> Result<Manifest, SetError> {
     make_dir(making.root)?;
     folder::clear(making.root)?;
+    // Those are copied whole each time. Better none than one that fails at its end, where the log is.
+    let sizes = [DIRECTORY, REPORTS, LOG].map(|name| disk::size(&making.parts.storage.join(name)));
+    let sizes = sizes.into_iter().sum::<io::Result<u64>>()?;
+    making.reserve.look(making.root, sizes)?;
     let folder = partial(making.root, making.id);
     let made = making.make_in(&folder);
     if made.is_err()
-        && let Err(error) = fs::remove_dir_all(&folder)
-        && error.kind() != io::ErrorKind::NotFound
+        && let Err(error) = remove_dir(&folder)
     {
         tracing::warn!(%error, "what is left of a set that broke off is cleared away later");
     }
@@ -141,11 +146,12 @@ impl Making<'_> {
         name: &str,
         change: impl FnOnce(&Path) -> Result<(), SetError>,
     ) -> Result<PackedFile, SetError> {
-        let plain = folder.join(PLAIN);
+        let (from, plain) = (self.parts.storage.join(name), folder.join(PLAIN));
+        self.reserve.look(folder, disk::size(&from)?)?;
         private(&plain)?;
         {
             let _turn = self.parts.inboxes.databases_turn();
-            database::copy(&self.parts.storage.join(name), &plain, &mut |_| (self.go_on)())?;
+            database::copy(&from, &plain, &mut |_| (self.go_on)())?;
         }
         change(&plain)?;
         self.pack(folder, packed_name(name))
@@ -190,8 +196,12 @@ impl Making<'_> {
             (Copied::Unchanged, Some(known)) => {
                 let (from, to) = (before.folder.join(&known.file.path), folder.join(&known.file.path));
                 if self.is_as_it_was(&from, &known.file)? {
+                    if fs::hard_link(&from, &to).is_ok() {
+                        return Ok(Some(known.clone()));
+                    }
                     // Where there can be no link, as across file systems.
-                    if fs::hard_link(&from, &to).is_ok() || copy_file(&from, &to).is_ok() {
+                    self.reserve.look(folder, known.file.size)?;
+                    if copy_file(&from, &to).is_ok() {
                         return Ok(Some(known.clone()));
                     }
                     remove(&to)?;
@@ -223,6 +233,7 @@ impl Making<'_> {
         let plain = folder.join(PLAIN);
         // Of one that was left out.
         remove(&plain)?;
+        self.reserve.look(folder, snapshot.size()?)?;
         private(&plain)?;
         let about = snapshot.write(Kind::Full, None, &plain, &mut |_| (self.go_on)())?;
         let stamp = snapshot.stamp;
@@ -270,6 +281,7 @@ impl Making<'_> {
     /// Packs the plain file, and removes it.
     fn pack(&self, folder: &Path, path: String) -> Result<PackedFile, SetError> {
         let plain = folder.join(PLAIN);
+        self.reserve.look(folder, plain.metadata()?.len())?;
         let to = private(&folder.join(&path))?;
         let mut to = Summing::new(BufWriter::with_capacity(BUFFER, to));
         let (compression, encryption) = (Compression::Zstd, Encryption::None);

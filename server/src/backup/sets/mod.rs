@@ -24,6 +24,7 @@ pub use restore::{Restored, build, is_unfinished, restore};
 pub use scratch::Scratch;
 pub use verify::verify;
 
+use crate::backup::disk::Reserve;
 use crate::clock;
 use crate::directory::Directory;
 use crate::faults::Faults;
@@ -80,6 +81,7 @@ pub struct Sets {
     verifying: Arc<tokio::sync::Mutex<()>>,
     /// True ends what is being done.
     stop: watch::Receiver<bool>,
+    reserve: Reserve,
     pub(crate) faults: Faults,
 }
 
@@ -101,6 +103,7 @@ impl Sets {
             wake: Notify::new(),
             verifying: Arc::default(),
             stop,
+            reserve: Reserve::default(),
             faults: Faults::default(),
         }
     }
@@ -209,6 +212,7 @@ impl Sets {
         let start = self.parts.journal.caught_up().await?;
         let (root, id, parts, stop, faults) =
             (self.root.clone(), id.to_owned(), self.parts.clone(), self.stop.clone(), self.faults.clone());
+        let reserve = self.reserve;
         let made = tokio::task::spawn_blocking(move || {
             let _held = (held, alone);
             make::make(&make::Making {
@@ -216,6 +220,7 @@ impl Sets {
                 id: &id,
                 start,
                 parts: &parts,
+                reserve,
                 go_on: &|| !*stop.borrow(),
                 faults: &faults,
             })

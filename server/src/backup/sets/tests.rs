@@ -62,6 +62,7 @@ impl Place {
             wake: Notify::new(),
             verifying: Arc::default(),
             stop: self.core.sets.stop.clone(),
+            reserve: Reserve::default(),
             faults,
         }
     }
@@ -308,6 +309,28 @@ async fn who_was_deleted_while_a_set_was_made_is_not_in_it() {
     assert!(seen(&core, &user(1)).await.0.is_empty());
     assert_eq!(seen(&core, &user(2)).await.0.len(), 1);
     core.close().await;
+    place.core.close().await;
+}
+
+/// What is left to the log is not taken by sets, and the next is made once there is room again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_without_room_gets_no_set_and_says_so() {
+    let place = Place::new(1).await;
+    send(&place.core.journal, Some(user(0))).await;
+    let began = Arc::new(AtomicUsize::new(0));
+    let counted = began.clone();
+    let counting = Faults::watched(move |_| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        true
+    });
+    let mut sets = Sets { reserve: Reserve(u64::MAX), ..place.sets(counting) };
+    let Err(SetError::Io(error)) = sets.make("test").await else { panic!("there is no room") };
+    assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);
+    assert!(sets.failed().unwrap().contains("are left to the log"), "{:?}", sets.failed());
+    assert_eq!((began.load(Ordering::Relaxed), place.names()), (0, Vec::new()), "nothing was begun");
+    sets.reserve = Reserve::default();
+    let made = sets.make("test").await.unwrap();
+    assert_eq!((place.names(), sets.failed()), (vec![made.id], None));
     place.core.close().await;
 }
 
