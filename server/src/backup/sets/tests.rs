@@ -334,6 +334,35 @@ async fn a_disk_without_room_gets_no_set_and_says_so() {
     place.core.close().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_too_many_goes_whether_or_not_one_can_be_made() {
+    let place = Place::new(1).await;
+    let sets = place.sets(Faults::default());
+    let mut made = Vec::new();
+    for _ in 0..4 {
+        made.push(sets.make("test").await.unwrap().id);
+    }
+    let kept = |most| Plan { every: None, most, keep: Duration::from_secs(3_600) };
+    let full = Sets { plan: kept(3), reserve: Reserve(u64::MAX), ..place.sets(Faults::default()) };
+    full.make("test").await.unwrap_err();
+    let mut names = place.names();
+    names.sort_by_key(|name| made.iter().position(|id| id == name));
+    assert_eq!(names, made[1..]);
+    // Where none is made by itself.
+    let idle = Arc::new(Sets { plan: kept(1), ..place.sets(Faults::default()) });
+    let (stop, stopping) = tokio::sync::watch::channel(false);
+    let running = tokio::spawn(idle.run(stopping));
+    let gone = async {
+        while place.names() != made[3..] {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), gone).await.unwrap();
+    stop.send_replace(true);
+    running.await.unwrap();
+    place.core.close().await;
+}
+
 /// A set with the record of a restored backup and an inbox of before would have lost the backup.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_put_back_while_a_set_is_made_and_all_is_afterwards() {
