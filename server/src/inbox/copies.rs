@@ -4,6 +4,7 @@
 use super::{InboxError, Inboxes, Snapshot, Stamp};
 use hongyan_wire::UserId;
 use parking_lot::{Mutex, MutexGuard};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
@@ -35,8 +36,9 @@ impl Drop for Held {
 
 /// What there is to copy of an inbox.
 pub enum Copied {
-    /// Nothing has ever come to this person.
-    Nothing,
+    /// There is no folder of this person, which would be here, and nothing is about to come into one: nothing has ever come,
+    /// or it was lost.
+    Nothing(PathBuf),
     /// It is what it was.
     Unchanged,
     Changed(Box<Snapshot>),
@@ -79,8 +81,9 @@ impl Inboxes {
     /// [`InboxError::NoUser`] for one who was deleted, and what is wrong with the inbox.
     pub fn copied(&self, user: &UserId, known: Option<Stamp>) -> Result<Copied, InboxError> {
         let person = self.directory.person(user)?.ok_or(InboxError::NoUser)?;
-        if !self.folders.of(user).exists() && !self.pending.anything_for(&person, 0) {
-            return Ok(Copied::Nothing);
+        let folder = self.folders.of(user);
+        if !folder.exists() && !self.pending.anything_for(&person, 0) {
+            return Ok(Copied::Nothing(folder));
         }
         let was_open = self.slots.lock().peek(user).is_some();
         let epoch = self.journal.log().epoch();

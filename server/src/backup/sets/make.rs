@@ -67,24 +67,44 @@ pub(super) fn make(making: &Making<'_>) -> Result<Manifest, SetError> {
     made
 }
 
-/// The set before, for what has not changed since.
+/// The sets before.
+#[derive(Default)]
 struct Before {
+    /// The newest, for what has not changed since.
     folder: PathBuf,
     inboxes: HashMap<UserId, InboxFile>,
+    /// Who had something, be it only that it could not be read, and the place at which: in the newest, or in the newest
+    /// complete one. That one always stays, so that nothing is forgotten of what was lost.
+    had: HashMap<UserId, Pos>,
 }
 
 impl Before {
     fn of(root: &Path, epoch: u64) -> Self {
-        let newest = folder::newest(root).ok().flatten().map(|set| root.join(set.id));
-        let read = newest.and_then(|folder| Some((Manifest::read(&folder).ok()?, folder)));
-        // Of another log nothing can be the same.
-        match read.filter(|(manifest, _)| manifest.epoch == epoch) {
-            Some((manifest, folder)) => {
-                let inboxes = manifest.inboxes.into_iter().map(|inbox| (inbox.user.clone(), inbox)).collect();
-                Self { folder, inboxes }
+        let sets = folder::list(root).unwrap_or_default();
+        let (newest, complete) = (sets.first(), sets.iter().find(|set| set.complete));
+        let mut before = Self::default();
+        for set in [complete.filter(|complete| Some(*complete) != newest), newest].into_iter().flatten() {
+            let folder = root.join(&set.id);
+            // Of another log nothing can be the same.
+            let Some(manifest) = Manifest::read(&folder).ok().filter(|manifest| manifest.epoch == epoch)
+            else {
+                continue;
+            };
+            before.had.extend(manifest.left_out.into_iter().map(|left| (left.user, manifest.head)));
+            for inbox in &manifest.inboxes {
+                match inbox.messages + inbox.states {
+                    // All of it has expired since.
+                    0 => before.had.remove(&inbox.user),
+                    _ => before.had.insert(inbox.user.clone(), inbox.pos),
+                };
             }
-            None => Self { folder: PathBuf::new(), inboxes: HashMap::new() },
+            if Some(set) == newest {
+                before.folder = folder;
+                before.inboxes =
+                    manifest.inboxes.into_iter().map(|inbox| (inbox.user.clone(), inbox)).collect();
+            }
         }
+        before
     }
 }
 
@@ -191,7 +211,7 @@ impl Making<'_> {
     fn inbox(&self, folder: &Path, user: &UserId, before: &Before) -> Result<Option<InboxFile>, SetError> {
         let known = before.inboxes.get(user);
         match (self.parts.inboxes.copied(user, known.map(|known| known.stamp))?, known) {
-            (Copied::Nothing, _) => Ok(None),
+            (Copied::Nothing(missing), _) => self.nothing(user, missing, before),
             (Copied::Changed(snapshot), _) => self.changed(folder, user, *snapshot).map(Some),
             (Copied::Unchanged, Some(known)) => {
                 let (from, to) = (before.folder.join(&known.file.path), folder.join(&known.file.path));
@@ -214,6 +234,19 @@ impl Making<'_> {
             // Not without knowing what it was.
             (Copied::Unchanged, None) => Ok(None),
         }
+    }
+
+    /// For who has no inbox, which is well unless a set before has something of it.
+    fn nothing(
+        &self,
+        user: &UserId,
+        missing: PathBuf,
+        before: &Before,
+    ) -> Result<Option<InboxFile>, SetError> {
+        let Some(pos) = before.had.get(user) else { return Ok(None) };
+        let person = self.parts.directory.person(user)?.ok_or(InboxError::NoUser)?;
+        // What another had who was deleted since is not missing.
+        if *pos < person.created_pos { Ok(None) } else { Err(InboxError::Lost(missing).into()) }
     }
 
     /// Whether a file of the set before is still what it was: what decays there is not to be handed on from set to set.

@@ -363,6 +363,37 @@ async fn what_is_too_many_goes_whether_or_not_one_can_be_made() {
     place.core.close().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_inbox_that_was_lost_is_told_until_it_is_somebody_elses() {
+    let place = Place::new(3).await;
+    for n in 0..2 {
+        send(&place.core.journal, Some(user(n))).await;
+    }
+    let sets = place.sets(Faults::default());
+    let good = sets.make("test").await.unwrap();
+    assert_eq!(
+        (good.left_out.len(), good.inboxes.len()),
+        (0, 2),
+        "who never got anything has nothing to lose"
+    );
+    fs::remove_dir_all(place.dir.path().join("users/u1")).unwrap();
+    for without in [None, None, Some(&good.id)] {
+        if let Some(id) = without {
+            sets.remove("test", id).await.unwrap();
+        }
+        let made = sets.make("test").await.unwrap();
+        let left: Vec<&str> = made.left_out.iter().map(|left| left.user.as_str()).collect();
+        assert_eq!((left, made.people, made.inboxes.len()), (vec!["u1"], 3, 1));
+        assert!(made.left_out[0].reason.contains("is gone"), "{:?}", made.left_out);
+        assert!(!sets.get(&made.id).unwrap().complete);
+    }
+    place.core.administration.delete_user("test", &user(1)).await.unwrap();
+    place.add(&user(1)).await;
+    let made = sets.make("test").await.unwrap();
+    assert_eq!((made.left_out.len(), made.people), (0, 3));
+    place.core.close().await;
+}
+
 /// A set with the record of a restored backup and an inbox of before would have lost the backup.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_put_back_while_a_set_is_made_and_all_is_afterwards() {
