@@ -3,17 +3,16 @@
 
 use super::{InboxError, Inboxes, Snapshot, Stamp};
 use hongyan_wire::UserId;
-use parking_lot::{Mutex, MutexGuard};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
+use tokio::sync::{Mutex, MutexGuard, OwnedMutexGuard, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
 /// How many hold the log, and whose turn it is with the databases.
 #[derive(Default)]
 pub(super) struct Copies {
     holding: Arc<AtomicUsize>,
-    turn: Mutex<()>,
+    turn: Arc<Mutex<()>>,
     /// Held for reading while a backup is put back, for writing while a set is made.
     restoring: Arc<RwLock<()>>,
 }
@@ -69,9 +68,15 @@ impl Inboxes {
     }
 
     /// The turn of who copies a whole database, or takes everything of a user out of them: a reader that stays keeps
-    /// what was there before in the write-ahead log. Blocks.
-    pub fn databases_turn(&self) -> MutexGuard<'_, ()> {
-        self.copies.turn.lock()
+    /// what was there before in the write-ahead log. It comes when those before have had theirs, which for a large log takes
+    /// its time: whoever waits for it must hold nothing that others need.
+    pub async fn databases_turn(&self) -> OwnedMutexGuard<()> {
+        self.copies.turn.clone().lock_owned().await
+    }
+
+    /// The same, on a thread that may wait. Blocks.
+    pub fn databases_turn_now(&self) -> MutexGuard<'_, ()> {
+        self.copies.turn.blocking_lock()
     }
 
     /// An inbox at this moment, unless it is still what `known` says. A handle that was not open is let go of again.

@@ -170,7 +170,7 @@ impl Making<'_> {
         self.reserve.look(folder, disk::size(&from)?)?;
         private(&plain)?;
         {
-            let _turn = self.parts.inboxes.databases_turn();
+            let _turn = self.parts.inboxes.databases_turn_now();
             database::copy(&from, &plain, &mut |_| (self.go_on)())?;
         }
         change(&plain)?;

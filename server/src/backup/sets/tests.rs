@@ -394,6 +394,24 @@ async fn an_inbox_that_was_lost_is_told_until_it_is_somebody_elses() {
     place.core.close().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_to_be_deleted_while_a_database_is_copied_keeps_nobody_else_waiting() {
+    let place = Place::new(1).await;
+    send(&place.core.journal, Some(user(0))).await;
+    let copying = place.core.inboxes.databases_turn().await;
+    let administration = place.core.administration.clone();
+    let mut deleting = tokio::spawn(async move { administration.delete_user("test", &user(0)).await });
+    assert!(tokio::time::timeout(Duration::from_millis(300), &mut deleting).await.is_err(), "it waits");
+    let added = tokio::time::timeout(Duration::from_secs(30), async { place.add(&user(1)).await });
+    added.await.unwrap();
+    // Not by half either: what is copied now has all of them.
+    assert!(place.core.directory.person(&user(0)).unwrap().is_some());
+    drop(copying);
+    deleting.await.unwrap().unwrap();
+    assert!(place.core.directory.person(&user(0)).unwrap().is_none());
+    place.core.close().await;
+}
+
 /// A set with the record of a restored backup and an inbox of before would have lost the backup.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_put_back_while_a_set_is_made_and_all_is_afterwards() {
