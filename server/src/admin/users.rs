@@ -209,13 +209,16 @@ impl Administration {
     }
 
     /// Deletes a user with everything that is theirs: folder, rows, and what the log has of them. Only that there was
-    /// one of this id stays, in the audit log.
+    /// one of this id stays, in the audit log. While a set copies one of the databases, this waits, and has not begun.
     pub async fn delete_user(&self, actor: &str, id: &UserId) -> Result<()> {
-        let _turn = self.turn().await?;
         self.user(id)?;
         if actor == id.as_str() {
             return Err(Error::field("id", "you cannot delete yourself"));
         }
+        // Before the turn of changes: nobody else's has to wait for what is copied. And no copy has half of this.
+        let databases = self.inboxes.databases_turn().await;
+        let _turn = self.turn().await?;
+        self.user(id)?;
         let mut entries: Vec<Entry> = vec![self.auth.ending(id, None)?.into()];
         let change = Change { actor: actor.into(), at: crate::clock::now(), what: id.clone() };
         entries.push(Record::UserDeleted(change).into());
@@ -225,8 +228,9 @@ impl Administration {
         let jobs = self.jobs.clone();
         let (journal, user) = (self.journal.clone(), id.clone());
         tokio::task::spawn_blocking(move || -> Result<()> {
+            // Given back when it is done, not when its asker has gone.
+            let _databases = databases;
             inboxes.remove(&user)?;
-            let _turn = inboxes.databases_turn();
             journal.log().erase(&user)?;
             directory.fold_in()?;
             ledger.settle(&**journal.log())?;

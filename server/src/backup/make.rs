@@ -30,7 +30,7 @@ impl Making<'_> {
     /// and packed are about as many bytes each, and count alike.
     ///
     /// # Errors
-    /// What the inbox or the disk says, that it is too large, and that it was given up. Then nothing is left of it.
+    /// What the inbox or the disk says, that it is too large, that the disk has no room for it, and that it was given up. Then nothing is left of it.
     pub(super) fn make(
         &self,
         snapshot: Snapshot,
@@ -62,6 +62,7 @@ impl Making<'_> {
         if !step(0.0, 0.0) {
             return Err(hongyan_backup::Error::Cancelled.into());
         }
+        self.shelf.look_for_room(snapshot.size()?)?;
         let mut whole = self.shelf.partial(user, id, PLAIN)?;
         let about = snapshot.write(asked.kind, self.wanted.since, &whole, &mut |part| step(0.0, part))?;
         // What is pinned is let go of as soon as it is copied.
@@ -69,6 +70,7 @@ impl Making<'_> {
         drop(snapshot);
         let mut done = 1.0;
         if let Some(format) = told {
+            self.shelf.look_for_room(whole.metadata()?.len())?;
             let to = self.shelf.partial(user, id, TOLD)?;
             let mut file = File::create_new(&to)?;
             hongyan_backup::export(&whole, &format, &mut file, &mut |part| step(done, part))?;
@@ -76,6 +78,7 @@ impl Making<'_> {
             (whole, done) = (to, done + 1.0);
         }
         if is_packed {
+            self.shelf.look_for_room(whole.metadata()?.len())?;
             let to = self.shelf.partial(user, id, PACKED)?;
             self.pack(&whole, &to, compression, &mut |part| step(done, part))?;
             fs::remove_file(&whole)?;

@@ -2,11 +2,14 @@
 //! often and in however many parts they are fetched.
 
 mod cursor;
+mod disk;
 mod jobs;
 mod make;
 mod restore;
 pub mod sets;
 mod shelf;
+#[cfg(test)]
+mod tests;
 mod wanted;
 
 pub use cursor::Cursor;

@@ -2,6 +2,7 @@
 //!
 //! What always holds: until everything about them was found good, nothing of the person's has changed.
 
+use super::disk::room;
 use super::{BackupError, Backups};
 use crate::inbox::{InboxError, Inboxes, Prepared, Restoring};
 use hongyan_backup::{About, Error, GoOn, Identity, Kind};
@@ -23,8 +24,6 @@ const WORKING: usize = 2;
 const FILES_MAX: usize = 400;
 /// What may be put back once it is unpacked, in quotas: hardly any text is packed smaller.
 const UNPACKED: u64 = 16;
-/// Bytes of the disk that no backup takes.
-const RESERVE: u64 = 1024 * 1024 * 1024;
 /// Bytes that arrive between two looks at the disk.
 const LOOK_EVERY: u64 = 16 * 1024 * 1024;
 
@@ -261,13 +260,6 @@ impl Incoming {
         File::open(to.parent().unwrap_or(Path::new(".")))?.sync_all()?;
         Ok(Prepared { file: self.id.clone(), about, go_on })
     }
-}
-
-/// Bytes that may still be written below a folder: the rest of the disk is left to the log.
-fn room(folder: &Path) -> Result<u64, BackupError> {
-    let disk = rustix::fs::statvfs(folder).map_err(io::Error::from)?;
-    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-    free.checked_sub(RESERVE).ok_or_else(|| BackupError::Io(io::ErrorKind::StorageFull.into()))
 }
 
 /// Reads until the server stops.

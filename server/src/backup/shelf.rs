@@ -3,6 +3,7 @@
 //! What always holds: a backup is there once its second file, which says what it is, is on the disk under its name, and
 //! that is written last. Whatever else is found at a start is what was left of a work that was cut off, and goes.
 
+use super::disk::{self, Reserve, remove, remove_dir};
 use super::{Asked, BackupError, Sealed};
 use crate::inbox::Stamp;
 use hongyan_backup::About;
@@ -11,9 +12,8 @@ use hongyan_wire::{Timestamp, UserId};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, File, Permissions};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -78,33 +78,35 @@ pub struct Shelf {
     root: PathBuf,
     /// Bytes that one person's may have.
     quota: u64,
+    pub(super) reserve: Reserve,
     kept: Mutex<BTreeMap<UserId, Vec<Arc<Kept>>>>,
 }
 
 impl Shelf {
     /// Looks through what is there, and clears away what is not whole.
     pub fn open(root: PathBuf, quota: u64) -> io::Result<Self> {
-        DirBuilder::new().recursive(true).mode(0o700).create(&root)?;
-        // Nobody else on this machine looks in.
-        fs::set_permissions(&root, Permissions::from_mode(0o700))?;
         let mut kept: BTreeMap<UserId, Vec<Arc<Kept>>> = BTreeMap::new();
-        for folder in fs::read_dir(&root)? {
-            let folder = folder?.path();
-            let Some(user) = folder.file_name().and_then(|name| UserId::new(name.to_str()?).ok()) else {
-                continue;
-            };
+        for (user, folder) in disk::people(&root)? {
             let mut whole = whole(&folder, &user)?;
             whole.sort_by(|a, b| a.id.cmp(&b.id));
             if !whole.is_empty() {
                 kept.insert(user, whole.into_iter().map(Arc::new).collect());
             }
         }
-        Ok(Self { root, quota, kept: Mutex::new(kept) })
+        Ok(Self { root, quota, reserve: Reserve::default(), kept: Mutex::new(kept) })
     }
 
     /// Bytes that one person's may have together.
     pub fn quota(&self) -> u64 {
         self.quota
+    }
+
+    /// Looks whether the disk has room for so many bytes: before each file that is written here.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::StorageFull`] where they would take what is left to the log, and what the disk says.
+    pub fn look_for_room(&self, bytes: u64) -> io::Result<()> {
+        self.reserve.look(&self.root, bytes)
     }
 
     /// A person's, the newest first.
@@ -188,10 +190,7 @@ impl Shelf {
     /// Takes away whatever there is of a person.
     pub fn remove_all(&self, user: &UserId) -> io::Result<()> {
         self.kept.lock().remove(user);
-        match fs::remove_dir_all(self.root.join(user.as_str())) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+        remove_dir(&self.root.join(user.as_str()))
     }
 
     /// Takes away those whose time is over.
@@ -218,13 +217,6 @@ impl Shelf {
 
     fn file(&self, user: &UserId, id: &str, kind: &str) -> PathBuf {
         self.root.join(user.as_str()).join(format!("{id}.{kind}"))
-    }
-}
-
-fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
     }
 }
 
@@ -305,11 +297,14 @@ mod tests {
         fs::write(root.join("ann/4.backup"), b"whole").unwrap();
         fs::write(root.join("ann/5.json"), serde_json::to_vec(&kept("5", 3, 1_000)).unwrap()).unwrap();
         fs::write(root.join("ann/6.json"), b"{").unwrap();
+        // Of somebody else: it hinders nobody, and stays.
+        fs::write(root.join("notes"), b"x").unwrap();
         let shelf = Shelf::open(root.clone(), 100).unwrap();
         let ids: Vec<String> = shelf.of(&ann).iter().map(|kept| kept.id.clone()).collect();
         assert_eq!(ids, ["2", "1"]);
         assert_eq!(shelf.of(&ann)[1], first);
         assert_eq!(fs::read_dir(root.join("ann")).unwrap().count(), 4, "two files each");
+        assert_eq!((shelf.people(), root.join("notes").is_file()), (vec![ann], true));
         assert!(shelf.of(&UserId::new("bob").unwrap()).is_empty());
     }
 

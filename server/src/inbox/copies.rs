@@ -3,16 +3,16 @@
 
 use super::{InboxError, Inboxes, Snapshot, Stamp};
 use hongyan_wire::UserId;
-use parking_lot::{Mutex, MutexGuard};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
+use tokio::sync::{Mutex, MutexGuard, OwnedMutexGuard, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
 /// How many hold the log, and whose turn it is with the databases.
 #[derive(Default)]
 pub(super) struct Copies {
     holding: Arc<AtomicUsize>,
-    turn: Mutex<()>,
+    turn: Arc<Mutex<()>>,
     /// Held for reading while a backup is put back, for writing while a set is made.
     restoring: Arc<RwLock<()>>,
 }
@@ -35,8 +35,9 @@ impl Drop for Held {
 
 /// What there is to copy of an inbox.
 pub enum Copied {
-    /// Nothing has ever come to this person.
-    Nothing,
+    /// There is no folder of this person, which would be here, and nothing is about to come into one: nothing has ever come,
+    /// or it was lost.
+    Nothing(PathBuf),
     /// It is what it was.
     Unchanged,
     Changed(Box<Snapshot>),
@@ -67,9 +68,15 @@ impl Inboxes {
     }
 
     /// The turn of who copies a whole database, or takes everything of a user out of them: a reader that stays keeps
-    /// what was there before in the write-ahead log. Blocks.
-    pub fn databases_turn(&self) -> MutexGuard<'_, ()> {
-        self.copies.turn.lock()
+    /// what was there before in the write-ahead log. It comes when those before have had theirs, which for a large log takes
+    /// its time: whoever waits for it must hold nothing that others need.
+    pub async fn databases_turn(&self) -> OwnedMutexGuard<()> {
+        self.copies.turn.clone().lock_owned().await
+    }
+
+    /// The same, on a thread that may wait. Blocks.
+    pub fn databases_turn_now(&self) -> MutexGuard<'_, ()> {
+        self.copies.turn.blocking_lock()
     }
 
     /// An inbox at this moment, unless it is still what `known` says. A handle that was not open is let go of again.
@@ -79,8 +86,9 @@ impl Inboxes {
     /// [`InboxError::NoUser`] for one who was deleted, and what is wrong with the inbox.
     pub fn copied(&self, user: &UserId, known: Option<Stamp>) -> Result<Copied, InboxError> {
         let person = self.directory.person(user)?.ok_or(InboxError::NoUser)?;
-        if !self.folders.of(user).exists() && !self.pending.anything_for(&person, 0) {
-            return Ok(Copied::Nothing);
+        let folder = self.folders.of(user);
+        if !folder.exists() && !self.pending.anything_for(&person, 0) {
+            return Ok(Copied::Nothing(folder));
         }
         let was_open = self.slots.lock().peek(user).is_some();
         let epoch = self.journal.log().epoch();

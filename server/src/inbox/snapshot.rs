@@ -105,6 +105,19 @@ impl Inbox {
 }
 
 impl Snapshot {
+    /// Bytes of the two databases at this moment: no backup of it has more before it is told otherwise or packed.
+    ///
+    /// # Errors
+    /// What the databases say.
+    pub fn size(&self) -> Result<u64, InboxError> {
+        let mut bytes = 0;
+        for schema in ["main", "state"] {
+            let value = |name| self.conn.pragma_query_value(Some(schema), name, |row| row.get::<_, i64>(0));
+            bytes += value("page_count")? * value("page_size")?;
+        }
+        Ok(bytes.max(0) as u64)
+    }
+
     /// Writes a backup to a file that is not there yet. `go_on` is asked now and then with the part that is done. Blocks on
     /// storage.
     ///

@@ -1,10 +1,10 @@
 //! Jobs on the disk: a folder a person, a file a job, written under another name first, so that each is whole or not there.
 
 use super::book::Job;
+use crate::backup::disk::{self, remove, remove_dir};
 use hongyan_wire::UserId;
-use std::fs::{self, DirBuilder, File, Permissions};
+use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 const JSON: &str = "json";
@@ -22,15 +22,8 @@ impl JobFiles {
     /// # Errors
     /// What the disk says.
     pub fn open(root: PathBuf) -> io::Result<(Self, Vec<Job>)> {
-        DirBuilder::new().recursive(true).mode(0o700).create(&root)?;
-        // Nobody else on this machine looks in.
-        fs::set_permissions(&root, Permissions::from_mode(0o700))?;
         let mut jobs = Vec::new();
-        for folder in fs::read_dir(&root)? {
-            let folder = folder?.path();
-            let Some(user) = folder.file_name().and_then(|name| UserId::new(name.to_str()?).ok()) else {
-                continue;
-            };
+        for (user, folder) in disk::people(&root)? {
             let files: Vec<PathBuf> =
                 fs::read_dir(&folder)?.map(|file| Ok(file?.path())).collect::<io::Result<_>>()?;
             for path in files {
@@ -59,12 +52,12 @@ impl JobFiles {
 
     /// Takes one away, if it is there.
     pub fn remove(&self, job: &Job) -> io::Result<()> {
-        gone(fs::remove_file(self.path(job)))
+        remove(&self.path(job))
     }
 
     /// Takes away all of a person's.
     pub fn remove_all(&self, user: &UserId) -> io::Result<()> {
-        gone(fs::remove_dir_all(self.root.join(user.as_str())))
+        remove_dir(&self.root.join(user.as_str()))
     }
 
     fn path(&self, job: &Job) -> PathBuf {
@@ -77,13 +70,6 @@ fn read(path: &Path) -> Option<Job> {
     let job: Job =
         is_one.then(|| fs::read(path).ok()).flatten().and_then(|json| serde_json::from_slice(&json).ok())?;
     path.file_stem().is_some_and(|id| id == job.id.as_str()).then_some(job)
-}
-
-fn gone(removed: io::Result<()>) -> io::Result<()> {
-    match removed {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]
@@ -106,12 +92,15 @@ mod tests {
         fs::write(root.join("ann/3.partial"), b"{").unwrap();
         fs::write(root.join("ann/4.json"), b"{").unwrap();
         fs::write(root.join("ann/5.json"), serde_json::to_vec(&job("6")).unwrap()).unwrap();
+        // Of somebody else: it hinders nobody, and stays.
+        fs::write(root.join("notes"), b"x").unwrap();
         fs::create_dir(root.join("bob")).unwrap();
         fs::write(root.join("bob/1.json"), serde_json::to_vec(&job("1")).unwrap()).unwrap();
         let (files, mut jobs) = JobFiles::open(root.clone()).unwrap();
         jobs.sort_by(|one, other| one.id.cmp(&other.id));
         assert_eq!(jobs, [job("1"), job("2")]);
         assert_eq!(fs::read_dir(root.join("ann")).unwrap().count(), 2);
+        assert!(root.join("notes").is_file());
         files.remove(&job("1")).unwrap();
         files.remove(&job("1")).unwrap();
         assert_eq!(JobFiles::open(root.clone()).unwrap().1.len(), 1);

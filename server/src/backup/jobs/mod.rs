@@ -108,13 +108,15 @@ impl Jobs {
     /// Has a backup made in the background. Blocks on storage.
     ///
     /// # Errors
-    /// That there are too many already, that the server is stopping, and what the disk says.
+    /// That there are too many already, that the disk has no room, that the server is stopping, and what the disk says.
     pub fn create(self: &Arc<Self>, user: &UserId, wanted: Wanted) -> Result<BackupJob, BackupError> {
         if *self.stop.borrow() {
             return Err(BackupError::Stopping);
         }
         let id = uuid::Uuid::now_v7().simple().to_string();
         let job = Job::new(id, user.clone(), wanted.asked.clone(), crate::clock::now());
+        // Now rather than when it is its turn.
+        self.backups.shelf().look_for_room(0)?;
         let files = self.files.lock();
         self.book.lock().has_room(user)?;
         files.write(&job)?;

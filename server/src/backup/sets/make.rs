@@ -4,12 +4,13 @@
 //! is made last, and whatever was copied before takes in of that what it lacks, as after a crash. Taking in what is there
 //! already changes nothing.
 
-use super::files::{Summing, copy_file, private, remove};
+use super::files::{Summing, copy_file, private};
 use super::folder::{self, make_dir, partial};
 use super::manifest::{
     DIRECTORY, FORMAT, InboxFile, LOG, Manifest, PackedFile, REPORTS, inbox_path, packed_name,
 };
 use super::{Parts, SetError};
+use crate::backup::disk::{self, Reserve, remove, remove_dir};
 use crate::clock;
 use crate::faults::Faults;
 use crate::inbox::{Copied, InboxError, Snapshot};
@@ -40,6 +41,7 @@ pub(super) struct Making<'a> {
     /// Everyone has followed the log up to here, and it is not trimmed behind it.
     pub start: Pos,
     pub parts: &'a Parts,
+    pub reserve: Reserve,
     pub go_on: &'a dyn Fn() -> bool,
     pub faults: &'a Faults,
 }
@@ -51,35 +53,58 @@ pub(super) struct Making<'a> {
 pub(super) fn make(making: &Making<'_>) -> Result<Manifest, SetError> {
     make_dir(making.root)?;
     folder::clear(making.root)?;
+    // Those are copied whole each time. Better none than one that fails at its end, where the log is.
+    let sizes = [DIRECTORY, REPORTS, LOG].map(|name| disk::size(&making.parts.storage.join(name)));
+    let sizes = sizes.into_iter().sum::<io::Result<u64>>()?;
+    making.reserve.look(making.root, sizes)?;
     let folder = partial(making.root, making.id);
     let made = making.make_in(&folder);
     if made.is_err()
-        && let Err(error) = fs::remove_dir_all(&folder)
-        && error.kind() != io::ErrorKind::NotFound
+        && let Err(error) = remove_dir(&folder)
     {
         tracing::warn!(%error, "what is left of a set that broke off is cleared away later");
     }
     made
 }
 
-/// The set before, for what has not changed since.
+/// The sets before.
+#[derive(Default)]
 struct Before {
+    /// The newest, for what has not changed since.
     folder: PathBuf,
     inboxes: HashMap<UserId, InboxFile>,
+    /// Who had something, be it only that it could not be read, and the place at which: in the newest, or in the newest
+    /// complete one. That one always stays, so that nothing is forgotten of what was lost.
+    had: HashMap<UserId, Pos>,
 }
 
 impl Before {
     fn of(root: &Path, epoch: u64) -> Self {
-        let newest = folder::newest(root).ok().flatten().map(|set| root.join(set.id));
-        let read = newest.and_then(|folder| Some((Manifest::read(&folder).ok()?, folder)));
-        // Of another log nothing can be the same.
-        match read.filter(|(manifest, _)| manifest.epoch == epoch) {
-            Some((manifest, folder)) => {
-                let inboxes = manifest.inboxes.into_iter().map(|inbox| (inbox.user.clone(), inbox)).collect();
-                Self { folder, inboxes }
+        let sets = folder::list(root).unwrap_or_default();
+        let (newest, complete) = (sets.first(), sets.iter().find(|set| set.complete));
+        let mut before = Self::default();
+        for set in [complete.filter(|complete| Some(*complete) != newest), newest].into_iter().flatten() {
+            let folder = root.join(&set.id);
+            // Of another log nothing can be the same.
+            let Some(manifest) = Manifest::read(&folder).ok().filter(|manifest| manifest.epoch == epoch)
+            else {
+                continue;
+            };
+            before.had.extend(manifest.left_out.into_iter().map(|left| (left.user, manifest.head)));
+            for inbox in &manifest.inboxes {
+                match inbox.messages + inbox.states {
+                    // All of it has expired since.
+                    0 => before.had.remove(&inbox.user),
+                    _ => before.had.insert(inbox.user.clone(), inbox.pos),
+                };
             }
-            None => Self { folder: PathBuf::new(), inboxes: HashMap::new() },
+            if Some(set) == newest {
+                before.folder = folder;
+                before.inboxes =
+                    manifest.inboxes.into_iter().map(|inbox| (inbox.user.clone(), inbox)).collect();
+            }
         }
+        before
     }
 }
 
@@ -141,11 +166,12 @@ impl Making<'_> {
         name: &str,
         change: impl FnOnce(&Path) -> Result<(), SetError>,
     ) -> Result<PackedFile, SetError> {
-        let plain = folder.join(PLAIN);
+        let (from, plain) = (self.parts.storage.join(name), folder.join(PLAIN));
+        self.reserve.look(folder, disk::size(&from)?)?;
         private(&plain)?;
         {
-            let _turn = self.parts.inboxes.databases_turn();
-            database::copy(&self.parts.storage.join(name), &plain, &mut |_| (self.go_on)())?;
+            let _turn = self.parts.inboxes.databases_turn_now();
+            database::copy(&from, &plain, &mut |_| (self.go_on)())?;
         }
         change(&plain)?;
         self.pack(folder, packed_name(name))
@@ -185,13 +211,17 @@ impl Making<'_> {
     fn inbox(&self, folder: &Path, user: &UserId, before: &Before) -> Result<Option<InboxFile>, SetError> {
         let known = before.inboxes.get(user);
         match (self.parts.inboxes.copied(user, known.map(|known| known.stamp))?, known) {
-            (Copied::Nothing, _) => Ok(None),
+            (Copied::Nothing(missing), _) => self.nothing(user, missing, before),
             (Copied::Changed(snapshot), _) => self.changed(folder, user, *snapshot).map(Some),
             (Copied::Unchanged, Some(known)) => {
                 let (from, to) = (before.folder.join(&known.file.path), folder.join(&known.file.path));
                 if self.is_as_it_was(&from, &known.file)? {
+                    if fs::hard_link(&from, &to).is_ok() {
+                        return Ok(Some(known.clone()));
+                    }
                     // Where there can be no link, as across file systems.
-                    if fs::hard_link(&from, &to).is_ok() || copy_file(&from, &to).is_ok() {
+                    self.reserve.look(folder, known.file.size)?;
+                    if copy_file(&from, &to).is_ok() {
                         return Ok(Some(known.clone()));
                     }
                     remove(&to)?;
@@ -204,6 +234,19 @@ impl Making<'_> {
             // Not without knowing what it was.
             (Copied::Unchanged, None) => Ok(None),
         }
+    }
+
+    /// For who has no inbox, which is well unless a set before has something of it.
+    fn nothing(
+        &self,
+        user: &UserId,
+        missing: PathBuf,
+        before: &Before,
+    ) -> Result<Option<InboxFile>, SetError> {
+        let Some(pos) = before.had.get(user) else { return Ok(None) };
+        let person = self.parts.directory.person(user)?.ok_or(InboxError::NoUser)?;
+        // What another had who was deleted since is not missing.
+        if *pos < person.created_pos { Ok(None) } else { Err(InboxError::Lost(missing).into()) }
     }
 
     /// Whether a file of the set before is still what it was: what decays there is not to be handed on from set to set.
@@ -223,6 +266,7 @@ impl Making<'_> {
         let plain = folder.join(PLAIN);
         // Of one that was left out.
         remove(&plain)?;
+        self.reserve.look(folder, snapshot.size()?)?;
         private(&plain)?;
         let about = snapshot.write(Kind::Full, None, &plain, &mut |_| (self.go_on)())?;
         let stamp = snapshot.stamp;
@@ -270,6 +314,7 @@ impl Making<'_> {
     /// Packs the plain file, and removes it.
     fn pack(&self, folder: &Path, path: String) -> Result<PackedFile, SetError> {
         let plain = folder.join(PLAIN);
+        self.reserve.look(folder, plain.metadata()?.len())?;
         let to = private(&folder.join(&path))?;
         let mut to = Summing::new(BufWriter::with_capacity(BUFFER, to));
         let (compression, encryption) = (Compression::Zstd, Encryption::None);

@@ -24,6 +24,7 @@ pub use restore::{Restored, build, is_unfinished, restore};
 pub use scratch::Scratch;
 pub use verify::verify;
 
+use crate::backup::disk::Reserve;
 use crate::clock;
 use crate::directory::Directory;
 use crate::faults::Faults;
@@ -80,6 +81,7 @@ pub struct Sets {
     verifying: Arc<tokio::sync::Mutex<()>>,
     /// True ends what is being done.
     stop: watch::Receiver<bool>,
+    reserve: Reserve,
     pub(crate) faults: Faults,
 }
 
@@ -101,6 +103,7 @@ impl Sets {
             wake: Notify::new(),
             verifying: Arc::default(),
             stop,
+            reserve: Reserve::default(),
             faults: Faults::default(),
         }
     }
@@ -144,7 +147,8 @@ impl Sets {
         Ok(id)
     }
 
-    /// Makes those that are asked for and those whose time has come, until told to stop.
+    /// Makes those that are asked for and those whose time has come, and removes those that are too many or too old, until
+    /// told to stop.
     pub async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
         let began = clock::now();
         let mut not_before = None;
@@ -154,6 +158,8 @@ impl Sets {
             tracing::warn!(%error, "what was left of sets that broke off could not be cleared away");
         }
         loop {
+            // Whether or not any is made: their time passes all the same.
+            self.retain().await;
             let due = self.due(began).await.map(|due| not_before.map_or(due, |at| due.max(at)));
             let wait = due.map_or(LOOK, |due| millis(due.millis() - clock::now().millis()));
             tokio::select! {
@@ -202,6 +208,8 @@ impl Sets {
     }
 
     async fn make_as(&self, id: &str, actor: &str) -> Result<Manifest, SetError> {
+        // What goes leaves room, without which it might be the last one for good.
+        self.retain().await;
         self.note(actor, "backup.make", id).await?;
         // Held before the place is known: whatever a walk drops from now on stands before it.
         let alone = self.parts.inboxes.without_restores().await;
@@ -209,6 +217,7 @@ impl Sets {
         let start = self.parts.journal.caught_up().await?;
         let (root, id, parts, stop, faults) =
             (self.root.clone(), id.to_owned(), self.parts.clone(), self.stop.clone(), self.faults.clone());
+        let reserve = self.reserve;
         let made = tokio::task::spawn_blocking(move || {
             let _held = (held, alone);
             make::make(&make::Making {
@@ -216,6 +225,7 @@ impl Sets {
                 id: &id,
                 start,
                 parts: &parts,
+                reserve,
                 go_on: &|| !*stop.borrow(),
                 faults: &faults,
             })
@@ -224,14 +234,18 @@ impl Sets {
             true => SetError::Inbox(InboxError::Panicked),
             false => SetError::Stopping,
         })??;
-        if let Err(error) = self.retain().await {
-            tracing::warn!(%error, "sets that are too many or too old could not be removed");
-        }
+        self.retain().await;
         Ok(made)
     }
 
-    /// Removes those that are too many or too old.
-    async fn retain(&self) -> Result<(), SetError> {
+    /// Removes those that are too many or too old; what cannot be removed now is the next time.
+    async fn retain(&self) {
+        if let Err(error) = self.remove_surplus().await {
+            tracing::warn!(%error, "sets that are too many or too old could not be removed");
+        }
+    }
+
+    async fn remove_surplus(&self) -> Result<(), SetError> {
         let root = self.root.clone();
         let known =
             tokio::task::spawn_blocking(move || list(&root)).await.map_err(|_| SetError::Stopping)??;

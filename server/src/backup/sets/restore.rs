@@ -8,6 +8,7 @@ use super::SetError;
 use super::folder::make_dir;
 use super::manifest::{DIRECTORY, LOG, Manifest, REPORTS};
 use super::verify::{Part, look_through};
+use crate::backup::disk::remove_dir;
 use crate::clock;
 use crate::inbox::rebuild;
 use crate::log::record::{Change, Noted, Record};
@@ -134,13 +135,7 @@ impl Roots<'_> {
 
     /// Removes what was unpacked and not put into place.
     fn clear(&self) -> io::Result<()> {
-        for root in self.both() {
-            match fs::remove_dir_all(root.join(RESTORING)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-        }
-        Ok(())
+        self.both().iter().try_for_each(|root| remove_dir(&root.join(RESTORING)))
     }
 
     /// Unpacks everything beside what is there. It is on the disk afterwards.

@@ -62,6 +62,7 @@ impl Place {
             wake: Notify::new(),
             verifying: Arc::default(),
             stop: self.core.sets.stop.clone(),
+            reserve: Reserve::default(),
             faults,
         }
     }
@@ -308,6 +309,106 @@ async fn who_was_deleted_while_a_set_was_made_is_not_in_it() {
     assert!(seen(&core, &user(1)).await.0.is_empty());
     assert_eq!(seen(&core, &user(2)).await.0.len(), 1);
     core.close().await;
+    place.core.close().await;
+}
+
+/// What is left to the log is not taken by sets, and the next is made once there is room again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_without_room_gets_no_set_and_says_so() {
+    let place = Place::new(1).await;
+    send(&place.core.journal, Some(user(0))).await;
+    let began = Arc::new(AtomicUsize::new(0));
+    let counted = began.clone();
+    let counting = Faults::watched(move |_| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        true
+    });
+    let mut sets = Sets { reserve: Reserve(u64::MAX), ..place.sets(counting) };
+    let Err(SetError::Io(error)) = sets.make("test").await else { panic!("there is no room") };
+    assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);
+    assert!(sets.failed().unwrap().contains("are left to the log"), "{:?}", sets.failed());
+    assert_eq!((began.load(Ordering::Relaxed), place.names()), (0, Vec::new()), "nothing was begun");
+    sets.reserve = Reserve::default();
+    let made = sets.make("test").await.unwrap();
+    assert_eq!((place.names(), sets.failed()), (vec![made.id], None));
+    place.core.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_too_many_goes_whether_or_not_one_can_be_made() {
+    let place = Place::new(1).await;
+    let sets = place.sets(Faults::default());
+    let mut made = Vec::new();
+    for _ in 0..4 {
+        made.push(sets.make("test").await.unwrap().id);
+    }
+    let kept = |most| Plan { every: None, most, keep: Duration::from_secs(3_600) };
+    let full = Sets { plan: kept(3), reserve: Reserve(u64::MAX), ..place.sets(Faults::default()) };
+    full.make("test").await.unwrap_err();
+    let mut names = place.names();
+    names.sort_by_key(|name| made.iter().position(|id| id == name));
+    assert_eq!(names, made[1..]);
+    // Where none is made by itself.
+    let idle = Arc::new(Sets { plan: kept(1), ..place.sets(Faults::default()) });
+    let (stop, stopping) = tokio::sync::watch::channel(false);
+    let running = tokio::spawn(idle.run(stopping));
+    let gone = async {
+        while place.names() != made[3..] {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), gone).await.unwrap();
+    stop.send_replace(true);
+    running.await.unwrap();
+    place.core.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_inbox_that_was_lost_is_told_until_it_is_somebody_elses() {
+    let place = Place::new(3).await;
+    for n in 0..2 {
+        send(&place.core.journal, Some(user(n))).await;
+    }
+    let sets = place.sets(Faults::default());
+    let good = sets.make("test").await.unwrap();
+    assert_eq!(
+        (good.left_out.len(), good.inboxes.len()),
+        (0, 2),
+        "who never got anything has nothing to lose"
+    );
+    fs::remove_dir_all(place.dir.path().join("users/u1")).unwrap();
+    for without in [None, None, Some(&good.id)] {
+        if let Some(id) = without {
+            sets.remove("test", id).await.unwrap();
+        }
+        let made = sets.make("test").await.unwrap();
+        let left: Vec<&str> = made.left_out.iter().map(|left| left.user.as_str()).collect();
+        assert_eq!((left, made.people, made.inboxes.len()), (vec!["u1"], 3, 1));
+        assert!(made.left_out[0].reason.contains("is gone"), "{:?}", made.left_out);
+        assert!(!sets.get(&made.id).unwrap().complete);
+    }
+    place.core.administration.delete_user("test", &user(1)).await.unwrap();
+    place.add(&user(1)).await;
+    let made = sets.make("test").await.unwrap();
+    assert_eq!((made.left_out.len(), made.people), (0, 3));
+    place.core.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_to_be_deleted_while_a_database_is_copied_keeps_nobody_else_waiting() {
+    let place = Place::new(1).await;
+    send(&place.core.journal, Some(user(0))).await;
+    let copying = place.core.inboxes.databases_turn().await;
+    let administration = place.core.administration.clone();
+    let mut deleting = tokio::spawn(async move { administration.delete_user("test", &user(0)).await });
+    assert!(tokio::time::timeout(Duration::from_millis(300), &mut deleting).await.is_err(), "it waits");
+    let added = tokio::time::timeout(Duration::from_secs(30), async { place.add(&user(1)).await });
+    added.await.unwrap();
+    // Not by half either: what is copied now has all of them.
+    assert!(place.core.directory.person(&user(0)).unwrap().is_some());
+    drop(copying);
+    deleting.await.unwrap().unwrap();
+    assert!(place.core.directory.person(&user(0)).unwrap().is_none());
     place.core.close().await;
 }
 

@@ -1,9 +1,9 @@
 //! Looking through a set: every file is what its manifest says, can be unpacked, and is a whole database of its person.
 
 use super::SetError;
-use super::files::remove;
 use super::manifest::{DIRECTORY, InboxFile, LOG, Manifest, PackedFile, REPORTS, hex};
 use super::scratch::Scratch;
+use crate::backup::disk::remove;
 use hongyan_backup::{About, Identity, Kind, database};
 use sha2::{Digest, Sha256};
 use std::fs::File;

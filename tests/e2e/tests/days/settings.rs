@@ -29,6 +29,17 @@ async fn each_names_its_setting() {
 }
 
 #[tokio::test]
+async fn backups_among_inboxes_would_be_removed_and_are_refused() {
+    let storage = tempfile::tempdir().unwrap();
+    let within = storage.path().join("users/backups");
+    let setup = Setup::default().storage(storage.path());
+    let exit = setup.set("DATABASE_BACKUP_PATH", within.to_str().unwrap()).ends(&[]).await;
+    assert_eq!(exit.code, Some(2), "{}", exit.stderr);
+    assert!(exit.stderr.contains("DATABASE_BACKUP_PATH"), "{}", exit.stderr);
+    assert!(exit.stderr.contains("USER_STORAGE_PATH") && !within.exists(), "{}", exit.stderr);
+}
+
+#[tokio::test]
 async fn a_file_holds_the_same_settings_and_unknown_keys_are_refused() {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     writeln!(file, "user_server_prot = 8080").unwrap();

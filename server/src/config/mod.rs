@@ -3,12 +3,15 @@
 //! Every setting has one name, as an environment variable in capitals and as a key of the TOML file in
 //! small letters; the environment wins. What cannot be understood ends the start with one line.
 
+mod folders;
+
 use crate::auth::providers::{self, CustomSettings};
+use folders::Folders;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -62,9 +65,9 @@ settings! {
     "ADMIN_SERVER_PORT", "8081", "Port of the admin gateway; 0 lets the system choose.";
     "BIND_ADDRESS", "127.0.0.1", "Address that both gateways listen on; 0.0.0.0 behind a proxy.";
     "PUBLIC_URL", "http://localhost:8080", "Where people reach the user gateway; base of links and of the addresses that providers send browsers back to. Unset, it has the port that is used.";
-    "USER_STORAGE_PATH", "data/user_storage", "One folder a user. A folder that is named must exist, or its parent must.";
+    "USER_STORAGE_PATH", "data/user_storage", "One folder a user, and nothing else: the next two must not be within it. A folder that is named must exist, or its parent must.";
     "SYSTEM_STORAGE_PATH", "system, beside USER_STORAGE_PATH", "The log, the directory and the secret: everything that is no single user's.";
-    "DATABASE_BACKUP_PATH", "backups, beside USER_STORAGE_PATH", "Where backups are kept.";
+    "DATABASE_BACKUP_PATH", "backups, beside USER_STORAGE_PATH", "Where backups are kept; in its people, jobs and sets must be nothing else.";
     "BACKUP_KEEP", "24h", "How long a backup that a person asked for can be fetched.";
     "BACKUP_QUOTA", "10737418240", "Bytes that the backups of one person may have together (the oldest go first), and that are put back at once.";
     "BACKUP_INTERVAL", "24h", "How often a set of everything is made, from which the server can be restored; 0 or off: never by itself.";
@@ -273,18 +276,7 @@ impl Config {
     }
 
     fn check(values: &Values, providers: ProviderSettings) -> Result<Self, ConfigError> {
-        let (user_storage, beside) = match values.text("USER_STORAGE_PATH") {
-            Some(path) => {
-                let path = PathBuf::from(path);
-                let parent = path.parent().map(Path::to_owned).unwrap_or_default();
-                (existing("USER_STORAGE_PATH", path)?, parent)
-            }
-            None => (made("USER_STORAGE_PATH", "data/user_storage".into())?, PathBuf::from("data")),
-        };
-        let folder = |name: &str, default: &str| match values.text(name) {
-            Some(path) => existing(name, path.into()),
-            None => made(name, beside.join(default)),
-        };
+        let Folders { users: user_storage, system: system_storage, backups } = Folders::of(values)?;
         let config = Self {
             user_port: values.parsed("USER_SERVER_PORT", 8080, "a port from 0 to 65535")?,
             admin_port: values.parsed("ADMIN_SERVER_PORT", 8081, "a port from 0 to 65535")?,
@@ -294,8 +286,6 @@ impl Config {
                 "an IP address such as 0.0.0.0",
             )?,
             public_url: values.text("PUBLIC_URL").map(public_url).transpose()?.unwrap_or_default(),
-            system_storage: folder("SYSTEM_STORAGE_PATH", "system")?,
-            backups: folder("DATABASE_BACKUP_PATH", "backups")?,
             backup_keep: values.duration("BACKUP_KEEP", Duration::from_secs(24 * 3600))?,
             backup_quota: values.at_least("BACKUP_QUOTA", 10 << 30, 1_024)? as u64,
             backup_interval: match values.text("BACKUP_INTERVAL") {
@@ -305,6 +295,8 @@ impl Config {
             backup_sets_max: values.at_least("BACKUP_SETS_MAX", 14, 1)?,
             backup_sets_keep: values.duration("BACKUP_SETS_KEEP", Duration::from_secs(720 * 3600))?,
             user_storage,
+            system_storage,
+            backups,
             jwt_secret: values.secret("JWT_SECRET")?,
             jwt_secret_previous: values.secret("JWT_SECRET_PREVIOUS")?,
             access_life: values.at_most("JWT_EXPIRE_TIME", Duration::from_secs(2 * 3600), ACCESS_LIFE_MAX)?,
@@ -507,23 +499,6 @@ fn public_url(text: &str) -> Result<String, ConfigError> {
     })
 }
 
-/// A folder that was named: it must exist, or the folder that it is to be made in.
-fn existing(name: &str, path: PathBuf) -> Result<PathBuf, ConfigError> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if path.is_dir() || parent.is_dir() {
-        return made(name, path);
-    }
-    Err(error(name, &format!("the folder {} does not exist", path.display())))
-}
-
-fn made(name: &str, path: PathBuf) -> Result<PathBuf, ConfigError> {
-    // What people were sent is nobody else's business on a shared machine.
-    match std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&path) {
-        Ok(()) => Ok(path),
-        Err(e) => Err(error(name, &format!("the folder {} cannot be made: {e}", path.display()))),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -570,7 +545,7 @@ mod tests {
 
     #[test]
     fn the_readme_has_the_table_of_settings() {
-        let readme = include_str!("../../README.md");
+        let readme = include_str!("../../../README.md");
         for Setting { name, default, meaning } in all_settings() {
             assert!(readme.contains(&format!("| `{name}` | {default} | {meaning} |")), "{name}");
         }

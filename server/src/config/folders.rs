@@ -1,0 +1,180 @@
+//! Where everything lies: the inboxes, the system, the backups, each in a folder of its own.
+//!
+//! What always holds: none of them lies where another one clears away, or moves aside, what it takes for its own.
+
+use super::{ConfigError, Values, error};
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+const USERS: &str = "USER_STORAGE_PATH";
+const SYSTEM: &str = "SYSTEM_STORAGE_PATH";
+const BACKUPS: &str = "DATABASE_BACKUP_PATH";
+
+/// The folders; all are there.
+pub(super) struct Folders {
+    pub users: PathBuf,
+    pub system: PathBuf,
+    pub backups: PathBuf,
+}
+
+impl Folders {
+    /// Takes what is set, and makes what is not there.
+    ///
+    /// # Errors
+    /// One that lies where another clears away, before any is made; one that is named and could only be made together
+    /// with its parent; and one that cannot be made.
+    pub fn of(values: &Values) -> Result<Self, ConfigError> {
+        let users = PathBuf::from(values.text(USERS).unwrap_or("data/user_storage"));
+        let beside = users.parent().unwrap_or(Path::new(""));
+        let folder = |name, default| values.text(name).map_or_else(|| beside.join(default), PathBuf::from);
+        let (system, backups) = (folder(SYSTEM, "system"), folder(BACKUPS, "backups"));
+        let all = [(USERS, &users), (SYSTEM, &system), (BACKUPS, &backups)];
+        apart(&all)?;
+        for (name, path) in all {
+            if values.text(name).is_some() {
+                can_be_made(name, path)?;
+            }
+            make(name, path)?;
+        }
+        Ok(Self { users, system, backups })
+    }
+}
+
+/// None where another one is alone.
+fn apart(all: &[(&'static str, &PathBuf)]) -> Result<(), ConfigError> {
+    let resolve = |(name, path): &(&'static str, &PathBuf)| match resolved(path) {
+        Ok(path) => Ok((*name, path)),
+        Err(e) => Err(error(name, &format!("the folder {} cannot be looked for: {e}", path.display()))),
+    };
+    let all = all.iter().map(resolve).collect::<Result<Vec<_>, _>>()?;
+    for (outer, root) in &all {
+        for (inner, path) in all.iter().filter(|(name, _)| name != outer) {
+            let Some(part) = path.strip_prefix(root).ok().and_then(|rest| own(outer, rest)) else { continue };
+            let (path, part) = (path.display(), root.join(part));
+            let part = part.components().as_path().display();
+            return Err(error(
+                inner,
+                &format!(
+                    "{path} is in {part}, where {outer} clears away what is not its own; name a folder that is not in it"
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The part of a setting's folder in which something else would be harmed, if `rest`, a path below it, lies in one.
+fn own<'a>(setting: &str, rest: &'a Path) -> Option<&'a Path> {
+    let first = Path::new(rest.iter().next().unwrap_or_default());
+    let name = first.to_string_lossy();
+    let is_own = match setting {
+        // Folders of nobody go at each start, and a restore moves all of them aside.
+        USERS => return Some(Path::new("")),
+        // A restore moves aside what is called so.
+        SYSTEM => {
+            ["log.db", "directory.db", "reports.db", ".restoring"].iter().any(|own| name.starts_with(own))
+        }
+        // What is no whole backup goes at each start.
+        _ => ["people", "jobs", "sets"].contains(&&*name),
+    };
+    is_own.then_some(first)
+}
+
+/// A path from the root on, with links followed as far as it is there.
+fn resolved(path: &Path) -> std::io::Result<PathBuf> {
+    let mut found = PathBuf::new();
+    for part in std::path::absolute(path)?.components() {
+        match part {
+            // Of what a link leads to, as it was followed already.
+            std::path::Component::ParentDir => drop(found.pop()),
+            part => found.push(part),
+        }
+        found = fs::canonicalize(&found).unwrap_or(found);
+    }
+    Ok(found)
+}
+
+/// A folder that was named: it must exist, or the folder that it is to be made in.
+fn can_be_made(name: &str, path: &Path) -> Result<(), ConfigError> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if path.is_dir() || parent.is_dir() {
+        return Ok(());
+    }
+    Err(error(name, &format!("the folder {} does not exist", path.display())))
+}
+
+fn make(name: &str, path: &Path) -> Result<(), ConfigError> {
+    // What people were sent is nobody else's business on a shared machine.
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|e| error(name, &format!("the folder {} cannot be made: {e}", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    /// Paths below `root`; an empty one is not set.
+    fn folders(root: &Path, [users, system, backups]: [&str; 3]) -> Result<Folders, ConfigError> {
+        let set = [(USERS, users), (SYSTEM, system), (BACKUPS, backups)];
+        let set = set.into_iter().filter(|(_, path)| !path.is_empty());
+        let path = |path| root.join(path).display().to_string();
+        Folders::of(&Values(set.map(|(name, to)| (name.to_owned(), path(to))).collect::<BTreeMap<_, _>>()))
+    }
+
+    #[test]
+    fn none_lies_where_another_one_is_cleaned() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        fs::create_dir_all(root.join("data/people")).unwrap();
+        std::os::unix::fs::symlink(root.join("data"), root.join("link")).unwrap();
+        for (set, setting) in [
+            (["data", "", "data/backups"], BACKUPS),
+            (["data", "data/system", ""], SYSTEM),
+            (["data", "data", ""], SYSTEM),
+            (["data", "", "data"], BACKUPS),
+            (["data", "", "link/backups"], BACKUPS),
+            (["link", "data/system", ""], SYSTEM),
+            (["data", "link/not/there/../../system", ""], SYSTEM),
+            (["data", "", "other/../data/./backups"], BACKUPS),
+            // What is not named lies beside it: then within it.
+            (["data/people/..", "", ""], SYSTEM),
+            (["data/people", "", "data"], USERS),
+            (["data/people/ann", "", "data"], USERS),
+            (["users", "data/sets", "data"], SYSTEM),
+            (["users", "data", "data/log.db-backups"], BACKUPS),
+            (["data/.restoring/users", "data", ""], USERS),
+        ] {
+            let refused = folders(root, set).err().unwrap_or_else(|| panic!("{set:?}"));
+            assert_eq!(refused.setting, setting, "{set:?}: {refused}");
+        }
+        let refused = folders(root, ["data", "", "data/backups"]).err().unwrap().to_string();
+        let data = fs::canonicalize(root.join("data")).unwrap();
+        let told = format!(
+            "DATABASE_BACKUP_PATH: {0}/backups is in {0}, where USER_STORAGE_PATH clears",
+            data.display()
+        );
+        assert!(refused.starts_with(&told), "{refused}");
+        assert_eq!(fs::read_dir(data).unwrap().count(), 1, "nothing was made");
+    }
+
+    #[test]
+    fn what_harms_nobody_is_taken() {
+        for set in [
+            ["users", "", ""],
+            ["users", "system", "backups"],
+            // One within another that does nothing there, and names that only begin alike.
+            ["data/users", "data", "data/backups"],
+            ["data/users", "data/system", "data"],
+            ["data/users", "data", "data"],
+            ["users", "users-system", "users.backups"],
+            ["data/peoples", "", "data"],
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            fs::create_dir(dir.path().join("data")).unwrap();
+            let taken = folders(dir.path(), set).unwrap_or_else(|refused| panic!("{set:?}: {refused}"));
+            assert!([taken.users, taken.system, taken.backups].iter().all(|path| path.is_dir()), "{set:?}");
+        }
+    }
+}
