@@ -446,7 +446,9 @@ async fn a_person_sees_it_get_on_in_the_settings_and_can_cancel_it() {
     .await;
     // As a page, to its end; in another window it is seen too.
     let first = window.new_tab().await;
-    window.open(&format!("{}/#/settings", server.url())).await;
+    window.open(server.url()).await;
+    window.state("connection", "online").await;
+    window.click("settings").await;
     window.shown("backup-make").await;
     let second = window.go_to(first).await;
     let choose = "const as = document.querySelector('#backup-format'); as.value = 'html'; \
