@@ -2,10 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
-use hongyan_harness::{Browser, Exit, Person, Reply, Sender, Server, Setup};
+use hongyan_harness::{Browser, Exit, Person, Reply, Sender, Server, Setup, eventually, growing, the_moment};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -49,6 +50,24 @@ async fn printed(program: &str, arguments: &[&str], piped: &str) -> String {
     let exit = Exit::of(Command::new(program).args(arguments), piped).await;
     assert_eq!(exit.code, Some(0), "{program} {arguments:?}: {}", exit.stderr);
     exit.stdout
+}
+
+/// Text of which no two parts are the same, so that it cannot be made much smaller.
+fn noise(n: u64, length: usize) -> String {
+    let parts = (0..).map(|m: u64| format!("{:x}", (n * 7_919 + m * 104_729) ^ (m * m * (n + 1))));
+    let mut text = String::new();
+    for part in parts {
+        if text.len() >= length {
+            break;
+        }
+        text.push_str(&part);
+    }
+    text
+}
+
+/// How large a file is, if it is there.
+fn length(file: &Path) -> u64 {
+    file.metadata().map_or(0, |file| file.len())
 }
 
 async fn sqlite(file: &Path, sql: &str) -> String {
@@ -138,7 +157,12 @@ async fn its_name_tells_what_it_is_and_the_usual_programs_unpack_it() {
     assert_eq!(sqlite(&desk.dir.path().join("opened.db"), "SELECT * FROM message").await, rows);
     let header = "X-Backup-Passphrase: correct horse battery staple";
     let file = desk.curl("y.db.age", &["-H", header, &desk.url("?compress=none&encrypt=passphrase")]).await;
-    assert!(std::fs::read(file).unwrap().starts_with(b"age-encryption.org/v1\n-> scrypt "));
+    assert!(std::fs::read(&file).unwrap().starts_with(b"age-encryption.org/v1\n-> scrypt "));
+    // It asks for the passphrase at a terminal.
+    let opened = desk.dir.path().join("y.db");
+    let open = format!("age -d -o '{}' '{}'", opened.display(), file.display());
+    printed("script", &["-qec", &open, "/dev/null"], "correct horse battery staple\n").await;
+    assert_eq!(sqlite(&opened, "SELECT * FROM message").await, rows);
     // What is asked wrongly; what has no place in an address is not said again.
     let get = async |query: &str| desk.ann.api.get(&format!("{URL}{query}")).await;
     for (query, field) in [
@@ -164,24 +188,54 @@ async fn its_name_tells_what_it_is_and_the_usual_programs_unpack_it() {
 async fn a_download_that_breaks_off_goes_on_and_is_the_same_file() {
     let desk = Desk::start(|setup| setup).await;
     for n in 0..40 {
-        // Nothing that could be made smaller.
-        let content: String =
-            (0..600).map(|m| format!("{:x}", (n * 7_919 + m * 104_729) ^ (m * m))).collect();
-        desk.sender
-            .send(json!({ "title": format!("m{n}"), "content": content, "recipients": ["ann"] }))
-            .await
-            .data();
+        let body = json!({ "title": format!("m{n}"), "content": noise(n, 30_000), "recipients": ["ann"] });
+        desk.sender.send(body).await.data();
     }
-    let whole = std::fs::read(desk.curl("whole.gz", &[&desk.url("?compress=gzip")]).await).unwrap();
-    let etag = desk.ann.api.get(&format!("{URL}?compress=gzip")).await.header("etag").unwrap().to_owned();
-    // Cut off at several places; something new comes meanwhile; curl goes on with what it has.
-    for (n, cut) in [1, whole.len() / 3, whole.len() / 2, whole.len() - 1].into_iter().enumerate() {
-        let part = desk.dir.path().join(format!("part{n}.gz"));
-        std::fs::write(&part, &whole[..cut]).unwrap();
-        desk.sender.send_to("ann", "meanwhile").await;
-        let joined = desk.curl(&format!("part{n}.gz"), &["-C", "-", &desk.url("?compress=gzip")]).await;
-        assert!(std::fs::read(joined).unwrap() == whole, "cut at {cut}");
-    }
+    let url = desk.url("?compress=gzip");
+    let mut random = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64 | 1;
+    println!("the seed is {random}");
+    let (whole, etag) = growing("a download that breaks off", 1, async |slowness| {
+        let whole = std::fs::read(desk.curl("whole.gz", &[&url]).await).unwrap();
+        let etag = desk.ann.api.get(&format!("{URL}?compress=gzip")).await.header("etag").unwrap().to_owned();
+        // At several places, in their order.
+        let mut places = [(); 4].map(|()| {
+            // Marsaglia's xorshift.
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            1 + random % (whole.len() as u64 - 1)
+        });
+        places.sort_unstable();
+        println!("cut at {places:?} of {}", whole.len());
+        let name = format!("part{slowness}.gz");
+        let part = desk.dir.path().join(&name);
+        let rate = (400_000 / slowness).to_string();
+        let (mut cut, mut is_whole) = (0, false);
+        for place in places {
+            let mut curl = Command::new("curl");
+            curl.args(desk.words(&part)).args(["--limit-rate", &rate, "-C", "-", &url]).kill_on_drop(true);
+            let mut curl = curl.spawn().unwrap();
+            the_moment("so much of the file", || {
+                length(&part) >= place || curl.try_wait().unwrap().is_some()
+            })
+            .await;
+            // It may have ended.
+            let _ = curl.kill().await;
+            is_whole = length(&part) == whole.len() as u64;
+            if is_whole {
+                break;
+            }
+            cut += 1;
+            // Something new comes; curl goes on with what it has.
+            desk.sender.send_to("ann", "meanwhile").await;
+        }
+        if !is_whole {
+            desk.curl(&name, &["-C", "-", &url]).await;
+        }
+        assert!(std::fs::read(&part).unwrap() == whole, "cut {cut} times");
+        (cut > 0).then_some((whole, etag))
+    })
+    .await;
     let get = |headers: &[(&str, &str)]| {
         let request = desk.ann.api.request(Method::GET, &format!("{URL}?compress=gzip"));
         Reply::of(headers.iter().fold(request, |request, (name, value)| request.header(*name, *value)))
@@ -404,8 +458,7 @@ async fn there_is_only_so_much_and_only_for_so_long() {
         desk.ann.api.get("/api/v3/backup").await.data()["backups"].as_array().unwrap().len()
     };
     assert_eq!(count().await, 1);
-    hongyan_harness::eventually("the end of the backup", || async { (count().await == 0).then_some(()) })
-        .await;
+    eventually("the end of the backup", || async { (count().await == 0).then_some(()) }).await;
     for n in 0..3 {
         desk.sender
             .send(json!({ "title": format!("{n}"), "content": "y".repeat(100_000), "recipients": ["ann"] }))
@@ -428,54 +481,97 @@ async fn there_is_only_so_much_and_only_for_so_long() {
     assert!((2..=32).contains(&left), "{left}");
 }
 
+/// Bytes of all files in a folder whose names end so.
+fn lying(folder: &Path, ending: &str) -> u64 {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let paths = entries.map(|entry| entry.path());
+    paths.filter(|path| path.to_str().unwrap().ends_with(ending)).map(|path| length(&path)).sum()
+}
+
+/// When a server is killed that makes a backup.
+#[derive(Clone, Copy)]
+enum Moment {
+    /// So many bytes were copied.
+    Copied(u64),
+    /// So many were packed.
+    Packed(u64),
+    /// It is whole; perhaps it is not noted yet what it is.
+    Whole,
+}
+
 #[tokio::test]
 async fn a_kill_leaves_no_half_file_and_no_lock() {
-    let desk = Desk::start(|setup| setup).await;
-    let content = "z".repeat(200_000);
-    for n in 0..60 {
-        desk.sender
-            .send(json!({ "title": format!("m{n}"), "content": content, "recipients": ["ann"] }))
-            .await
-            .data();
-    }
-    let Desk { mut server, ann, sender, .. } = desk;
-    let folder = server.users().parent().unwrap().join("backups/people/ann");
-    for round in 0..3 {
-        sender.send_to("ann", &format!("round {round}")).await;
-        let api = server.user().with(ann.api.authorization().unwrap());
-        let asked = tokio::spawn(async move {
-            Reply::try_of(api.request(Method::GET, &format!("{URL}?compress=gzip"))).await
-        });
-        // As soon as something is being written.
-        hongyan_harness::eventually("work", || async {
-            let files = std::fs::read_dir(&folder).map(|files| files.count()).unwrap_or_default();
-            (files > round * 2 || asked.is_finished()).then_some(())
-        })
-        .await;
-        server.kill().await;
-        let _ = asked.await;
-        server = server.start_again().await;
-        let api = server.user().with(ann.api.authorization().unwrap());
-        for backup in api.get("/api/v3/backup").await.data()["backups"].as_array().unwrap() {
-            let id = backup["id"].as_str().unwrap();
-            let bytes = std::fs::metadata(folder.join(format!("{id}.backup"))).unwrap().len();
-            assert_eq!(json!(bytes), backup["size"]);
+    const CONTENT: u64 = 200_000;
+    growing("a backup that is cut off", 60, async |messages| {
+        let desk = Desk::start(|setup| setup).await;
+        for n in 0..messages {
+            let content = noise(n, CONTENT as usize);
+            let body = json!({ "title": format!("m{n}"), "content": content, "recipients": ["ann"] });
+            desk.sender.send(body).await.data();
         }
-        let partial = std::fs::read_dir(&folder).map(|files| {
-            files
-                .filter(|file| {
-                    file.as_ref().unwrap().path().extension().is_some_and(|kind| kind == "partial")
-                })
-                .count()
-        });
-        assert_eq!(partial.unwrap_or_default(), 0);
-        // The inbox is read and written as ever.
-        assert_eq!(
-            api.get("/api/v3/messages?size=1").await.data()["messages"][0]["title"],
-            format!("round {round}")
-        );
-        assert_eq!(api.get(&format!("{URL}?compress=gzip")).await.status, 200);
-    }
+        let Desk { mut server, ann, sender, dir } = desk;
+        let folder = server.users().parent().unwrap().join("backups/people/ann");
+        let query = format!("{URL}?compress=gzip");
+        let all = messages * CONTENT;
+        let mut cut = 0;
+        for (round, moment) in [
+            Moment::Copied(1),
+            Moment::Copied(all / 2),
+            Moment::Copied(all),
+            Moment::Packed(1),
+            Moment::Packed(all / 4),
+            Moment::Whole,
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            sender.send_to("ann", &format!("round {round}")).await;
+            let (api, path) = (ann.api.clone(), query.clone());
+            let asked = tokio::spawn(async move { Reply::try_of(api.request(Method::GET, &path)).await });
+            the_moment("so much of the backup", || {
+                let is_so_far = match moment {
+                    Moment::Copied(bytes) => lying(&folder, ".plain.partial") >= bytes,
+                    Moment::Packed(bytes) => lying(&folder, ".packed.partial") >= bytes,
+                    Moment::Whole => lying(&folder, ".backup") > 0,
+                };
+                is_so_far || asked.is_finished()
+            })
+            .await;
+            server.kill().await;
+            let _ = asked.await;
+            cut += u64::from(lying(&folder, ".partial") > 0);
+            server = server.start_again().await;
+            // The inbox is read and written as ever.
+            assert_eq!(ann.titles("size=1").await, [format!("round {round}")]);
+            let offered = ann.api.get("/api/v3/backup").await.data()["backups"].clone();
+            let left = std::fs::read_dir(&folder).map_or(0, Iterator::count);
+            assert_eq!(left, 2 * offered.as_array().unwrap().len(), "two files each, and no half one");
+            // What is offered is what was asked for, to the last byte; else it is made now.
+            let made = ann.api.request(Method::GET, &query).send().await.unwrap();
+            assert_eq!(made.status(), 200);
+            let packed = dir.path().join(format!("round{round}.db.gz"));
+            std::fs::write(&packed, made.bytes().await.unwrap()).unwrap();
+            printed("gzip", &["-d", packed.to_str().unwrap()], "").await;
+            let plain = packed.with_extension("");
+            assert_eq!(sqlite(&plain, "PRAGMA integrity_check").await, "ok");
+            let titles = "SELECT count(*), max(title) FILTER (WHERE title LIKE 'round%') FROM message";
+            let count = messages + round as u64 + 1;
+            assert_eq!(sqlite(&plain, titles).await, format!("{count}|round {round}"));
+            let conn = rusqlite::Connection::open(&plain).unwrap();
+            let sql = "SELECT content FROM message WHERE title LIKE 'm%' ORDER BY pos";
+            let mut statement = conn.prepare(sql).unwrap();
+            let contents = statement.query_map([], |row| row.get::<_, String>(0)).unwrap();
+            for (n, content) in contents.enumerate() {
+                assert!(content.unwrap() == noise(n as u64, CONTENT as usize), "m{n}");
+            }
+            for backup in ann.api.get("/api/v3/backup").await.data()["backups"].as_array().unwrap() {
+                let path = format!("/api/v3/backup/{}", backup["id"].as_str().unwrap());
+                ann.api.delete(&path).await.data();
+            }
+        }
+        (cut > 0).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -504,8 +600,18 @@ async fn a_person_makes_and_removes_a_backup_in_the_settings() {
         (&listed["backups"][0]["encrypted"], &listed["backups"][0]["messages"]),
         (&json!(true), &json!(1))
     );
+    // What was asked for here is fetched at once, and whenever it is asked for again.
+    let id = listed["backups"][0]["id"].as_str().unwrap();
+    let kept = desk.server.users().with_file_name("backups").join(format!("people/ann/{id}.backup"));
+    let kept = std::fs::read(kept).unwrap();
+    window.downloaded(1).await;
+    window.click("backup-download").await;
+    for file in window.downloaded(2).await {
+        assert!(std::fs::read(&file).unwrap() == kept, "{}", file.display());
+    }
     // A slip of the finger removes nothing.
     window.click("backup-remove").await;
+    window.text("backup-remove", "Sure?").await;
     window.script_until(names, json!(["Z.db.gz.age"])).await;
     window.click("backup-remove").await;
     window.script_until(names, json!([])).await;

@@ -62,8 +62,7 @@ async fn a_shell_sends_sees_what_became_of_it_and_takes_it_back() {
     let twice = ["send", "once", "--to", "ann", "--idempotency-key", "k1"];
     let first = run(&twice, "not read").await.done();
     assert_eq!(run(&twice, "").await.done(), first);
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    let in_an_hour = hongyan_wire::Timestamp::from_millis(now.as_millis() as i64 + 3_600_000).to_string();
+    let in_an_hour = hongyan_harness::later(std::time::Duration::from_secs(3_600));
     let later = ["send", "later", "--to", "ann", "--at", &in_an_hour];
     run(&later, "").await.done();
     assert_eq!(sender.api.get("/api/v3/messages/scheduled").await.data()["total"], 1);
@@ -121,6 +120,7 @@ async fn what_a_script_needs_to_know_is_in_the_exit_status() {
     for shell in ["bash", "zsh", "fish"] {
         assert!(server.hongyan("", &["completion", shell], "").await.done().contains("receipts"));
     }
+    // Nobody else is given its port meanwhile.
     server.stop().await;
     server.hongyan(&key, &["send", "x", "--to", "ann"], "").await.failed(75, "refused");
 }

@@ -3,10 +3,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
-use hongyan_harness::{Admin, Browser, Exit, Person, Reply, Sender, Server, Setup, eventually};
+use hongyan_harness::{
+    Admin, Browser, Exit, Person, Reply, Sender, Server, Setup, eventually, growing, later, the_moment,
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -164,22 +167,26 @@ async fn what_was_lost_comes_back_and_every_device_begins_anew() {
 #[tokio::test]
 async fn what_goes_on_meanwhile_is_neither_doubled_nor_undone() {
     let desk = Desk::start(|setup| setup).await;
-    let [kept, recalled, read_later, unread_later, ends] =
-        ["kept", "recalled", "read later", "unread later", "ends"]
-            .map(|title| json!({ "title": title, "recipients": ["ann"] }));
     let mut ids = Vec::new();
-    for body in [kept, recalled, read_later, unread_later] {
-        ids.push(desk.sender.send(body).await.data()["message_id"].as_str().unwrap().to_owned());
+    for title in ["kept", "recalled", "read later", "unread later"] {
+        ids.push(desk.sender.send_to("ann", title).await);
     }
-    // It ends a second from now.
-    let seconds = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() + 2;
-    let at = desk.sender.api.get("/api/v3/messages/scheduled").await;
-    assert_eq!(at.status, 200);
-    let mut ends = ends;
-    ends["expire_at"] = json!(rfc3339(seconds));
-    desk.sender.send(ends).await.data();
     desk.ann.read(&ids[3]).await;
-    let (file, _) = desk.backup("compress=none").await;
+    let file = growing("a message that ends after it was backed up", 1, async |seconds| {
+        let expire_at = later(Duration::from_secs(seconds));
+        let ends = json!({ "title": "ends", "recipients": ["ann"], "expire_at": expire_at });
+        let sent = desk.sender.send(ends).await;
+        if sent.status == 422 {
+            return None;
+        }
+        sent.data();
+        let (file, _) = desk.backup("compress=none").await;
+        let has = "SELECT count(*) FROM message WHERE title = 'ends'";
+        let conn = rusqlite::Connection::open(&file).unwrap();
+        let count: u32 = conn.query_row(has, [], |row| row.get(0)).unwrap();
+        (count == 1).then_some(file)
+    })
+    .await;
     desk.sender.api.post(&format!("/api/v3/messages/{}/recall", ids[1]), &json!({})).await.data();
     desk.ann.read(&ids[2]).await;
     desk.ann.mark(&ids[3], json!({ "is_read": false })).await.data();
@@ -196,11 +203,6 @@ async fn what_goes_on_meanwhile_is_neither_doubled_nor_undone() {
     desk.put("?into=empty", read(&file)).await.failure(409, "already_exists");
     desk.put("?into=nothing", read(&file)).await.failure(422, "validation_failed");
     assert_eq!(shown(&desk.ann).await, before);
-}
-
-/// A moment in whole seconds since 1970, as RFC 3339 has it.
-fn rfc3339(seconds: u64) -> String {
-    hongyan_wire::Timestamp::from_millis(seconds as i64 * 1_000).to_string()
 }
 
 #[tokio::test]
@@ -454,6 +456,41 @@ async fn places_of_other_peoples_messages_are_not_taken() {
     assert_eq!(receipts["read"], 0, "{receipts}");
 }
 
+/// What lies on the disk of what a person puts back.
+struct OnDisk {
+    /// Bytes of what was uploaded and is not unpacked yet.
+    uploaded: u64,
+    /// It is whole as it was uploaded, and is being unpacked.
+    is_unpacked: bool,
+    /// It is unpacked and whole, for the inbox to take it in.
+    is_whole: bool,
+    is_anything: bool,
+}
+
+impl OnDisk {
+    fn look(folder: &Path) -> Self {
+        let mut found =
+            Self { uploaded: 0, is_unpacked: false, is_whole: false, is_anything: folder.exists() };
+        // Whatever is there may be gone before it is looked at.
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            found.is_whole |= path.extension().is_some_and(|kind| kind == "db");
+            found.uploaded += path.join("0").metadata().map_or(0, |file| file.len());
+            found.is_unpacked |= path.join("0.db").exists();
+        }
+        found
+    }
+}
+
+/// When a server is killed that puts a backup back.
+#[derive(Clone, Copy)]
+enum Moment {
+    Uploaded(u64),
+    Unpacked,
+    Whole,
+    Gone,
+}
+
 #[tokio::test]
 async fn what_was_allowed_when_it_was_sent_comes_back_also_where_less_is_allowed_now() {
     let mut desk = Desk::start(|setup| setup.set("BACKUP_QUOTA", "400000")).await;
@@ -471,52 +508,73 @@ async fn what_was_allowed_when_it_was_sent_comes_back_also_where_less_is_allowed
 
 #[tokio::test]
 async fn killed_at_any_moment_it_is_there_whole_or_not_at_all() {
-    let old = Desk::start(|setup| setup).await;
-    let content = "r".repeat(20_000);
-    let mut batch = Vec::new();
-    for n in 0..400 {
-        batch.push(json!({ "title": format!("m{n}"), "content": content, "recipients": ["ann"] }));
-    }
-    old.sender.api.post("/api/v3/messages/send-batch", &json!({ "messages": batch })).await.data();
-    old.ann.read_batch(json!({ "all": true })).await.data();
-    let (file, _) = old.backup("compress=zstd").await;
-    let bytes = read(&file);
-
-    let mut seen = std::collections::BTreeSet::new();
-    for round in 0..12u32 {
-        let Desk { mut server, ann, sender, .. } = Desk::start(|setup| setup).await;
-        sender.send_to("ann", "here").await;
-        let person = server.user().with(ann.api.authorization().unwrap());
-        let (body, asking) = (bytes.clone(), person.clone());
-        let asked =
-            tokio::spawn(async move { Reply::try_of(asking.request(Method::POST, URL).body(body)).await });
-        // A little later each time, until one is done before.
-        let started = std::time::Instant::now();
-        let patience = std::time::Duration::from_millis(u64::from(round) * 40);
-        eventually("its moment", || async {
-            (started.elapsed() >= patience || asked.is_finished()).then_some(())
-        })
-        .await;
-        server.kill().await;
-        let answered = asked.await.unwrap().is_some_and(|reply| reply.status == 200);
-        server = server.start_again().await;
-        let list = person.get("/api/v3/messages?size=1").await;
-        assert_eq!(list.status, 200, "{}", list.text);
-        let total = list.data()["total"].as_u64().unwrap();
-        assert!([1, 401].contains(&total), "{total} of 401 are there");
-        assert!(total == 401 || !answered, "it was said to be there");
-        assert_eq!(person.get("/api/v3/messages/unread-count").await.data()["total"], 1);
-        assert!(!server.users().join(".restores/ann").exists());
-        // Brought once more it is there, and once.
-        let again = Reply::of(person.request(Method::POST, URL).body(bytes.clone())).await.data();
-        assert_eq!((&again["restored"], &again["known"]), (&json!(401 - total), &json!(total - 1)));
-        assert_eq!(person.get("/api/v3/messages?size=1").await.data()["total"], 401);
-        seen.insert(total);
-        if answered {
-            break;
+    growing("a kill between the upload and the answer", 400, async |messages| {
+        let old = Desk::start(|setup| setup).await;
+        let message =
+            |n| json!({ "title": format!("m{n}"), "content": "r".repeat(20_000), "recipients": ["ann"] });
+        let all: Vec<u64> = (0..messages).collect();
+        for part in all.chunks(400) {
+            let batch: Vec<Value> = part.iter().map(message).collect();
+            let batch = json!({ "messages": batch });
+            old.sender.api.post("/api/v3/messages/send-batch", &batch).await.data();
         }
-    }
-    assert!(seen.contains(&1), "{seen:?}");
+        old.ann.read_batch(json!({ "all": true })).await.data();
+        let (file, _) = old.backup("compress=zstd").await;
+        let bytes = read(&file);
+        let size = bytes.len() as u64;
+        let mut hits = 0;
+        for moment in [
+            Moment::Uploaded(1),
+            Moment::Uploaded(size / 2),
+            Moment::Uploaded(size),
+            Moment::Unpacked,
+            Moment::Whole,
+            Moment::Gone,
+        ] {
+            let (left, is_answered) = kill_at(moment, &bytes, messages).await;
+            let is_there = left.uploaded == size || left.is_unpacked || left.is_whole;
+            hits += u64::from(is_there && !is_answered);
+        }
+        (hits > 0).then_some(())
+    })
+    .await;
+}
+
+/// Kills a server that puts back a backup of so many messages; gives what was on the disk then, and whether it was said to
+/// be done.
+async fn kill_at(moment: Moment, bytes: &[u8], messages: u64) -> (OnDisk, bool) {
+    let Desk { mut server, ann, sender, .. } = Desk::start(|setup| setup).await;
+    sender.send_to("ann", "here").await;
+    let (body, api) = (bytes.to_vec(), ann.api.clone());
+    let asked = tokio::spawn(async move { Reply::try_of(api.request(Method::POST, URL).body(body)).await });
+    let folder = server.users().join(".restores/ann");
+    let mut was_there = false;
+    the_moment("its moment", || {
+        let now = OnDisk::look(&folder);
+        was_there |= now.is_anything;
+        let is_now = match moment {
+            Moment::Uploaded(bytes) => now.uploaded >= bytes,
+            Moment::Unpacked => now.is_unpacked,
+            Moment::Whole => now.is_whole,
+            Moment::Gone => was_there && !now.is_anything,
+        };
+        is_now || asked.is_finished()
+    })
+    .await;
+    server.kill().await;
+    let left = OnDisk::look(&folder);
+    let is_answered = asked.await.unwrap().is_some_and(|reply| reply.status == 200);
+    let server = server.start_again().await;
+    let total = ann.list("size=1").await["total"].as_u64().unwrap();
+    assert!([1, messages + 1].contains(&total), "{total} of {} are there", messages + 1);
+    assert!(total > 1 || !is_answered, "it was said to be there");
+    assert_eq!(ann.unread().await["total"], 1);
+    assert!(!server.users().join(".restores/ann").exists());
+    // Brought once more it is there, and once.
+    let again = put(&ann, "", bytes.to_vec()).await.data();
+    assert_eq!((&again["restored"], &again["known"]), (&json!(messages + 1 - total), &json!(total - 1)));
+    assert_eq!(ann.list("size=1").await["total"], messages + 1);
+    (left, is_answered)
 }
 
 #[tokio::test]
@@ -549,19 +607,25 @@ async fn a_person_puts_a_backup_back_in_the_settings() {
             format!("return document.querySelector('[data-testid=\"{id}\"]').textContent.includes('{part}')");
         window.script_until(&script, json!(true)).await;
     };
-    // A slip of the finger sends nothing.
+    // A slip of the finger sends nothing: what was no backup would be told, and what was one would be there.
+    let confirm = async |told: Value| {
+        window.click("restore").await;
+        window.text("restore", "Sure?").await;
+        let lines = "return ['restore-reason', 'restore-done'].map(id => \
+                     document.querySelector(`[data-testid=\"${id}\"]:not([hidden])`)?.dataset.testid ?? null)";
+        window.script_until(lines, told).await;
+        assert_eq!(desk.ann.list("").await["total"], 1);
+        window.click("restore").await;
+    };
     window.choose("restore-files", &[&text]).await;
-    window.click("restore").await;
-    window.click("restore").await;
+    confirm(json!([null, null])).await;
     said("restore-reason", "This is no backup.").await;
     window.choose("restore-files", &[&increment, &sealed]).await;
     window.fill("restore-passphrase", "another one of these").await;
-    window.click("restore").await;
-    window.click("restore").await;
+    confirm(json!([null, null])).await;
     said("restore-reason", "The passphrase is not the one").await;
     window.fill("restore-passphrase", words).await;
-    window.click("restore").await;
-    window.click("restore").await;
+    confirm(json!(["restore-reason", null])).await;
     window.text("restore-done", "2 messages were put back. Read states were taken over.").await;
     window.script_until("return document.querySelector('#restore-passphrase').value", json!("")).await;
     window.click("to-inbox").await;

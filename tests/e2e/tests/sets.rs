@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
-use hongyan_harness::{Admin, Person, Sender, Server, Setup, eventually};
+use hongyan_harness::{Admin, Person, Reply, Sender, Server, Setup, eventually, growing, later, the_moment};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -68,8 +68,8 @@ struct Town {
 
 impl Town {
     /// People with passwords, a channel, messages of every kind, some read.
-    async fn start(setup: Setup) -> Self {
-        let server = setup.set("BACKUP_INTERVAL", "off").start().await;
+    async fn start() -> Self {
+        let server = Setup::default().start().await;
         let admin = server.admin().await;
         let mut people = Vec::new();
         for id in ["ann", "bob", "cid"] {
@@ -91,14 +91,23 @@ impl Town {
     }
 }
 
+/// Adds people `u0`, `u1`, … and sends everyone a message, so that they all have an inbox.
+async fn add_crowd(admin: &Admin, people: usize) {
+    let line = |n| json!({ "id": format!("u{n}"), "username": format!("u{n}"), "name": "u" }).to_string();
+    let lines: Vec<String> = (0..people).map(line).collect();
+    let import = admin.api.request(reqwest::Method::POST, "/admin/api/v3/users/import");
+    let import = import.header("content-type", "application/x-ndjson").body(lines.join("\n"));
+    assert_eq!(import.send().await.unwrap().status(), 200);
+    let body = json!({ "title": "to all", "recipient_type": "all", "expire_at": "2999-01-01T00:00:00Z" });
+    admin.sender("all").await.send(body).await.data();
+}
+
 #[tokio::test]
 async fn a_server_that_is_lost_is_restored_and_people_find_everything() {
-    let town = Town::start(Setup::default()).await;
+    let town = Town::start().await;
     let Town { mut server, admin, people, sender } = town;
-    let in_a_while = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    let at = hongyan_wire::Timestamp::from_millis(in_a_while.as_millis() as i64 + 6_000).to_string();
-    let later = json!({ "title": "later", "recipients": ["bob"], "scheduled_at": at });
-    sender.send(later).await.data();
+    let scheduled = |after| json!({ "title": "later", "recipients": ["bob"], "scheduled_at": later(after) });
+    let waiting = sender.send(scheduled(Duration::from_secs(3_600))).await.data()["message_id"].clone();
     let cursor = people[0].sync("", 1).await["next_cursor"].as_str().unwrap().to_owned();
     let id = make(&admin).await;
     let mut before = Vec::new();
@@ -132,6 +141,14 @@ async fn a_server_that_is_lost_is_restored_and_people_find_everything() {
     // A place is never given twice, not even that of what was lost.
     let new = ann.list("size=1").await;
     assert!(new["messages"][0]["pos"].as_u64().unwrap() > lost["pos"].as_u64().unwrap(), "{new}");
+    // What was scheduled still is, and comes once.
+    let path = format!("/api/v3/messages/scheduled/{}", waiting.as_str().unwrap());
+    growing("a time that is not over when it is asked for", 300, async |millis| {
+        let soon = scheduled(Duration::from_millis(millis));
+        let reply = Reply::of(sender.api.request(reqwest::Method::PUT, &path).json(&soon)).await;
+        (reply.status != 422).then(|| reply.data())
+    })
+    .await;
     eventually("what was scheduled", || async { (bob.titles("size=1").await == ["later"]).then_some(()) })
         .await;
     assert_eq!(socket.message().await, "later");
@@ -167,7 +184,7 @@ async fn a_server_that_is_lost_is_restored_and_people_find_everything() {
 
 #[tokio::test]
 async fn operators_make_see_check_and_delete_sets() {
-    let Town { mut server, admin, people: _, sender } = Town::start(Setup::default()).await;
+    let Town { mut server, admin, people: _, sender } = Town::start().await;
     let first = make(&admin).await;
     let shown = admin.get(&format!("backups/{first}")).await.data();
     assert_eq!(
@@ -234,7 +251,7 @@ async fn operators_make_see_check_and_delete_sets() {
 
 #[tokio::test]
 async fn a_flipped_byte_in_any_file_is_found_and_nothing_is_restored_from_it() {
-    let Town { mut server, admin, .. } = Town::start(Setup::default()).await;
+    let Town { mut server, admin, .. } = Town::start().await;
     let id = make(&admin).await;
     server.stop().await;
     let set = backups(&server).join("sets").join(&id);
@@ -287,7 +304,7 @@ fn forge(set: &Path, path: &str) {
 
 #[tokio::test]
 async fn a_drill_finds_an_inbox_that_is_another_persons() {
-    let Town { server, admin, .. } = Town::start(Setup::default()).await;
+    let Town { server, admin, .. } = Town::start().await;
     let id = make(&admin).await;
     server.command(&["backup", "drill", &id], "").await.done();
     let set = backups(&server).join("sets").join(&id);
@@ -305,7 +322,7 @@ async fn a_drill_finds_an_inbox_that_is_another_persons() {
 
 #[tokio::test]
 async fn data_is_moved_aside_and_only_when_that_is_meant() {
-    let Town { mut server, admin, people, sender } = Town::start(Setup::default()).await;
+    let Town { mut server, admin, people, sender } = Town::start().await;
     make(&admin).await;
     let before = seen(&people[0]).await;
     sender.send_to("ann", "after the set").await;
@@ -326,50 +343,54 @@ async fn data_is_moved_aside_and_only_when_that_is_meant() {
 
 #[tokio::test]
 async fn a_restore_that_is_killed_at_any_moment_is_done_by_the_next() {
-    let Town { mut server, admin, people, sender: _ } = Town::start(Setup::default()).await;
-    for n in 0..60 {
-        admin
-            .post("users", json!({ "id": format!("u{n}"), "username": format!("u{n}"), "name": "u" }))
-            .await
-            .data();
-    }
-    let all = admin.sender("all").await;
-    let body = json!({ "title": "to all", "recipient_type": "all", "expire_at": "2999-01-01T00:00:00Z" });
-    all.send(body).await.data();
-    make(&admin).await;
-    let before = seen(&people[0]).await;
-    server.stop().await;
-    let began = std::time::Instant::now();
-    server.command(&["restore", "--replace"], "").await.done();
-    let whole = began.elapsed();
-    let mut cut = 0;
-    for round in 0..16u32 {
-        if round == 8 {
-            lose(&server);
-        }
-        let mut child = server.spawn(&["restore", "--replace"]);
-        tokio::time::sleep(whole * (round % 8 + 1) / 8).await;
-        cut += u32::from(child.try_wait().unwrap().is_none());
-        child.kill().await.unwrap();
+    growing("a restore that is cut off", 60, async |crowd| {
+        let Town { mut server, admin, people, sender: _ } = Town::start().await;
+        let crowd = crowd as usize;
+        add_crowd(&admin, crowd).await;
+        make(&admin).await;
+        let before = seen(&people[0]).await;
+        server.stop().await;
+        let restoring = server.users().join(".restoring");
         let unfinished = server.users().with_file_name("system").join(".restore-unfinished");
-        if unfinished.exists() {
-            server.command(&["user", "list"], "").await.failed(2, "hongyan-server restore");
+        let mut cut = 0;
+        for is_lost in [false, true] {
+            if is_lost {
+                lose(&server);
+            }
+            // With so many unpacked; at last when they are put into place.
+            for unpacked in [Some(1), Some(crowd / 4), Some(crowd / 2), Some(crowd), None] {
+                let mut child = server.spawn(&["restore", "--replace"]);
+                the_moment("so much of the restore", || {
+                    let is_so_far = match unpacked {
+                        Some(count) => std::fs::read_dir(&restoring).is_ok_and(|all| all.count() >= count),
+                        None => unfinished.exists(),
+                    };
+                    is_so_far || child.try_wait().unwrap().is_some()
+                })
+                .await;
+                // It may have ended.
+                let _ = child.kill().await;
+                cut += usize::from(restoring.exists() || unfinished.exists());
+                if unfinished.exists() {
+                    server.command(&["user", "list"], "").await.failed(2, "hongyan-server restore");
+                }
+                let told = server.command(&["restore", "--replace"], "").await.done();
+                assert!(told.contains(&format!("restored {} people", crowd + 4)), "{told}");
+                assert!(!restoring.exists() && !unfinished.exists());
+            }
         }
-        let told = server.command(&["restore", "--replace"], "").await.done();
-        assert!(told.contains("restored 64 people"), "{told}");
-        assert!(!unfinished.exists());
-    }
-    assert!(cut > 4, "{cut} were cut off");
-    let server = server.start_again().await;
-    assert_eq!(seen(&people[0]).await, before);
-    let admin = server.admin().await;
-    let last = admin.known("u59", "u59-1");
-    assert_eq!(last.titles("").await, ["to all"]);
+        let server = server.start_again().await;
+        assert_eq!(seen(&people[0]).await, before);
+        let last = format!("u{}", crowd - 1);
+        assert_eq!(server.admin().await.known(&last, &last).titles("").await, ["to all"]);
+        (cut > 0).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn no_server_starts_over_half_a_restore() {
-    let Town { mut server, admin, people, .. } = Town::start(Setup::default()).await;
+    let Town { mut server, admin, people, .. } = Town::start().await;
     make(&admin).await;
     let before = seen(&people[0]).await;
     server.stop().await;
@@ -398,15 +419,8 @@ async fn no_server_starts_over_half_a_restore() {
 
 #[tokio::test]
 async fn a_server_that_is_killed_while_it_makes_a_set_has_none_of_it() {
-    let Town { mut server, mut admin, .. } = Town::start(Setup::default()).await;
-    let lines: Vec<String> = (0..400)
-        .map(|n| json!({ "id": format!("u{n}"), "username": format!("u{n}"), "name": "u" }).to_string())
-        .collect();
-    let import = admin.api.request(reqwest::Method::POST, "/admin/api/v3/users/import");
-    let import = import.header("content-type", "application/x-ndjson").body(lines.join("\n"));
-    assert_eq!(import.send().await.unwrap().status(), 200);
-    let body = json!({ "title": "to all", "recipient_type": "all", "expire_at": "2999-01-01T00:00:00Z" });
-    admin.sender("all").await.send(body).await.data();
+    let Town { mut server, mut admin, .. } = Town::start().await;
+    add_crowd(&admin, 400).await;
     let root = backups(&server).join("sets");
     let (mut whole_ones, mut halves) = (0, 0);
     for written in [0, 1, 30, 150, 300, 400] {
@@ -440,7 +454,7 @@ async fn a_server_that_is_killed_while_it_makes_a_set_has_none_of_it() {
 
 #[tokio::test]
 async fn a_set_that_cannot_be_made_is_told_of_and_hinders_nobody() {
-    let Town { server, admin, people, sender } = Town::start(Setup::default()).await;
+    let Town { server, admin, people, sender } = Town::start().await;
     // The folder cannot be made where a file is.
     let root = backups(&server).join("sets");
     if root.exists() {

@@ -14,12 +14,15 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
+/// Where downloads go, beside the profile.
+const DOWNLOADS: &str = "downloads";
+
 /// One browser with a profile of its own. It and its driver are ended when this is dropped.
 pub struct Browser {
     pub client: Client,
     driver: Child,
     driver_url: String,
-    _profile: TempDir,
+    profile: TempDir,
 }
 
 impl Drop for Browser {
@@ -62,13 +65,15 @@ impl Browser {
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         let profile = tempfile::tempdir().unwrap();
         let mut options = json!({ "args": [
-            "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+            // Shared memory is scarce in containers, and a page that gets none of it crashes.
+            "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic", "--no-first-run",
             "--disable-background-networking", "--disable-component-update", "--disable-sync",
             "--window-size=1100,800", "--lang=en-US", format!("--user-data-dir={}", profile.path().display()),
         ]});
         if let Some(chromium) = std::env::var_os("CHROMIUM") {
             options["binary"] = chromium.to_str().unwrap().into();
         }
+        options["prefs"] = json!({ "download.default_directory": profile.path().join(DOWNLOADS) });
         let mut capabilities = Capabilities::new();
         capabilities.insert("goog:chromeOptions".into(), options);
         let client = ClientBuilder::new(HttpConnector::new())
@@ -77,7 +82,22 @@ impl Browser {
             .await
             .unwrap();
         let driver_url = format!("http://127.0.0.1:{port}");
-        Self { client, driver, driver_url, _profile: profile }
+        Self { client, driver, driver_url, profile }
+    }
+
+    /// The files that were downloaded, each whole, once there are so many.
+    pub async fn downloaded(&self, count: usize) -> Vec<PathBuf> {
+        eventually(&format!("{count} downloads"), || async {
+            let entries = std::fs::read_dir(self.profile.path().join(DOWNLOADS)).ok()?;
+            let paths = entries.map(|entry| entry.unwrap().path());
+            let is_whole = |path: &PathBuf| {
+                let name = path.file_name().unwrap().to_str().unwrap();
+                !name.starts_with('.') && !name.ends_with(".crdownload")
+            };
+            let whole: Vec<PathBuf> = paths.filter(is_whole).collect();
+            (whole.len() >= count).then_some(whole)
+        })
+        .await
     }
 
     pub async fn open(&self, url: &str) {

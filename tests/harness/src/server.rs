@@ -2,6 +2,7 @@
 
 use crate::api::Api;
 use crate::people::Admin;
+use crate::port::Port;
 use crate::wait::within;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,8 @@ pub(crate) const SECRET: &str = "a secret of tests that has more than 32 bytes";
 /// A server that is to be started.
 pub struct Setup {
     settings: BTreeMap<String, String>,
+    /// Of the user gateway and the admin gateway. Nobody else is given them, also not while the server is down.
+    ports: [Port; 2],
     storage: Option<PathBuf>,
     file: Option<String>,
 }
@@ -43,14 +46,18 @@ pub struct Server {
 
 impl Default for Setup {
     fn default() -> Self {
+        let ports = [Port::take(), Port::take()];
+        let [user, admin] = ports.each_ref().map(|port| port.number().to_string());
         let settings = [
-            ("USER_SERVER_PORT", "0"),
-            ("ADMIN_SERVER_PORT", "0"),
+            ("USER_SERVER_PORT", user.as_str()),
+            ("ADMIN_SERVER_PORT", admin.as_str()),
             ("BOOTSTRAP_ADMIN_PASSWORD", ADMIN_PASSWORD),
             ("JWT_SECRET", SECRET),
+            // While a set is made nothing is put back, and the first is made by itself a while after the start.
+            ("BACKUP_INTERVAL", "off"),
         ];
         let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        Self { settings: settings.into(), storage: None, file: None }
+        Self { settings: settings.into(), ports, storage: None, file: None }
     }
 }
 
@@ -65,12 +72,11 @@ impl Setup {
         self
     }
 
-    /// Listens on a port that is free now, and says that people reach it there under this name: providers must know
-    /// where they send browsers back to before anything runs. Gives the address.
+    /// Says that people reach it under this name: providers must know where they send browsers back to before anything
+    /// runs. Gives the address.
     pub fn public(self, host: &str) -> (Self, String) {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let url = format!("http://{host}:{free}");
-        (self.set("USER_SERVER_PORT", &free.to_string()).set("PUBLIC_URL", &url), url)
+        let url = format!("http://{host}:{}", self.ports[0].number());
+        (self.set("PUBLIC_URL", &url), url)
     }
 
     /// The configuration file, as it was written so far.
@@ -274,20 +280,15 @@ impl Server {
 
     /// Starts it again on the same storage and, so that clients find it, on the same ports.
     pub async fn start_again(mut self) -> Self {
-        let port = |url: &str| url.rsplit(':').next().unwrap().to_owned();
-        let (user, admin) = (port(&self.user), port(&self.admin));
         if self.child.try_wait().unwrap().is_none() {
             self.kill().await;
         }
-        let setup = std::mem::take(&mut self.setup);
-        let setup = setup.set("USER_SERVER_PORT", &user).set("ADMIN_SERVER_PORT", &admin);
-        Self::start(setup, self.storage.clone()).await
+        Self::start(self.setup, self.storage).await
     }
 
     /// Restarts with other settings.
-    pub async fn start_again_with(mut self, name: &str, value: &str) -> Self {
-        self.setup = std::mem::take(&mut self.setup).set(name, value);
-        self.start_again().await
+    pub async fn start_again_with(self, name: &str, value: &str) -> Self {
+        Self { setup: self.setup.set(name, value), ..self }.start_again().await
     }
 }
 

@@ -11,6 +11,8 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 /// An open socket.
 pub struct Socket {
     stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    /// Whether pings of the server are answered as they are met: who never answers is closed.
+    answers: bool,
     /// What the server said to the hello.
     pub welcome: Value,
 }
@@ -33,7 +35,7 @@ impl Socket {
             request.headers_mut().insert(name, value.parse().unwrap());
         }
         match within("an answer to the handshake", tokio_tungstenite::connect_async(request)).await {
-            Ok((stream, _)) => Ok(Self { stream, welcome: Value::Null }),
+            Ok((stream, _)) => Ok(Self { stream, answers: true, welcome: Value::Null }),
             Err(Error::Http(response)) => {
                 let retry = response.headers().get("retry-after").map(|v| v.to_str().unwrap().to_owned());
                 let body = response.body().clone().unwrap_or_default();
@@ -52,6 +54,12 @@ impl Socket {
         socket
     }
 
+    /// The same, but it leaves pings unanswered.
+    pub fn silent(mut self) -> Self {
+        self.answers = false;
+        self
+    }
+
     pub async fn say(&mut self, frame: Value) {
         self.send(Message::text(frame.to_string())).await;
     }
@@ -60,11 +68,18 @@ impl Socket {
         self.stream.send(message).await.unwrap();
     }
 
-    /// Whatever comes next.
+    /// Whatever comes next; a ping has been answered then.
     pub async fn next(&mut self) -> Heard {
         loop {
             match within("something over the socket", self.stream.next()).await {
-                Some(Ok(Message::Text(text))) => return Heard::Frame(serde_json::from_str(&text).unwrap()),
+                Some(Ok(Message::Text(text))) => {
+                    let frame: Value = serde_json::from_str(&text).unwrap();
+                    if self.answers && frame["type"] == "ping" {
+                        // What is closing meanwhile needs none; that it is closed comes next.
+                        let _ = self.stream.send(Message::text(json!({ "type": "pong" }).to_string())).await;
+                    }
+                    return Heard::Frame(frame);
+                }
                 Some(Ok(Message::Pong(_))) => return Heard::Pong,
                 Some(Ok(Message::Close(frame))) => {
                     return Heard::Closed(frame.map(|frame| frame.code.into()));

@@ -148,7 +148,16 @@ async fn a_set_is_one_moment_however_much_goes_on_meanwhile() {
             inboxes.walk(Timestamp::from_millis(i64::MAX), &|| false).unwrap();
         }
     }));
-    let sets = place.sets(Faults::default());
+    // However fast the machine is, something is sent in the midst.
+    let (journal, noted, handle) =
+        (place.core.journal.clone(), sent.clone(), tokio::runtime::Handle::current());
+    let sets = place.sets(Faults::watched(move |step| {
+        if step == "the inboxes are copied" {
+            let (pos, id) = handle.block_on(send(&journal, Some(user(0))));
+            noted.lock().insert(pos, (Some(user(0)), id));
+        }
+        true
+    }));
     let mut made = Vec::new();
     for round in 0..3 {
         if round == 1 {

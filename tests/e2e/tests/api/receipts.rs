@@ -1,7 +1,8 @@
 //! What became of what was sent: for its sender, person by person, in lists, in series.
 
-use hongyan_harness::{Sender, Setup, eventually};
+use hongyan_harness::{Sender, Setup, eventually, growing, later};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 async fn receipts(sender: &Sender, message: &str) -> Value {
     sender.api.get(&format!("/api/v3/messages/{message}/receipts")).await.data()
@@ -106,18 +107,17 @@ async fn a_message_to_all_is_counted_for_those_who_were_there() {
     let replaced = receipts(&sender, &id).await;
     assert_eq!((&replaced["state"], &replaced["replaced_by"]), (&json!("replaced"), &json!(second)));
     assert_eq!(totals(&sender, &second).await, (4, 0, 0));
-    let soon =
-        sender.send(json!({ "title": "t", "recipients": ["ann"], "expire_at": in_a_second() })).await.data();
+    let soon = growing("an end that is not over when it is asked for", 1, async |seconds| {
+        let expire_at = later(Duration::from_secs(seconds));
+        let sent = sender.send(json!({ "title": "t", "recipients": ["ann"], "expire_at": expire_at })).await;
+        (sent.status != 422).then(|| sent.data())
+    });
+    let soon = soon.await;
     let soon = soon["message_id"].as_str().unwrap();
     eventually("it is over", || async {
         (receipts(&sender, soon).await["state"] == "expired").then_some(())
     })
     .await;
-}
-
-fn in_a_second() -> String {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    hongyan_wire::Timestamp::from_millis(now.as_millis() as i64 + 1_000).to_string()
 }
 
 #[tokio::test]
@@ -242,9 +242,9 @@ async fn announcements_are_listed_changed_and_taken_back() {
     };
     let first = announce(json!({ "title": "Down on Friday" })).await;
     let second = announce(json!({ "title": "Down on Saturday", "replaces": first })).await;
-    let later =
-        announce(json!({ "title": "Later", "scheduled_at": in_a_second().replace("Z", "+00:00") })).await;
-    admin.api.delete(&format!("/admin/api/v3/announcements/{later}")).await.data();
+    let in_an_hour = later(Duration::from_secs(3_600)).replace("Z", "+00:00");
+    let waiting = announce(json!({ "title": "Later", "scheduled_at": in_an_hour })).await;
+    admin.api.delete(&format!("/admin/api/v3/announcements/{waiting}")).await.data();
     ann.read(&second).await;
     let list = admin.get("announcements").await.data();
     let shown: Vec<(&str, &str, u64)> = list["deliveries"]

@@ -1,8 +1,9 @@
 //! `POST /api/v3/messages/send`: who gets it, what is refused, and repeats.
 
 use futures_util::future::join_all;
-use hongyan_harness::Setup;
+use hongyan_harness::{Setup, growing, later};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 #[tokio::test]
 async fn recipients_are_users_names_roles_and_channels_and_each_gets_it_once() {
@@ -213,12 +214,22 @@ async fn what_has_expired_is_neither_listed_nor_counted() {
     let server = Setup::default().start().await;
     let admin = server.admin().await;
     let (ann, sender) = (admin.user("ann").await, admin.sender("s").await);
-    let soon = hongyan_wire::Timestamp::from_millis(now() + 1_500).to_string();
-    let brief = json!({ "title": "brief", "recipients": ["ann"], "expire_at": soon });
-    let id = sender.send(brief).await.data()["message_id"].as_str().unwrap().to_owned();
     sender.send_to("ann", "lasting").await;
-    assert_eq!(ann.titles("").await, ["lasting", "brief"]);
-    ann.read(&id).await;
+    let id = growing("a life that is long enough to be seen", 1_500, async |millis| {
+        let soon = later(Duration::from_millis(millis));
+        let brief = json!({ "title": "brief", "recipients": ["ann"], "expire_at": soon });
+        let sent = sender.send(brief).await;
+        let (titles, id) = (ann.titles("").await, sent.json()["data"]["message_id"].clone());
+        let read = ann.mark(id.as_str().unwrap_or("none"), json!({})).await;
+        if later(Duration::ZERO) >= soon {
+            return None;
+        }
+        sent.data();
+        read.data();
+        assert_eq!(titles, ["brief", "lasting"]);
+        id.as_str().map(str::to_owned)
+    })
+    .await;
     hongyan_harness::eventually("the end of the brief one", || async {
         (ann.list("").await["total"] == 1).then_some(())
     })
@@ -226,9 +237,4 @@ async fn what_has_expired_is_neither_listed_nor_counted() {
     assert_eq!(ann.titles("").await, ["lasting"]);
     assert_eq!(ann.unread().await["total"], 1);
     ann.api.get(&format!("/api/v3/messages/{id}")).await.failure(404, "not_found");
-}
-
-fn now() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    i64::try_from(since.as_millis()).unwrap()
 }

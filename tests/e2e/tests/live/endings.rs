@@ -1,6 +1,6 @@
 //! Who may open a socket, and how each comes to its end.
 
-use hongyan_harness::{Heard, Setup, Socket, signed};
+use hongyan_harness::{Heard, Setup, Socket, growing, signed};
 use serde_json::json;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio_tungstenite::tungstenite::Message;
@@ -91,28 +91,44 @@ async fn what_is_no_frame_ends_the_socket_with_its_code() {
 
 #[tokio::test]
 async fn a_silent_socket_is_closed_and_one_that_answers_is_not() {
-    let server = Setup::default().set("WS_PING_INTERVAL", "1s").start().await;
+    // Two intervals are longer than a slow machine takes for an answer.
+    let server = Setup::default().set("WS_PING_INTERVAL", "5s").start().await;
     let admin = server.admin().await;
     let (silent, lively) = (admin.user("ann").await, admin.user("bob").await);
-    let (mut at_silent, mut at_lively) = (silent.connect().await, lively.connect().await);
-    assert_eq!(at_silent.welcome["ping_interval"], 1);
-    let lively = tokio::spawn(async move {
-        for _ in 0..4 {
-            while at_lively.next().await != Heard::Frame(json!({ "type": "ping" })) {}
-            at_lively.say(json!({ "type": "pong" })).await;
+    // Opened before, it would be closed before.
+    let mut at_lively = lively.connect().await;
+    let mut at_silent = silent.connect().await.silent();
+    assert_eq!(at_silent.welcome["ping_interval"], 5);
+    let answering = async {
+        loop {
+            at_lively.frame("ping").await;
         }
-    });
-    assert_eq!(at_silent.closed().await, Some(1008));
-    lively.await.unwrap();
+    };
+    tokio::select! {
+        code = at_silent.closed() => assert_eq!(code, Some(1008)),
+        () = answering => {}
+    }
+    at_lively.frame("ping").await;
 }
 
 #[tokio::test]
 async fn a_token_that_ends_takes_its_socket_along() {
     let server = Setup::default().set("WS_PING_INTERVAL", "2s").start().await;
     server.admin().await.user("ann").await;
-    let soon = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() + 2;
-    let token = signed(&json!({ "sub": "ann", "exp": soon }));
-    let mut socket = Socket::hello(&server.socket_url(), &token, "d", None).await;
+    let mut socket = growing("a token that lives until its socket is welcomed", 2, async |seconds| {
+        let soon = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() + seconds;
+        let bearer = format!("Bearer {}", signed(&json!({ "sub": "ann", "exp": soon })));
+        let mut socket = match Socket::open(&server.socket_url(), &[("authorization", &bearer)]).await {
+            Ok(socket) => socket,
+            Err((status, body, _)) => {
+                assert_eq!(status, 401, "{body}");
+                return None;
+            }
+        };
+        socket.say(json!({ "type": "hello", "data": { "device_id": "d", "device_type": "desktop" } })).await;
+        matches!(socket.next().await, Heard::Frame(frame) if frame["type"] == "welcome").then_some(socket)
+    })
+    .await;
     assert_eq!(socket.frame("session_revoked").await["reason"], "expired");
     assert_eq!(socket.closed().await, Some(4001));
 }

@@ -331,10 +331,11 @@ async fn who_is_disabled_is_not_let_in_by_a_provider_either() {
 #[tokio::test]
 async fn a_provider_that_is_down_keeps_nobody_else_out() {
     let (setup, url) = hongyan_harness::Setup::default().public("127.0.0.1");
-    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let gone = hongyan_harness::Port::take();
     let file = format!(
-        "[[providers]]\nid = \"gone\"\nname = \"Gone\"\nkind = \"oidc\"\nissuer = \"http://{gone}\"\nclient_id = \"a\"\n\
-         client_secret = \"b\"\n"
+        "[[providers]]\nid = \"gone\"\nname = \"Gone\"\nkind = \"oidc\"\nissuer = \"http://{}\"\nclient_id = \"a\"\n\
+         client_secret = \"b\"\n",
+        gone.address()
     );
     let server = setup.file(&file).start().await;
     let admin = server.admin().await;
