@@ -210,6 +210,7 @@ impl From<InboxError> for Error {
                 )
             },
             InboxError::Backup(error) => unusable("file", error),
+            InboxError::Ended => Self::unauthenticated("the session has ended"),
             InboxError::Unfinished(error) => {
                 let message =
                     "the server goes on with the backup as soon as it can; to bring it again does no harm";

@@ -617,7 +617,12 @@ impl World {
         fs::create_dir_all(&folder).unwrap();
         let file = folder.join(format!("{name}.db"));
         fs::write(&file, &BROUGHT[which].bytes).unwrap();
-        let prepared = Prepared { file: name, about: BROUGHT[which].about.clone(), go_on: Arc::new(|| true) };
+        let prepared = Prepared {
+            file: name,
+            about: BROUGHT[which].about.clone(),
+            go_on: hongyan_backup::always(),
+            is_meant: Box::new(|| true),
+        };
         let outcome = inboxes.restore(&ann, prepared, false, 262_144, || ()).await;
         drop(inboxes);
         self.learn();

@@ -1,10 +1,14 @@
 //! The disk under the backups: what may still be written to it, where a person's files lie, and how files go.
 
+use super::sets::SetError;
+use hongyan_backup::GoOn;
 use hongyan_wire::UserId;
 use std::fs::{self, DirBuilder, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::sync::watch;
 
 /// Bytes of a disk that no backup takes: the log goes on when backups do not.
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +40,21 @@ impl Reserve {
         match self.room(folder)? {
             room if room < bytes => Err(self.full(bytes, room.saturating_add(self.0))),
             _ => Ok(()),
+        }
+    }
+
+    /// Whether to go on with what is written to a folder that is there: as long as there is room, also for what others
+    /// write meanwhile, and nothing says stop.
+    pub fn while_room(self, folder: &Path, stop: watch::Receiver<bool>) -> GoOn {
+        let folder = folder.to_owned();
+        Arc::new(move || !*stop.borrow() && self.look(&folder, 0).is_ok())
+    }
+
+    /// Why something ended that was to go on [`Self::while_room`].
+    pub fn why(self, folder: &Path, error: SetError) -> SetError {
+        match (error, self.look(folder, 0)) {
+            (SetError::Stopping, Err(full)) => full.into(),
+            (error, _) => error,
         }
     }
 

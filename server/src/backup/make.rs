@@ -4,7 +4,7 @@ use super::shelf::{Kept, Shelf};
 use super::{Asked, BUFFER, BackupError, Sealed, Wanted};
 use crate::directory::Person;
 use crate::inbox::Snapshot;
-use hongyan_backup::Compression;
+use hongyan_backup::{Compression, Kind};
 use hongyan_wire::{Timestamp, UserId};
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
@@ -37,7 +37,11 @@ impl Making<'_> {
         go_on: &dyn Fn(f64) -> bool,
     ) -> Result<Arc<Kept>, BackupError> {
         let id = uuid::Uuid::now_v7().simple().to_string();
-        let made = self.make_as(&id, snapshot, go_on);
+        let made =
+            self.make_as(&id, snapshot, go_on).map_err(|error| match (error, self.shelf.look_for_room(0)) {
+                (BackupError::Backup(hongyan_backup::Error::Cancelled), Err(full)) => full.into(),
+                (error, _) => error,
+            });
         if made.is_err() {
             // What cannot be cleared away now is at the next start.
             for part in [PLAIN, TOLD, PACKED] {
@@ -58,11 +62,16 @@ impl Making<'_> {
         let is_packed = compression != Compression::None || asked.sealed != Sealed::None;
         let told = asked.format.export(|| self.person.name.clone());
         let steps = 1.0 + f64::from(u8::from(told.is_some())) + f64::from(u8::from(is_packed));
-        let step = |n: f64, part: f64| go_on((n + part.clamp(0.0, 1.0)) / steps);
+        let step = |n: f64, part: f64| {
+            // Others write meanwhile, and a page may be larger than what it tells.
+            self.shelf.look_for_room(0).is_ok() && go_on((n + part.clamp(0.0, 1.0)) / steps)
+        };
         if !step(0.0, 0.0) {
             return Err(hongyan_backup::Error::Cancelled.into());
         }
-        self.shelf.look_for_room(snapshot.size()?)?;
+        // How much has changed is known once it is written.
+        let most = if asked.kind == Kind::Incremental { 0 } else { snapshot.size()? };
+        self.shelf.look_for_room(most)?;
         let mut whole = self.shelf.partial(user, id, PLAIN)?;
         let about = snapshot.write(asked.kind, self.wanted.since, &whole, &mut |part| step(0.0, part))?;
         // What is pinned is let go of as soon as it is copied.
@@ -92,6 +101,7 @@ impl Making<'_> {
             size: whole.metadata()?.len(),
             about,
             asked: asked.clone(),
+            follows: self.shelf.of(user).iter().any(|other| other.asked == *asked),
             stamp,
             made_at,
             expires_at: made_at.plus_millis(self.keep),

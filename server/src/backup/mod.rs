@@ -152,10 +152,9 @@ impl Backups {
         self.of(user).find(|kept| kept.asked == *asked)
     }
 
-    /// The one of a person's that was asked for so, if there is no other.
+    /// The one of a person's that was asked for so, if it is the only one that they can have begun to fetch.
     pub fn only(&self, user: &UserId, asked: &Asked) -> Option<Arc<Kept>> {
-        let mut asked_so = self.of(user).filter(|kept| kept.asked == *asked);
-        asked_so.next().filter(|_| asked_so.next().is_none())
+        self.newest(user, asked).filter(|kept| !kept.follows)
     }
 
     /// A backup of the inbox as it is now: one that lies there already, or a new one. `go_on` is asked now and then with the

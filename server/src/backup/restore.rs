@@ -2,7 +2,7 @@
 //!
 //! What always holds: until everything about them was found good, nothing of the person's has changed.
 
-use super::disk::room;
+use super::disk::{Reserve, room};
 use super::{BackupError, Backups};
 use crate::inbox::{InboxError, Inboxes, Prepared, Restoring};
 use hongyan_backup::{About, Error, GoOn, Identity, Kind};
@@ -179,6 +179,7 @@ impl Incoming {
         identity: Identity,
         into_empty: bool,
         message_bytes: usize,
+        is_meant: impl FnOnce() -> bool + Send + 'static,
         tell: impl FnOnce() + Send + 'static,
     ) -> Result<Restoring, BackupError> {
         let (inboxes, user, working) = (self.inboxes.clone(), self.user.clone(), self.working.clone());
@@ -189,7 +190,7 @@ impl Incoming {
             let work = working.acquire_owned().await.map_err(|_| BackupError::Stopping)?;
             let prepared = tokio::task::spawn_blocking(move || {
                 let _work = work;
-                let prepared = self.prepare(&identity);
+                let prepared = self.prepare(&identity, Box::new(is_meant));
                 self.give_up();
                 prepared
             });
@@ -199,42 +200,46 @@ impl Incoming {
         restoring.await.map_err(|_| BackupError::Stopping)?
     }
 
-    /// Gives the size of what is unpacked.
+    /// Gives the size of what is unpacked. `before`: what was unpacked already of the others.
     fn unpack(
         &self,
         packed: &Path,
         plain: &Path,
         identity: &Identity,
+        before: u64,
         max: u64,
     ) -> hongyan_backup::Result<u64> {
-        let mut to = BufWriter::with_capacity(super::BUFFER, File::create_new(plain)?);
+        let to = WhileRoom { to: File::create_new(plain)?, folder: &self.folder, before, size: 0 };
+        let mut to = BufWriter::with_capacity(super::BUFFER, to);
         let from = UntilStop(File::open(packed)?, self.stop.clone());
         hongyan_backup::unpack(from, &mut to, identity, max)?;
         to.flush()?;
-        Ok(to.get_ref().metadata()?.len())
+        Ok(to.get_ref().size)
     }
 
     /// Makes one whole backup of what was brought, and checks it.
-    fn prepare(&self, identity: &Identity) -> Result<Prepared, BackupError> {
+    fn prepare(
+        &self,
+        identity: &Identity,
+        is_meant: Box<dyn FnOnce() -> bool + Send>,
+    ) -> Result<Prepared, BackupError> {
         if self.files.is_empty() {
             return Err(BackupError::File { field: "file".into(), error: Error::NoBackup });
         }
         let stop = self.stop.clone();
         let go_on: GoOn = Arc::new(move || !*stop.borrow());
-        // What is unpacked comes into the inbox once more.
         let most = self.quota.saturating_mul(UNPACKED);
-        let mut left = most.min(room(&self.folder)? / 2);
-        let is_short = left < most;
+        let mut size = 0;
         let mut opened: Vec<(usize, PathBuf, About)> = Vec::new();
         for (n, packed) in self.files.iter().enumerate() {
             let of = |error| BackupError::File { field: self.field(n), error };
             let plain = packed.with_extension("db");
-            left -= self.unpack(packed, &plain, identity, left).map_err(|error| match error {
-                _ if *self.stop.borrow() => BackupError::Stopping,
-                Error::TooLarge(_) if is_short => BackupError::Io(io::ErrorKind::StorageFull.into()),
-                Error::TooLarge(_) => of(Error::TooLarge(most)),
-                error => of(error),
-            })?;
+            size +=
+                self.unpack(packed, &plain, identity, size, most - size).map_err(|error| match error {
+                    _ if *self.stop.borrow() => BackupError::Stopping,
+                    Error::TooLarge(_) => of(Error::TooLarge(most)),
+                    error => of(error),
+                })?;
             fs::remove_file(packed)?;
             let (_, about) = hongyan_backup::open_while(&plain, &go_on).map_err(of)?;
             if about.user != self.user.as_str() {
@@ -258,7 +263,32 @@ impl Incoming {
         File::open(&first.1)?.sync_all()?;
         fs::rename(&first.1, &to)?;
         File::open(to.parent().unwrap_or(Path::new(".")))?.sync_all()?;
-        Ok(Prepared { file: self.id.clone(), about, go_on })
+        Ok(Prepared { file: self.id.clone(), about, go_on, is_meant })
+    }
+}
+
+/// Writes while the disk has room for what it comes to: what is unpacked goes into the inbox through what is written ahead
+/// of it, so that for a while it is there three times.
+struct WhileRoom<'a> {
+    to: File,
+    folder: &'a Path,
+    before: u64,
+    size: u64,
+}
+
+impl Write for WhileRoom<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.to.write(bytes)?;
+        let looked = self.size / LOOK_EVERY;
+        self.size += written as u64;
+        if self.size / LOOK_EVERY != looked {
+            Reserve::default().look(self.folder, (self.before + self.size).saturating_mul(2))?;
+        }
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
     }
 }
 

@@ -107,7 +107,7 @@ async fn make(config: &Config) -> Outcome {
 
 fn verify(root: &Path, set: Option<&str>) -> Outcome {
     let folder = sets::find(root, set)?;
-    let problems = sets::verify(&folder, root, &|| true)?;
+    let problems = sets::verify(&folder, root, &hongyan_backup::always())?;
     if !problems.is_empty() {
         return Err(SetError::NotWhole { id: folder.display().to_string(), problems }.into());
     }
@@ -168,7 +168,7 @@ async fn drill_in(config: &Config, folder: &Path, scratch: &Path) -> anyhow::Res
         Ok(path)
     };
     let (users, system, backups) = (within("users")?, within("system")?, within("backups")?);
-    let manifest = sets::build(folder, &users, &system, &|| true)?;
+    let manifest = sets::build(folder, &users, &system, &hongyan_backup::always())?;
     let secret = hongyan_server::auth::secrets::random::<48>()?;
     let config = Config {
         user_storage: users,

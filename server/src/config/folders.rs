@@ -47,9 +47,15 @@ fn apart(all: &[(&'static str, &PathBuf)]) -> Result<(), ConfigError> {
         Ok(path) => Ok((*name, path)),
         Err(e) => Err(error(name, &format!("the folder {} cannot be looked for: {e}", path.display()))),
     };
+    // A link that lies in one goes with what is not its own there, wherever it leads.
+    let named = |(name, path): &(&'static str, &PathBuf)| {
+        let within = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Some((*name, resolved(within).ok()?.join(path.file_name()?)))
+    };
+    let named: Vec<_> = all.iter().filter_map(named).collect();
     let all = all.iter().map(resolve).collect::<Result<Vec<_>, _>>()?;
     for (outer, root) in &all {
-        for (inner, path) in all.iter().filter(|(name, _)| name != outer) {
+        for (inner, path) in all.iter().chain(&named).filter(|(name, _)| name != outer) {
             let Some(part) = path.strip_prefix(root).ok().and_then(|rest| own(outer, rest)) else { continue };
             let (path, part) = (path.display(), root.join(part));
             let part = part.components().as_path().display();
@@ -129,12 +135,15 @@ mod tests {
         let root = dir.path();
         fs::create_dir_all(root.join("data/people")).unwrap();
         std::os::unix::fs::symlink(root.join("data"), root.join("link")).unwrap();
+        fs::create_dir(root.join("elsewhere")).unwrap();
+        std::os::unix::fs::symlink(root.join("elsewhere"), root.join("data/linked")).unwrap();
         for (set, setting) in [
             (["data", "", "data/backups"], BACKUPS),
             (["data", "data/system", ""], SYSTEM),
             (["data", "data", ""], SYSTEM),
             (["data", "", "data"], BACKUPS),
             (["data", "", "link/backups"], BACKUPS),
+            (["data", "", "data/linked"], BACKUPS),
             (["link", "data/system", ""], SYSTEM),
             (["data", "link/not/there/../../system", ""], SYSTEM),
             (["data", "", "other/../data/./backups"], BACKUPS),
@@ -156,7 +165,7 @@ mod tests {
             data.display()
         );
         assert!(refused.starts_with(&told), "{refused}");
-        assert_eq!(fs::read_dir(data).unwrap().count(), 1, "nothing was made");
+        assert_eq!(fs::read_dir(data).unwrap().count(), 2, "nothing was made");
     }
 
     #[test]

@@ -89,6 +89,8 @@ pub enum InboxError {
     Copying,
     #[error(transparent)]
     Backup(#[from] hongyan_backup::Error),
+    #[error("the session that began it has ended")]
+    Ended,
     /// The log has it, or may have it.
     #[error("a backup is not put back yet: {0}")]
     Unfinished(Box<InboxError>),

@@ -31,8 +31,8 @@ impl Kind {
     }
 }
 
-/// Longest value of a line, in bytes: a person's id is the longest.
-const VALUE_MAX: usize = 512;
+/// Longest key or value of a line, in bytes: a person's id is the longest.
+const TEXT_MAX: usize = 512;
 
 /// The table `about`: each field is a line of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,7 +83,8 @@ impl About {
         let no_backup = |_| Error::NoBackup;
         // There may be any number of lines, of any length.
         let sql = format!(
-            "SELECT key, value FROM {schema}.about WHERE octet_length(value) <= {VALUE_MAX} LIMIT 100"
+            "SELECT key, value FROM {schema}.about
+             WHERE octet_length(key) <= {TEXT_MAX} AND octet_length(value) <= {TEXT_MAX} LIMIT 100"
         );
         let mut statement = conn.prepare(&sql).map_err(no_backup)?;
         let rows = statement

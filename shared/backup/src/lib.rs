@@ -17,7 +17,7 @@ pub use about::{About, Kind};
 pub use apply::{apply, apply_while};
 pub use export::rows::{COLUMNS, message};
 pub use export::{Format, Language, export};
-pub use file::{GoOn, open, open_while, reopen, reopen_while};
+pub use file::{GoOn, always, open, open_while, reopen, reopen_while};
 pub use pack::{Compression, Encryption, Identity, Packed, pack, unpack};
 pub use write::{Device, Since, Source, copy_table, write};
 

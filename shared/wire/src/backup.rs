@@ -187,7 +187,4 @@ pub enum RestoreFault {
     WrongKey,
     /// There is no full backup, or something is missing between it and an increment.
     Incomplete,
-    /// What a later server says.
-    #[serde(other)]
-    Unknown,
 }

@@ -1,7 +1,9 @@
 //! Errors as they stand on the wire. Clients match `error.type`, not words.
 
 use crate::backup::RestoreFault;
-use serde::{Deserialize, Serialize};
+use serde::de::IntoDeserializer;
+use serde::de::value::{Error as ValueError, StringDeserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 /// The closed set of `error.type`.
@@ -78,8 +80,17 @@ pub struct FieldError {
     pub field: String,
     pub reason: String,
     /// The reason in a word for programs, where it is one of a few: of `backup/restore`, see `RestoreFault`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "known", skip_serializing_if = "Option::is_none")]
     pub code: Option<RestoreFault>,
+}
+
+/// A word that is known; one of a later server is passed over.
+fn known<'de, D: Deserializer<'de>>(from: D) -> Result<Option<RestoreFault>, D::Error> {
+    let word = Option::<String>::deserialize(from)?;
+    Ok(word.and_then(|word| {
+        let word: StringDeserializer<ValueError> = word.into_deserializer();
+        RestoreFault::deserialize(word).ok()
+    }))
 }
 
 impl FieldError {

@@ -623,7 +623,7 @@ async fn a_person_puts_a_backup_back_in_the_settings() {
     window.choose("restore-files", &[&increment, &sealed]).await;
     window.fill("restore-passphrase", "another one of these").await;
     confirm(json!([null, null])).await;
-    said("restore-reason", "The passphrase is not the one").await;
+    said("restore-reason", "It was encrypted for another passphrase or key").await;
     window.fill("restore-passphrase", words).await;
     confirm(json!(["restore-reason", null])).await;
     window.text("restore-done", "2 messages were put back. Read states were taken over.").await;

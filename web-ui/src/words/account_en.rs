@@ -119,7 +119,6 @@ pub static WORDS: AccountWords = AccountWords {
         RestoreFault::Locked => "It is encrypted: give the passphrase or the key too.",
         RestoreFault::WrongKey => "It was encrypted for another passphrase or key.",
         RestoreFault::Incomplete => "A full backup is needed, and every increment between it and the last.",
-        RestoreFault::Unknown => "The server does not take it.",
     },
     backup_format: "Format",
     format_database: "Database (SQLite)",

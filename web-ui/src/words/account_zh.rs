@@ -121,7 +121,6 @@ pub static WORDS: AccountWords = AccountWords {
         RestoreFault::Locked => "备份已加密，请同时填写密码短语或密钥。",
         RestoreFault::WrongKey => "密码短语或密钥与加密时所用的不同。",
         RestoreFault::Incomplete => "需要一个完整备份，以及从它到最后一个之间的所有增量备份。",
-        RestoreFault::Unknown => "服务器不接受此备份。",
     },
     backup_format: "格式",
     format_database: "数据库（SQLite）",

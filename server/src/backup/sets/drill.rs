@@ -78,7 +78,7 @@ pub async fn prove(
             continue;
         }
         let plain = scratch.join("compared");
-        unpack(folder, &inbox.file, &plain, &|| true)?;
+        unpack(folder, &inbox.file, &plain, &hongyan_backup::always())?;
         let (_, about) = hongyan_backup::open(&plain)?;
         let (since, backup, now) = (later.since(inbox), plain.clone(), inboxes.clock.now());
         let compared = inboxes

@@ -16,7 +16,7 @@ use crate::faults::Faults;
 use crate::inbox::{Copied, InboxError, Snapshot};
 use crate::log::record::Record;
 use crate::log::{Pos, copied};
-use hongyan_backup::{Compression, Encryption, Kind, database};
+use hongyan_backup::{Compression, Encryption, GoOn, Kind, database};
 use hongyan_wire::UserId;
 use hongyan_wire::sets::LeftOut;
 use std::collections::HashMap;
@@ -42,7 +42,7 @@ pub(super) struct Making<'a> {
     pub start: Pos,
     pub parts: &'a Parts,
     pub reserve: Reserve,
-    pub go_on: &'a dyn Fn() -> bool,
+    pub go_on: &'a GoOn,
     pub faults: &'a Faults,
 }
 
@@ -58,7 +58,7 @@ pub(super) fn make(making: &Making<'_>) -> Result<Manifest, SetError> {
     let sizes = sizes.into_iter().sum::<io::Result<u64>>()?;
     making.reserve.look(making.root, sizes)?;
     let folder = partial(making.root, making.id);
-    let made = making.make_in(&folder);
+    let made = making.make_in(&folder).map_err(|error| making.reserve.why(making.root, error));
     if made.is_err()
         && let Err(error) = remove_dir(&folder)
     {
@@ -273,7 +273,7 @@ impl Making<'_> {
         // What is pinned is let go of as soon as it is copied.
         drop(snapshot);
         // Now it can still be said that it is damaged.
-        hongyan_backup::open(&plain)?;
+        hongyan_backup::open_while(&plain, self.go_on)?;
         Ok(InboxFile {
             user: user.clone(),
             file: self.pack(folder, inbox_path(user))?,

@@ -226,7 +226,7 @@ impl Sets {
                 start,
                 parts: &parts,
                 reserve,
-                go_on: &|| !*stop.borrow(),
+                go_on: &reserve.while_room(&root, stop),
                 faults: &faults,
             })
         });
@@ -277,6 +277,7 @@ impl Sets {
         // Held by the work, which goes on when its asker has gone.
         let Ok(turn) = self.verifying.clone().try_lock_owned() else { return Ok(None) };
         let (root, id, stop) = (self.root.clone(), id.to_owned(), self.stop.clone());
+        let reserve = self.reserve;
         let problems = tokio::task::spawn_blocking(move || {
             let _turn = turn;
             // An id and no path: what is looked through here is one of ours.
@@ -284,7 +285,7 @@ impl Sets {
                 return Err(SetError::NoSet(id));
             }
             let found = root.join(&id);
-            verify(&found, &root, &|| !*stop.borrow())
+            verify(&found, &root, &reserve.while_room(&root, stop)).map_err(|error| reserve.why(&root, error))
         });
         problems.await.map_err(|_| SetError::Stopping)?.map(Some)
     }

@@ -13,6 +13,7 @@ use crate::clock;
 use crate::inbox::rebuild;
 use crate::log::record::{Change, Noted, Record};
 use crate::log::{LogError, copied};
+use hongyan_backup::{GoOn, always};
 use hongyan_wire::sets::LeftOut;
 use hongyan_wire::{Timestamp, UserId};
 use serde::{Deserialize, Serialize};
@@ -91,12 +92,7 @@ pub fn restore(set: &Path, users: &Path, system: &Path, replace: bool) -> Result
 ///
 /// # Errors
 /// [`SetError::NotWhole`] with all that is wrong with the set, and what the disk says.
-pub fn build(
-    set: &Path,
-    users: &Path,
-    system: &Path,
-    go_on: &dyn Fn() -> bool,
-) -> Result<Manifest, SetError> {
+pub fn build(set: &Path, users: &Path, system: &Path, go_on: &GoOn) -> Result<Manifest, SetError> {
     let manifest = Manifest::read(set)?;
     let mut random = [0; 8];
     getrandom::fill(&mut random).map_err(|error| LogError::Unwritable(error.to_string()))?;
@@ -143,7 +139,7 @@ impl Roots<'_> {
         let (users, system) = (self.users.join(RESTORING), self.system.join(RESTORING));
         make_dir(&users)?;
         make_dir(&system)?;
-        let manifest = build(set, &users, &system, &|| true)?;
+        let manifest = build(set, &users, &system, &always())?;
         for root in self.both() {
             rustix::fs::syncfs(File::open(root)?).map_err(io::Error::from)?;
         }

@@ -94,7 +94,8 @@ async fn send(journal: &Journal, to: Option<UserId>) -> (Pos, MessageId) {
 async fn restored(set: &Path) -> (TempDir, Core, Proof) {
     let dir = tempfile::tempdir().unwrap();
     let config = config(dir.path());
-    let manifest = build(set, &config.user_storage, &config.system_storage, &|| true).unwrap();
+    let manifest =
+        build(set, &config.user_storage, &config.system_storage, &hongyan_backup::always()).unwrap();
     let core = Core::open(&config, HANDLES).unwrap();
     let proof =
         prove(set, &manifest, &core.inboxes, &core.directory, &core.journal, dir.path()).await.unwrap();
@@ -224,7 +225,10 @@ async fn a_making_that_is_cut_off_anywhere_leaves_no_set_and_the_next_one_is_goo
     let mut names = place.names();
     names.sort();
     assert_eq!(names, [first.id, next.id.clone()]);
-    assert_eq!(verify(&place.root().join(next.id), &place.root(), &|| true).unwrap(), Vec::<String>::new());
+    assert_eq!(
+        verify(&place.root().join(next.id), &place.root(), &hongyan_backup::always()).unwrap(),
+        Vec::<String>::new()
+    );
     place.core.close().await;
 }
 
@@ -249,7 +253,8 @@ async fn what_has_not_changed_is_shared_unless_it_has_decayed() {
     fs::write(&path, bytes).unwrap();
     let third = sets.make("test").await.unwrap();
     assert_ne!(inode(&second.id, 0), inode(&third.id, 0));
-    let problems = |id: &str| verify(&place.root().join(id), &place.root(), &|| true).unwrap();
+    let problems =
+        |id: &str| verify(&place.root().join(id), &place.root(), &hongyan_backup::always()).unwrap();
     assert_eq!(problems(&third.id), Vec::<String>::new());
     assert_eq!(problems(&second.id), ["inboxes/u0.db.zst: it is damaged: its sum is another"]);
     // To be rid of the older ones takes nothing from it.

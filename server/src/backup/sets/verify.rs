@@ -4,7 +4,7 @@ use super::SetError;
 use super::manifest::{DIRECTORY, InboxFile, LOG, Manifest, PackedFile, REPORTS, hex};
 use super::scratch::Scratch;
 use crate::backup::disk::remove;
-use hongyan_backup::{About, Identity, Kind, database};
+use hongyan_backup::{About, GoOn, Identity, Kind, database};
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
@@ -26,7 +26,7 @@ pub(super) enum Part<'a> {
 ///
 /// # Errors
 /// What hinders the looking, and that it was cancelled.
-pub fn verify(folder: &Path, beside: &Path, go_on: &dyn Fn() -> bool) -> Result<Vec<String>, SetError> {
+pub fn verify(folder: &Path, beside: &Path, go_on: &GoOn) -> Result<Vec<String>, SetError> {
     let manifest = match Manifest::read(folder) {
         Ok(manifest) => manifest,
         Err(SetError::Unusable { file, reason }) => return Ok(vec![format!("{file}: {reason}")]),
@@ -42,7 +42,7 @@ pub(super) fn look_through(
     folder: &Path,
     manifest: &Manifest,
     scratch: &Path,
-    go_on: &dyn Fn() -> bool,
+    go_on: &GoOn,
     each: &mut dyn FnMut(Part<'_>, &Path) -> Result<(), SetError>,
 ) -> Result<Vec<String>, SetError> {
     let plain = scratch.join("unpacked");
@@ -62,7 +62,7 @@ pub(super) fn look_through(
         remove(&plain)?;
     }
     for inbox in &manifest.inboxes {
-        match unpack(folder, &inbox.file, &plain, go_on).and_then(|()| about(inbox, &plain)) {
+        match unpack(folder, &inbox.file, &plain, go_on).and_then(|()| about(inbox, &plain, go_on)) {
             Ok(about) if problems.is_empty() => each(Part::Inbox(inbox, about), &plain)?,
             Ok(_) => {}
             Err(error) => problems.push(told(&inbox.file, error)?),
@@ -82,12 +82,7 @@ fn told(file: &PackedFile, error: SetError) -> Result<String, SetError> {
 }
 
 /// Unpacks a file, checking on the way that it is what the manifest says.
-pub(super) fn unpack(
-    folder: &Path,
-    file: &PackedFile,
-    to: &Path,
-    go_on: &dyn Fn() -> bool,
-) -> Result<(), SetError> {
+pub(super) fn unpack(folder: &Path, file: &PackedFile, to: &Path, go_on: &GoOn) -> Result<(), SetError> {
     let wrong = |reason: String| SetError::Unusable { file: file.path.clone(), reason };
     // No link that leads elsewhere, and no pipe that never ends.
     let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
@@ -122,8 +117,8 @@ pub(super) fn unpack(
 }
 
 /// Whether an unpacked inbox is that of its person, as the manifest has it.
-fn about(inbox: &InboxFile, plain: &Path) -> Result<About, SetError> {
-    let (_, about) = hongyan_backup::open(plain)?;
+fn about(inbox: &InboxFile, plain: &Path, go_on: &GoOn) -> Result<About, SetError> {
+    let (_, about) = hongyan_backup::open_while(plain, go_on)?;
     let wrong = |reason: String| Err(SetError::Unusable { file: inbox.file.path.clone(), reason });
     if about.user != inbox.user.as_str() {
         return wrong(format!("it is the inbox of {}", about.user));
@@ -146,7 +141,7 @@ struct Summing<'a> {
     from: File,
     sum: Sha256,
     size: u64,
-    go_on: &'a dyn Fn() -> bool,
+    go_on: &'a GoOn,
 }
 
 impl Read for Summing<'_> {

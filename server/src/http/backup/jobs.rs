@@ -25,7 +25,7 @@ use hongyan_wire::profile::Scope;
         (status = 403, description = "The token may not read", body = Failure),
         (status = 422, description = "A field is not valid", body = Failure),
         (status = 429, description = "Four of the caller's have not ended yet; see Retry-After", body = Failure),
-        (status = 503, description = "Many are being made; see Retry-After", body = Failure),
+        (status = 503, description = "Many are being made, or the disk is full; see Retry-After", body = Failure),
     ),
 )]
 pub async fn create(

@@ -67,7 +67,7 @@ pub struct RestoreQuery {
         (status = 413, description = "It is larger than a person's backups may be together, or sixteen times that once it is unpacked", body = Failure),
         (status = 422, description = "It is no backup, damaged, newer, of another person, locked, or does not join (`details[].code` says which, in a word): nothing was changed", body = Failure),
         (status = 429, description = "One is being put back already", body = Failure),
-        (status = 503, description = "Many are being put back, a set of the whole server is being made, or the disk is full; see Retry-After", body = Failure),
+        (status = 503, description = "Many are being put back, a set of the whole server is being made (what has arrived waits for it), or the disk is full; see Retry-After", body = Failure),
     ),
 )]
 pub async fn restore(
@@ -98,7 +98,9 @@ pub async fn restore(
     };
     let (hub, user) = (gateway.hub.clone(), caller.id().clone());
     let tell = move || hub.tell_updates(&user, None, &[], false);
-    let done = incoming.restore(identity, into_empty, gateway.message_bytes, tell).await?;
+    let (asked, claims) = (gateway.clone(), caller.claims.clone());
+    let is_meant = move || asked.still(claims).is_ok();
+    let done = incoming.restore(identity, into_empty, gateway.message_bytes, is_meant, tell).await?;
     let crate::inbox::Restoring { restored, known, gone, states } = done;
     Ok(Answer::new(RestoreAnswer { restored, known, gone, states }))
 }

@@ -32,6 +32,8 @@ pub struct Prepared {
     pub about: About,
     /// Whether it is still to be looked through: a look may be long.
     pub go_on: GoOn,
+    /// Whether it is still to be put back, asked once before it is for good: whoever brought it may be signed out.
+    pub is_meant: Box<dyn FnOnce() -> bool + Send>,
 }
 
 /// What became of a backup that was put into an inbox.
@@ -115,7 +117,11 @@ impl Inboxes {
             move || check::check(&hongyan_backup::reopen_while(&checked, &go_on)?, pos, message_bytes);
         tokio::task::spawn_blocking(check).await.map_err(|_| InboxError::Stopping)??;
         let _one_at_a_time = self.marks.turn(user).await;
-        let (record, comes_to) = self.decide_restore(user, prepared, path, into_empty).await?;
+        if !(prepared.is_meant)() {
+            return Err(InboxError::Ended.into());
+        }
+        let (file, about) = (prepared.file, prepared.about);
+        let (record, comes_to) = self.decide_restore(user, file, about, path, into_empty).await?;
         if let Some(record) = record {
             self.folders.faults.at("a backup is to be put back").map_err(InboxError::from)?;
             match self.journal.append(Record::Restored(Box::new(record))).await {
@@ -139,11 +145,11 @@ impl Inboxes {
     async fn decide_restore(
         self: &Arc<Self>,
         user: &UserId,
-        prepared: Prepared,
+        file: String,
+        about: About,
         path: &Path,
         into_empty: bool,
     ) -> Result<(Option<Restored>, Restoring), InboxError> {
-        let Prepared { file, about, go_on: _ } = prepared;
         let at = self.clock.now();
         let log = self.journal.log().clone();
         let mut is_ours = about.epoch == log.epoch() && about.pos <= log.head();

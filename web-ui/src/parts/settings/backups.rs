@@ -8,6 +8,7 @@ use crate::pages::settings::ways;
 use crate::parts::trouble::{Trouble, TroubleLine};
 use crate::state::page;
 use hongyan_client::api::json;
+use hongyan_client::engine::State as Connection;
 use hongyan_client::platform::Method;
 use hongyan_wire::api::Done;
 use hongyan_wire::backup::{Backup, BackupLink, BackupList, BackupRequest, JobState, LinkRequest};
@@ -41,6 +42,14 @@ pub fn Backups() -> impl IntoView {
         });
     };
     ways.on_change(look);
+    // What was made while nothing was heard.
+    Effect::new(move |was_online: Option<bool>| {
+        let is_online = state.connection.get() == Connection::Online;
+        if is_online && was_online == Some(false) {
+            look();
+        }
+        is_online
+    });
     // A browser sends no header of ours with a download: it goes by a link that is good by itself for a while.
     let fetch = move |request: LinkRequest| {
         if busy.get_untracked() {
