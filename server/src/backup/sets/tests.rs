@@ -4,9 +4,10 @@ use super::*;
 use crate::app::Core;
 use crate::config::Config;
 use crate::inbox::history::posted;
-use crate::inbox::{Filter, MarkRequest};
+use crate::inbox::{Filter, MarkRequest, Prepared};
 use crate::log::record::Audience;
 use crate::log::{Appended, Pos};
+use hongyan_backup::Kind;
 use hongyan_wire::admin::UserRequest;
 use hongyan_wire::api::MessageList;
 use hongyan_wire::{MessageId, UserId};
@@ -423,6 +424,36 @@ async fn who_is_to_be_deleted_while_a_database_is_copied_keeps_nobody_else_waiti
     drop(copying);
     deleting.await.unwrap().unwrap();
     assert!(place.core.directory.person(&user(0)).unwrap().is_none());
+    place.core.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_brought_waits_for_the_set_and_for_nobody_who_was_signed_out_since() {
+    let place = Place::new(1).await;
+    send(&place.core.journal, Some(user(0))).await;
+    let inboxes = place.core.inboxes.clone();
+    let prepared = async |name: &str, is_meant: bool| {
+        let folder = inboxes.restores_of(&user(0));
+        fs::create_dir_all(&folder).unwrap();
+        let snapshot = inboxes.snapshot(&user(0)).await.unwrap();
+        let path = folder.join(name).with_extension("db");
+        let about = snapshot.write(Kind::Full, None, &path, &mut |_| true).unwrap();
+        let (go_on, is_meant) = (hongyan_backup::always(), Box::new(move || is_meant));
+        Prepared { file: name.into(), about, go_on, is_meant }
+    };
+    let brought = prepared("meant", true).await;
+    let set = inboxes.without_restores().await;
+    let restoring = inboxes.clone();
+    let mut restoring =
+        tokio::spawn(async move { restoring.restore(&user(0), brought, false, 262_144, || ()).await });
+    assert!(tokio::time::timeout(Duration::from_millis(300), &mut restoring).await.is_err(), "it waits");
+    drop(set);
+    assert_eq!(restoring.await.unwrap().unwrap().known, 1);
+    let brought = prepared("another", false).await;
+    let refused = inboxes.restore(&user(0), brought, false, 262_144, || ()).await;
+    assert!(matches!(refused, Err(InboxError::Ended)), "{refused:?}");
+    assert!(!inboxes.restores_of(&user(0)).exists(), "nothing is left of it");
+    drop(inboxes);
     place.core.close().await;
 }
 
