@@ -242,10 +242,10 @@ fn decompress(mut from: BufReader<impl Read>, to: &mut dyn Write, max: u64) -> R
         let read = copy(&mut from.take(max.saturating_add(1)), to, &mut |_| true).map_err(damaged)?;
         if read > max { Err(Error::TooLarge(max)) } else { Ok(Packed { from: read }) }
     };
-    if starts(&mut from, &[0x1f, 0x8b])? {
+    if starts(&mut from, &[0x1f, 0x8b]).map_err(damaged)? {
         within(&mut MultiGzDecoder::new(from))
-    } else if starts(&mut from, &[0x28, 0xb5, 0x2f, 0xfd])? {
-        let mut unpacker = zstd::Decoder::with_buffer(from)?;
+    } else if starts(&mut from, &[0x28, 0xb5, 0x2f, 0xfd]).map_err(damaged)? {
+        let mut unpacker = zstd::Decoder::with_buffer(from).map_err(|error| damaged(error.into()))?;
         unpacker.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
         within(&mut unpacker)
     } else {
@@ -319,6 +319,14 @@ mod tests {
                             Err(Error::WrongKey | Error::Locked)
                         ));
                     }
+                }
+                if !matches!(encryption, Encryption::None) {
+                    // Changed in what is sealed, be it at its beginning: it is the file that says so.
+                    let mut changed = sealed.clone();
+                    let last = changed.len() - 1;
+                    changed[last] ^= 1;
+                    let found = unpacked(&changed, &identity, u64::MAX);
+                    assert!(matches!(found, Err(Error::Damaged(_))), "{found:?}");
                 }
                 // Cut off, or changed in its middle.
                 assert!(
