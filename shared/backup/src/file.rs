@@ -78,6 +78,9 @@ pub(crate) fn ask(conn: &mut Connection, go_on: &GoOn) -> Result<()> {
 /// Largest value in a file, in bytes: far above any message, far below what would be felt.
 const VALUE_MAX: i32 = 16 * 1024 * 1024;
 
+/// Longest press, in bytes as JSON: ten times what it can come to.
+const PRESSED_MAX: usize = 16 * 1024;
+
 /// Lets nothing in a file that others may have made do anything (SQLite, "Defense Against The Dark Arts").
 pub(crate) fn guard(conn: &Connection) -> Result<()> {
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
@@ -189,6 +192,12 @@ pub(crate) fn check(conn: &Connection, schema: &str) -> Result<About> {
         })?;
     if whole != "ok" {
         return Err(Error::Damaged(whole));
+    }
+    // What is pressed is short, and is copied several times when increments are joined.
+    let sql = format!("SELECT count(*) FROM {schema}.amended WHERE octet_length(pressed) > {PRESSED_MAX}");
+    let long: i64 = conn.query_row(&sql, [], |row| row.get(0))?;
+    if long > 0 {
+        return Err(Error::Damaged("in amended, what was pressed is too long".into()));
     }
     for (table, rows) in [("message", about.messages), ("status", about.states)] {
         let found: i64 =

@@ -7,6 +7,7 @@ use crate::log::Pos;
 use hongyan_backup::{COLUMNS, Error, message};
 use hongyan_wire::message::{Message, Pressed};
 use hongyan_wire::{ChannelId, DeviceId, MessageId, ids, limits};
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
 
 /// Recalls and presses that a backup may tell of: what happens to an inbox in 90 days, and far more.
@@ -17,17 +18,21 @@ const AMENDED_MAX: i64 = 1_000_000;
 /// # Errors
 /// [`InboxError::Backup`], with the row and what is wrong with it.
 pub(super) fn check(file: &Connection, pos: Pos, message_bytes: usize) -> Result<(), InboxError> {
+    let bytes_max = message_bytes.max(limits::MESSAGE_BYTES_MAX);
     let sql = format!("SELECT {COLUMNS} FROM message m LEFT JOIN status s ON s.pos = m.pos ORDER BY m.pos");
     each(file, &sql, "message", |row| {
         let place: i64 = row.get(0)?;
         let channel: Option<String> = row.get(2)?;
         let is_channel = channel.is_none_or(|channel| ChannelId::new(&channel).is_ok());
+        if is_huge(row, bytes_max)? {
+            return Ok(Some(LARGER));
+        }
         let message = message(row)?;
         Ok(match () {
             () if !(1..=pos as i64).contains(&place) => Some("pos lies beyond where the backup ends"),
             () if !is_channel => Some("channel_id is no id"),
             () if row.get_ref(8)?.as_str().is_err() => Some("sender_info is missing"),
-            () => fault(&message, message_bytes),
+            () => fault(&message, bytes_max),
         })
     })?;
     let states = "SELECT pos, message_id, device_id, is_read, changed_at, version, read_at FROM status";
@@ -89,7 +94,6 @@ fn each(
 /// What of a message could not have been sent. What this server allows less of than the one that it comes from is
 /// no fault, but for a size that is above what is usual.
 fn fault(message: &Message, bytes_max: usize) -> Option<&'static str> {
-    let bytes_max = bytes_max.max(limits::MESSAGE_BYTES_MAX);
     let thread = message.thread_key.as_deref().unwrap_or_default();
     let words = [message.sender.as_str(), &message.sender_info.id, &message.sender_info.name, thread];
     let is_url = |url: &str| url.is_empty() || limits::is_url(url);
@@ -109,9 +113,20 @@ fn fault(message: &Message, bytes_max: usize) -> Option<&'static str> {
             Some("a name is too long, or has control characters")
         }
         () if !links => Some("a link is no http or https URL"),
-        () if is_larger(message, bytes_max) => Some("the message is larger than MESSAGE_MAX_BYTES"),
+        () if is_larger(message, bytes_max) => Some(LARGER),
         () => None,
     }
+}
+
+/// Whether a row has more bytes than any message that may be: read, they would be many times as many.
+fn is_huge(row: &Row<'_>, bytes_max: usize) -> rusqlite::Result<bool> {
+    let mut bytes = 0;
+    for column in 0..row.as_ref().column_count() {
+        if let ValueRef::Text(text) | ValueRef::Blob(text) = row.get_ref(column)? {
+            bytes += text.len();
+        }
+    }
+    Ok(bytes > bytes_max + SLACK)
 }
 
 fn is_larger(message: &Message, bytes_max: usize) -> bool {
@@ -120,6 +135,7 @@ fn is_larger(message: &Message, bytes_max: usize) -> bool {
     rough > bytes_max || serde_json::to_vec(message).is_ok_and(|json| json.len() > bytes_max + SLACK)
 }
 
+const LARGER: &str = "the message is larger than MESSAGE_MAX_BYTES";
 /// Longest name or key, in bytes: four for each character that there may be.
 const WORD_MAX: usize = 4 * limits::THREAD_KEY_MAX;
 /// For what a message has beyond what it was sent with: who read it, what was pressed.
