@@ -21,6 +21,7 @@ pub use wanted::{Asked, Format, Sealed, Wanted, since};
 use crate::directory::Directory;
 use crate::inbox::{InboxError, Inboxes};
 use crate::lanes::Lanes;
+use hashlink::LruCache;
 use hongyan_wire::UserId;
 use make::Making;
 use parking_lot::Mutex;
@@ -40,6 +41,8 @@ const WAITING_MAX: usize = 64;
 const WAITING_OF_ONE_MAX: u32 = 4;
 /// People whose turns are told apart.
 const LANES: usize = 256;
+/// Downloads that are remembered to be gone on with: a few MB.
+const BEGUN_MAX: usize = 10_000;
 /// How often it is looked for those whose time is over.
 const SWEEP: Duration = Duration::from_secs(60);
 /// Gathered before it is written, in bytes.
@@ -85,6 +88,8 @@ pub struct Backups {
     stop: watch::Receiver<bool>,
     /// Tells passphrases apart.
     numbers: RandomState,
+    /// What was last begun to be fetched, by person, session and request.
+    begun: Mutex<LruCache<(UserId, String, Asked), String>>,
 }
 
 impl Backups {
@@ -108,6 +113,7 @@ impl Backups {
             making: Arc::new(Semaphore::new(AT_ONCE)),
             waiting: Arc::new(Semaphore::new(WAITING_MAX)),
             numbers: RandomState::new(),
+            begun: Mutex::new(LruCache::new(BEGUN_MAX)),
         }
     }
 
@@ -152,9 +158,20 @@ impl Backups {
         self.of(user).find(|kept| kept.asked == *asked)
     }
 
-    /// The one of a person's that was asked for so, if it is the only one that they can have begun to fetch.
-    pub fn only(&self, user: &UserId, asked: &Asked) -> Option<Arc<Kept>> {
-        self.newest(user, asked).filter(|kept| !kept.follows)
+    /// Notes that a backup is being fetched from its beginning on. `by`: the session or token.
+    pub fn begun(&self, kept: &Kept, by: &str) {
+        let key = (kept.user.clone(), by.to_owned(), kept.asked.clone());
+        self.begun.lock().insert(key, kept.id.clone());
+    }
+
+    /// The backup that is gone on with where a part is asked for and nothing says of which: what the session or token has
+    /// begun last in the same way, or, where that is not known any more, the only one that can have been begun.
+    pub fn to_go_on(&self, user: &UserId, by: &str, asked: &Asked) -> Option<Arc<Kept>> {
+        let begun = self.begun.lock().get(&(user.clone(), by.to_owned(), asked.clone())).cloned();
+        match begun {
+            Some(id) => self.get(user, &id),
+            None => self.newest(user, asked).filter(|kept| !kept.follows),
+        }
     }
 
     /// A backup of the inbox as it is now: one that lies there already, or a new one. `go_on` is asked now and then with the

@@ -6,7 +6,7 @@ use hongyan_wire::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// What is asked for, as far as it can be written down: a passphrase cannot.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Asked {
     pub kind: Kind,
     /// As it was given.
@@ -31,7 +31,7 @@ impl Default for Asked {
 }
 
 /// As what the messages are told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
     /// A SQLite file.
@@ -82,7 +82,7 @@ impl Format {
 }
 
 /// For whom it is encrypted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Sealed {
     None,
@@ -135,7 +135,7 @@ impl Wanted {
 pub fn since(text: &str, epoch: u64) -> Result<Since, &'static str> {
     if let Ok(cursor) = text.parse::<Cursor>() {
         if cursor.epoch != epoch {
-            return Err("is of another server; take a full backup");
+            return Err("is of another server, or of before this one was restored; take a full backup");
         }
         return Ok(cursor.since());
     }

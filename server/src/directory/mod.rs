@@ -30,7 +30,7 @@ pub use groups::Group;
 pub use people::{Membership, Person};
 pub use services::{KnownService, tier};
 pub use sessions::StoredSession;
-pub use store::{Directory, DirectoryError, SCHEMA_VERSION};
+pub use store::{Directory, DirectoryError, SCHEMA_VERSION, restored};
 pub use tokens::KnownToken;
 
 /// One page of a list: the rows, and how many there are in all.

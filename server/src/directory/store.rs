@@ -13,6 +13,7 @@ use quick_cache::sync::Cache;
 use rusqlite::{Connection, OptionalExtension};
 use smol_str::SmolStr;
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -59,12 +60,27 @@ pub struct Directory {
     pub(super) revoked: RwLock<HashMap<SessionId, Timestamp>>,
     /// When those that are over were last taken out of it, in milliseconds since 1970.
     pub(super) revoked_swept: AtomicI64,
+    /// From when to when, in milliseconds since 1970, sessions began that a restore has lost.
+    pub(super) lost: RangeInclusive<i64>,
     pub(super) user_count: AtomicU64,
     /// When the next scheduled message is due, in milliseconds since 1970.
     pub(super) next_due: AtomicI64,
     /// When a service is next to be told of something, likewise.
     pub(super) next_callback: AtomicI64,
     pub(super) applied: AtomicU64,
+}
+
+/// Says in a copy of the directory, made at `made_at`, that it takes the place of another one now: it does not know the
+/// sessions that began meanwhile. Not flushed. Blocks on storage.
+///
+/// # Errors
+/// That it cannot be written.
+pub fn restored(copy: &Path, made_at: Timestamp, now: Timestamp) -> Result<(), DirectoryError> {
+    let conn = Connection::open(copy)?;
+    conn.pragma_update(None, "synchronous", "OFF")?;
+    let sql = "INSERT OR REPLACE INTO meta(key, value) VALUES('lost_from', ?1), ('lost_until', ?2)";
+    conn.execute(sql, [made_at.millis(), now.millis()])?;
+    Ok(conn.close().map_err(|(_, error)| error)?)
 }
 
 impl Directory {
@@ -78,6 +94,11 @@ impl Directory {
             Ok(value as u64)
         };
         let (applied, users) = (meta("applied")?, meta("users")?);
+        let moment = |key: &str| {
+            let moment = "SELECT value FROM meta WHERE key = ?1";
+            writer.query_row(moment, [key], |row| row.get(0)).optional()
+        };
+        let (lost_from, lost_until) = (moment("lost_from")?, moment("lost_until")?);
         let revoked = super::sessions::revoked(&writer)?;
         let next_due = super::schedule::next_due(&writer)?;
         let next_callback = super::callbacks::next(&writer)?;
@@ -95,6 +116,8 @@ impl Directory {
             templates: Cache::new(TEMPLATES_CACHED),
             revoked: RwLock::new(revoked),
             revoked_swept: AtomicI64::new(0),
+            // Empty where nothing was.
+            lost: lost_from.unwrap_or(i64::MAX)..=lost_until.unwrap_or(i64::MIN),
             user_count: AtomicU64::new(users),
             next_due: AtomicI64::new(next_due),
             next_callback: AtomicI64::new(next_callback),

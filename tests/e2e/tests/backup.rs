@@ -175,6 +175,9 @@ async fn its_name_tells_what_it_is_and_the_usual_programs_unpack_it() {
         ("?since=5", "since"),
         ("?type=incremental&since=yesterday", "since"),
         ("?type=incremental&since=b1.0000000000000001.1.1.1", "since"),
+        // Milliseconds, where a place or a time is meant; and what is not over yet.
+        ("?type=incremental&since=1795640436565", "since"),
+        ("?type=incremental&since=2999-01-01T00:00:00Z", "since"),
     ] {
         let reply = get(query).await;
         assert_eq!(reply.failure(422, "validation_failed"), [field], "{query}");
@@ -192,6 +195,9 @@ async fn a_download_that_breaks_off_goes_on_and_is_the_same_file() {
         desk.sender.send(body).await.data();
     }
     let url = desk.url("?compress=gzip");
+    // As every night: those of before are still there.
+    desk.curl("before.gz", &[&url]).await;
+    desk.sender.send_to("ann", "since then").await;
     let mut random = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64 | 1;
     println!("the seed is {random}");
     let (whole, etag) = growing("a download that breaks off", 1, async |slowness| {
@@ -420,8 +426,11 @@ async fn links_end_with_all_sessions_and_new_ones_to_the_same_backup_do_not() {
 #[tokio::test]
 async fn no_file_is_ever_put_together_of_two_backups() {
     let desk = Desk::start(|setup| setup).await;
-    let get = |range: Option<&str>, if_range: Option<&str>| {
-        let mut request = desk.ann.api.request(Method::GET, &format!("{URL}?compress=none"));
+    let admin = desk.server.admin().await;
+    let (phone, newcomer) =
+        (admin.sign_in_person("ann", "phone").await, admin.sign_in_person("ann", "newcomer").await);
+    let get_as = |person: &Person, range: Option<&str>, if_range: Option<&str>| {
+        let mut request = person.api.request(Method::GET, &format!("{URL}?compress=none"));
         for (name, value) in [("range", range), ("if-range", if_range)] {
             if let Some(value) = value {
                 request = request.header(name, value);
@@ -429,29 +438,38 @@ async fn no_file_is_ever_put_together_of_two_backups() {
         }
         async move { request.send().await.unwrap() }
     };
+    let get = |range, if_range| get_as(&desk.ann, range, if_range);
     desk.sender.send_to("ann", "one").await;
     let first = get(None, None).await;
     let tag = first.headers()["etag"].to_str().unwrap().to_owned();
     let first = first.bytes().await.unwrap();
     desk.sender.send_to("ann", "two").await;
-    // Who says nothing of what they have goes on with the only one that there is.
+    // Who says nothing of what they have goes on with what they have begun, whatever others fetch meanwhile.
     let rest = get(Some("bytes=5000-"), None).await;
     assert_eq!(rest.status(), 206);
     assert_eq!(rest.bytes().await.unwrap(), first.slice(5_000..));
-    let second = get(None, None).await.bytes().await.unwrap();
+    let second = get_as(&phone, None, None).await.bytes().await.unwrap();
     assert_ne!(first, second);
-    // Of two it could be either.
-    let whole = get(Some("bytes=5000-"), None).await;
-    assert_eq!(whole.status(), 200);
-    assert_eq!(whole.bytes().await.unwrap(), second);
-    let rest = get(Some("bytes=5000-"), Some(&tag)).await;
+    for (person, begun) in [(&desk.ann, &first), (&phone, &second), (&desk.ann, &first)] {
+        let rest = get_as(person, Some("bytes=5000-"), None).await;
+        assert_eq!(rest.status(), 206);
+        assert_eq!(rest.bytes().await.unwrap(), begun.slice(5_000..));
+    }
+    let rest = get_as(&phone, Some("bytes=5000-"), Some(&tag)).await;
     assert_eq!(rest.status(), 206);
     assert_eq!(rest.bytes().await.unwrap(), first.slice(5_000..));
-    // Also when the first is gone: they may have begun with it.
+    // Of two it could be either.
+    let whole = get_as(&newcomer, Some("bytes=5000-"), None).await;
+    assert_eq!(whole.status(), 200);
+    assert_eq!(whole.bytes().await.unwrap(), second);
+    // What was begun is gone: the next whole one is what is gone on with.
     desk.ann.api.delete(&format!("/api/v3/backup/{}", tag.trim_matches('"'))).await.data();
     let whole = get(Some("bytes=5000-"), None).await;
     assert_eq!(whole.status(), 200);
     assert_eq!(whole.bytes().await.unwrap(), second);
+    let rest = get(Some("bytes=5000-"), None).await;
+    assert_eq!(rest.status(), 206);
+    assert_eq!(rest.bytes().await.unwrap(), second.slice(5_000..));
 }
 
 #[tokio::test]
@@ -477,8 +495,11 @@ async fn there_is_only_so_much_and_only_for_so_long() {
         desk.ann.api.get("/api/v3/backup").await.data()["backups"].as_array().unwrap().clone();
     assert_eq!(left.len(), 1, "{left:?}");
     // The oldest go, by their size and by their number.
+    for n in 0..40 {
+        desk.sender.send_to("ann", &format!("short {n}")).await;
+    }
     let newest = desk.ann.list("size=1").await["messages"][0]["pos"].as_u64().unwrap();
-    for n in newest..newest + 40 {
+    for n in newest - 40..newest {
         let reply = desk.ann.api.get(&format!("{URL}?compress=gzip&type=incremental&since={n}")).await;
         assert_eq!(reply.status, 200, "{}", reply.text);
     }

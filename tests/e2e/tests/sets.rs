@@ -118,6 +118,8 @@ async fn a_server_that_is_lost_is_restored_and_people_find_everything() {
     // Lost: it came after the set.
     let lost = sender.send_to("ann", "after the set").await;
     let lost = people[0].api.get(&format!("/api/v3/messages/{lost}")).await.data();
+    let since = admin.sign_in_person("ann", "since").await;
+    let admin_since = server.admin().await;
     server.kill().await;
     lose(&server);
     let told = server.command(&["restore"], "").await.done();
@@ -132,6 +134,9 @@ async fn a_server_that_is_lost_is_restored_and_people_find_everything() {
         server.user().post("/api/v3/auth/refresh", &refreshed).await.data();
         assert_eq!(seen(&people[n]).await, before[n], "{id}");
     }
+    // Nobody could see or end a session that is not there any more.
+    since.api.get("/api/v3/messages").await.failure(401, "unauthenticated");
+    admin_since.get("backups").await.failure(401, "unauthenticated");
     let (ann, bob) = (&people[0], &people[1]);
     let answer = ann.sync(&cursor, 100).await;
     assert_eq!(answer["reset"], true, "{answer}");

@@ -247,7 +247,10 @@ fn not_again(asked: &Asked) -> JobError {
             ErrorType::Overloaded,
             "the server was restarted meanwhile, and a passphrase is never kept; ask for the backup again",
         ),
-        _ => (ErrorType::ValidationFailed, "since: is of another server; take a full backup"),
+        _ => (
+            ErrorType::ValidationFailed,
+            "since: is of another server, or of before this one was restored; take a full backup",
+        ),
     };
     JobError { error_type, message: message.into() }
 }

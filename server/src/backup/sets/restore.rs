@@ -107,6 +107,7 @@ pub fn build(set: &Path, users: &Path, system: &Path, go_on: &GoOn) -> Result<Ma
             match name {
                 LOG => copied::renew(&path, epoch, &restored, clock::now())?,
                 REPORTS => crate::report::belong_to(&path, epoch)?,
+                DIRECTORY => crate::directory::restored(&path, manifest.made_at, clock::now())?,
                 _ => {}
             }
             Ok(())

@@ -14,6 +14,9 @@ use utoipa::IntoParams;
 pub(super) const PASSPHRASE: HeaderName = HeaderName::from_static("x-backup-passphrase");
 /// The recipient of an encrypted backup, `age1…`.
 const RECIPIENT: HeaderName = HeaderName::from_static("x-backup-recipient");
+/// By how much a client's clock may be ahead, in milliseconds.
+const CLOCKS_APART: i64 = 60_000;
+
 /// What is wanted, in an address.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -126,7 +129,20 @@ impl UserGateway {
     }
 
     fn since(&self, text: &str) -> Result<Since> {
-        crate::backup::since(text, self.journal.log().epoch()).map_err(|reason| Error::field("since", reason))
+        let wrong = |reason: &str| Error::field("since", reason);
+        let log = self.journal.log();
+        let since = crate::backup::since(text, log.epoch()).map_err(wrong)?;
+        match since {
+            // Nothing would ever come behind it, and nobody would notice.
+            Since::Place { pos, .. } if pos > log.head() => {
+                let reason = "is a place that is not there yet (a time is written as 2026-01-15T10:30:00Z)";
+                Err(wrong(reason))
+            }
+            Since::Time(at) if at > crate::clock::now().plus_millis(CLOCKS_APART).millis() => {
+                Err(wrong("is in the future"))
+            }
+            since => Ok(since),
+        }
     }
 
     fn encryption(&self, request: &BackupRequest) -> Result<(Sealed, Encryption)> {

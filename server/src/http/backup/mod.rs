@@ -36,8 +36,8 @@ const LINK_LIFE: u64 = 15 * 60;
 const LINK_LIFE_MAX: u64 = 24 * 3_600;
 
 /// Download a backup of one's own messages: one SQLite file, consistent at one moment, that any SQLite program opens; see the
-/// view `inbox` in it. A `Range` goes on with the backup that `If-Range` names; without it, with the only
-/// one that was asked for so, and where there are several the whole of a new one comes.
+/// view `inbox` in it. A `Range` goes on with the backup that `If-Range` names; without it, with the one that
+/// the same session or token last began in the same way, and where that is gone the whole of a new one comes.
 #[utoipa::path(
     get, path = "/api/v3/backup/database", tag = "backup",
     params(
@@ -249,24 +249,32 @@ impl UserGateway {
     ) -> Result<Response> {
         let (wanted, coding) = self.wanted(request, headers)?;
         let user = caller.id();
+        let by = caller.claims.session_id.as_ref().map_or("", SessionId::as_str);
         // Who goes on fetching gets the rest of what they have begun with, whatever has come into the inbox since.
         let named = ranges::named_tags(headers).find_map(|tag| self.backups.get(user, tag.trim_matches('"')));
         let goes_on = ranges::goes_on(method, headers);
         let begun = match named.filter(|kept| kept.asked == wanted.asked) {
             None if goes_on && !headers.contains_key(header::IF_RANGE) => {
-                self.backups.only(user, &wanted.asked)
+                self.backups.to_go_on(user, by, &wanted.asked)
             }
             begun => begun,
         };
         const CACHE: &str = "private, no-cache, no-transform";
         match begun {
-            Some(kept) => self.serve_kept(&kept, method, headers, coding, CACHE).await,
+            Some(kept) => {
+                if *method == Method::GET {
+                    self.backups.begun(&kept, by);
+                }
+                self.serve_kept(&kept, method, headers, coding, CACHE).await
+            }
             None => {
                 let kept = self.backups.make(user, wanted, |_| true).await?;
+                if *method == Method::GET {
+                    self.backups.begun(&kept, by);
+                }
                 let mut headers = headers.clone();
                 if goes_on && !headers.contains_key(header::IF_RANGE) {
-                    // What they have a part of is gone, or may be one of several: a part of another would make one file of
-                    // two.
+                    // What they have a part of is gone, or is not known: a part of another would make one file of two.
                     headers.remove(header::RANGE);
                 }
                 self.serve_kept(&kept, method, &headers, coding, CACHE).await
