@@ -78,6 +78,7 @@ fn list(root: &Path, shown: &Shown) -> Outcome {
     let sets = sets::list(root)?;
     if sets.is_empty() {
         // A wrong folder has none either.
+        let root = std::path::absolute(root)?;
         eprintln!("hongyan-server: there is no set in {} yet", root.display());
     }
     for set in sets {

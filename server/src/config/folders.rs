@@ -41,21 +41,40 @@ impl Folders {
     }
 }
 
+/// What of the backups' folder is cleaned.
+const OWN_BACKUPS: [&str; 3] = ["people", "jobs", "sets"];
+
 /// None where another one is alone.
 fn apart(all: &[(&'static str, &PathBuf)]) -> Result<(), ConfigError> {
-    let resolve = |(name, path): &(&'static str, &PathBuf)| match resolved(path) {
-        Ok(path) => Ok((*name, path)),
-        Err(e) => Err(error(name, &format!("the folder {} cannot be looked for: {e}", path.display()))),
-    };
-    // A link that lies in one goes with what is not its own there, wherever it leads.
-    let named = |(name, path): &(&'static str, &PathBuf)| {
-        let within = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        Some((*name, resolved(within).ok()?.join(path.file_name()?)))
-    };
-    let named: Vec<_> = all.iter().filter_map(named).collect();
-    let all = all.iter().map(resolve).collect::<Result<Vec<_>, _>>()?;
-    for (outer, root) in &all {
-        for (inner, path) in all.iter().chain(&named).filter(|(name, _)| name != outer) {
+    let (mut roots, mut links) = (Vec::new(), Vec::new());
+    for (name, path) in all {
+        let (root, followed) = resolved(path)
+            .map_err(|e| error(name, &format!("the folder {} cannot be looked for: {e}", path.display())))?;
+        // A link that lies in one goes with what is not its own there, wherever it leads.
+        links.extend(followed.into_iter().map(|link| (*name, link)));
+        roots.push((*name, root));
+    }
+    // What is cleaned where a folder's own part is a link.
+    let parts = roots
+        .iter()
+        .filter(|(name, _)| *name == BACKUPS)
+        .flat_map(|(_, root)| OWN_BACKUPS.map(|own| root.join(own)));
+    for part in parts.filter(|part| part.is_symlink()) {
+        let Ok(to) = fs::canonicalize(&part) else { continue };
+        let is_met = |(name, root): &&(&str, PathBuf)| {
+            *name != BACKUPS && (to.starts_with(root) || root.starts_with(&to))
+        };
+        if let Some((other, _)) = roots.iter().find(is_met) {
+            let reason = format!(
+                "{} leads to {}, which is of {other}; let it lead elsewhere",
+                part.display(),
+                to.display()
+            );
+            return Err(error(BACKUPS, &reason));
+        }
+    }
+    for (outer, root) in &roots {
+        for (inner, path) in roots.iter().chain(&links).filter(|(name, _)| name != outer) {
             let Some(part) = path.strip_prefix(root).ok().and_then(|rest| own(outer, rest)) else { continue };
             let (path, part) = (path.display(), root.join(part));
             let part = part.components().as_path().display();
@@ -82,23 +101,26 @@ fn own<'a>(setting: &str, rest: &'a Path) -> Option<&'a Path> {
             ["log.db", "directory.db", "reports.db", ".restoring"].iter().any(|own| name.starts_with(own))
         }
         // What is no whole backup goes at each start.
-        _ => ["people", "jobs", "sets"].contains(&&*name),
+        _ => OWN_BACKUPS.contains(&&*name),
     };
     is_own.then_some(first)
 }
 
-/// A path from the root on, with links followed as far as it is there.
-fn resolved(path: &Path) -> std::io::Result<PathBuf> {
-    let mut found = PathBuf::new();
+/// A path from the root on, with links followed as far as it is there, and where those links lie.
+fn resolved(path: &Path) -> std::io::Result<(PathBuf, Vec<PathBuf>)> {
+    let (mut found, mut links) = (PathBuf::new(), Vec::new());
     for part in std::path::absolute(path)?.components() {
         match part {
             // Of what a link leads to, as it was followed already.
             std::path::Component::ParentDir => drop(found.pop()),
             part => found.push(part),
         }
+        if found.is_symlink() {
+            links.push(found.clone());
+        }
         found = fs::canonicalize(&found).unwrap_or(found);
     }
-    Ok(found)
+    Ok((found, links))
 }
 
 /// A folder that was named: it must exist, or the folder that it is to be made in.
@@ -137,6 +159,8 @@ mod tests {
         std::os::unix::fs::symlink(root.join("data"), root.join("link")).unwrap();
         fs::create_dir(root.join("elsewhere")).unwrap();
         std::os::unix::fs::symlink(root.join("elsewhere"), root.join("data/linked")).unwrap();
+        fs::create_dir(root.join("leading")).unwrap();
+        std::os::unix::fs::symlink(root.join("data"), root.join("leading/people")).unwrap();
         for (set, setting) in [
             (["data", "", "data/backups"], BACKUPS),
             (["data", "data/system", ""], SYSTEM),
@@ -144,6 +168,8 @@ mod tests {
             (["data", "", "data"], BACKUPS),
             (["data", "", "link/backups"], BACKUPS),
             (["data", "", "data/linked"], BACKUPS),
+            (["data", "", "data/linked/within"], BACKUPS),
+            (["data", "", "leading"], BACKUPS),
             (["link", "data/system", ""], SYSTEM),
             (["data", "link/not/there/../../system", ""], SYSTEM),
             (["data", "", "other/../data/./backups"], BACKUPS),

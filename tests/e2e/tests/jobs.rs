@@ -68,6 +68,19 @@ async fn frames(socket: &mut Socket, id: &str, last: &str) -> Vec<Value> {
 /// Those who keep the server busy.
 const BUSY: [&str; 4] = ["bob", "cid", "dan", "eve"];
 
+/// A server with ann and others, each with so many large messages.
+async fn crowd(messages: u64) -> (Server, Person, Vec<Person>) {
+    let server = Setup::default().start().await;
+    let admin = server.admin().await;
+    let ann = admin.person("ann").await;
+    let mut others = Vec::new();
+    for name in BUSY {
+        others.push(admin.person(name).await);
+    }
+    fill(&admin, &["ann", "bob", "cid", "dan", "eve"], messages).await;
+    (server, ann, others)
+}
+
 /// Has slow ones made for others, so that whoever asks now waits: only two are made at one time, and those two are begun.
 /// Gives the jobs, by whose they are.
 async fn occupy(others: &[Person]) -> Vec<(&Api, String)> {
@@ -197,14 +210,7 @@ async fn a_job_tells_every_device_how_it_gets_on_until_there_is_a_backup() {
 #[tokio::test]
 async fn what_is_cancelled_leaves_no_file_and_nobody_has_more_than_four() {
     growing("a job that is cancelled while it runs", 50, async |messages| {
-        let server = Setup::default().start().await;
-        let admin = server.admin().await;
-        let ann = admin.person("ann").await;
-        let mut others = Vec::new();
-        for name in BUSY {
-            others.push(admin.person(name).await);
-        }
-        fill(&admin, &["ann", "bob", "cid", "dan", "eve"], messages).await;
+        let (server, ann, others) = crowd(messages).await;
         let mut socket = ann.connect().await;
         let busy = occupy(&others).await;
         let running = id(&create(&ann.api, &slow()).await);
@@ -393,14 +399,7 @@ const SHOWN: &str = "return document.querySelectorAll('[data-testid=\"backup-job
 #[tokio::test]
 async fn a_person_sees_it_get_on_in_the_settings_and_can_cancel_it() {
     let (server, window) = growing("a job that is cancelled while it runs", 50, async |messages| {
-        let server = Setup::default().start().await;
-        let admin = server.admin().await;
-        let ann = admin.person("ann").await;
-        let mut others = Vec::new();
-        for name in BUSY {
-            others.push(admin.person(name).await);
-        }
-        fill(&admin, &["ann", "bob", "cid", "dan", "eve"], messages).await;
+        let (server, ann, others) = crowd(messages).await;
         let window = Browser::start().await;
         window.open(server.url()).await;
         window.sign_in("ann").await;

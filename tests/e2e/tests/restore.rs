@@ -265,6 +265,19 @@ async fn an_encrypted_backup_opens_for_whom_it_is() {
     let no_key = with("x-backup-identity", "AGE-SECRET-KEY-1NONE").await;
     assert_eq!(no_key.failure(422, "validation_failed"), ["identity"]);
     assert!(!no_key.text.contains("1NONE"));
+    assert_eq!(no_key.json()["error"]["details"][0]["code"], "wrong_key", "{}", no_key.text);
+    // For a key, which is given as age-keygen has written it.
+    let key = desk.dir.path().join("key.txt");
+    let made = Exit::of(Command::new("age-keygen").arg("-o").arg(&key), "").await;
+    assert_eq!(made.code, Some(0), "{made:?}");
+    let text = String::from_utf8(read(&key)).unwrap();
+    let recipient = text.lines().find_map(|line| line.strip_prefix("# public key: ")).unwrap();
+    let for_key = desk.ann.api.request(Method::GET, "/api/v3/backup/database?compress=none");
+    let for_key = for_key.header("x-backup-recipient", recipient).send().await.unwrap();
+    let file = desk.dir.path().join("for-key");
+    std::fs::write(&file, for_key.bytes().await.unwrap()).unwrap();
+    let form = desk.put_all(&[&file], &["-F", &format!("identity=@{}", key.display())]).await;
+    assert_eq!(form["data"]["known"], 1, "{form}");
     assert_eq!(with("x-backup-passphrase", words).await.data()["known"], 1);
     let file = desk.dir.path().join("sealed");
     std::fs::write(&file, &sealed).unwrap();
@@ -354,6 +367,27 @@ async fn what_is_no_good_is_refused_with_what_is_wrong_and_changes_nothing() {
         ("no JSON", changed(&full, "UPDATE message SET metadata = '{'"), "damaged"),
         ("no id", changed(&full, "UPDATE message SET id = '../../x'"), "damaged"),
         ("beyond its end", changed(&full, "UPDATE message SET pos = 4000000000"), "beyond"),
+        (
+            "a state of another message",
+            changed(&full, "UPDATE status SET message_id = 'msg-another'"),
+            "message at its place",
+        ),
+        (
+            "what is far too large",
+            packed(&changed(
+                &full,
+                "UPDATE message SET metadata = json_object('a', printf('%.*c', 300000, 'x'))",
+            )),
+            "larger than MESSAGE_MAX_BYTES",
+        ),
+        (
+            "a press that is far too long",
+            changed(
+                &full,
+                "INSERT INTO amended(pos, message_id, at, pressed) VALUES(1, 'msg-1', 0, printf('%.*c', 20000, 'x'))",
+            ),
+            "too long",
+        ),
         ("a device that is none", changed(&full, "UPDATE status SET device_id = 'a b/c'"), "device_id"),
     ];
     let code =

@@ -13,8 +13,8 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use hongyan_backup::Identity;
 use hongyan_wire::api::Success;
-use hongyan_wire::backup::RestoreAnswer;
-use hongyan_wire::error::{ErrorType, Failure};
+use hongyan_wire::backup::{RestoreAnswer, RestoreFault};
+use hongyan_wire::error::{ErrorType, Failure, FieldError};
 use serde::Deserialize;
 use std::fmt::Display;
 use std::time::Duration;
@@ -131,8 +131,15 @@ impl Keys {
         match (self.passphrase, self.identity) {
             (None, None) => Ok(Identity::None),
             (Some(passphrase), None) => Ok(Identity::of_passphrase(&passphrase)),
-            (None, Some(key)) => Identity::of_key(key.trim())
-                .ok_or_else(|| Error::field("identity", "must be an AGE-SECRET-KEY-1…")),
+            (None, Some(key)) => {
+                // As age-keygen writes it, with lines about it.
+                let mut lines = key.lines().map(str::trim);
+                let key = lines.find(|line| !line.is_empty() && !line.starts_with('#')).unwrap_or_default();
+                Identity::of_key(key).ok_or_else(|| {
+                    let wrong = FieldError::new("identity", "must be an AGE-SECRET-KEY-1…");
+                    Error::invalid(vec![FieldError { code: Some(RestoreFault::WrongKey), ..wrong }])
+                })
+            }
             (Some(_), Some(_)) => {
                 Err(Error::field("identity", "must be left out where a passphrase is given"))
             }
@@ -155,14 +162,14 @@ async fn arrive(mut request: Request, incoming: &mut Incoming, keys: &mut Keys) 
     let mut form = Multipart::from_request(request, &()).await.map_err(broken)?;
     let late = |_| broken("nothing came for 30 seconds");
     while let Some(part) = timeout(BODY_PATIENCE, form.next_field()).await.map_err(late)?.map_err(broken)? {
-        if part.file_name().is_some() {
-            take(part, incoming).await?;
-            continue;
-        }
         let name = part.name().unwrap_or_default().to_owned();
         let key = match name.as_str() {
             "passphrase" => &mut keys.passphrase,
             "identity" => &mut keys.identity,
+            _ if part.file_name().is_some() => {
+                take(part, incoming).await?;
+                continue;
+            }
             _ => return Err(Error::field(name, "must be a file, passphrase or identity")),
         };
         if key.is_some() {

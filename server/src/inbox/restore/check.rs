@@ -35,13 +35,17 @@ pub(super) fn check(file: &Connection, pos: Pos, message_bytes: usize) -> Result
             () => fault(&message, bytes_max),
         })
     })?;
-    let states = "SELECT pos, message_id, device_id, is_read, changed_at, version, read_at FROM status";
+    let states =
+        "SELECT s.pos, s.message_id, s.device_id, s.is_read, s.changed_at, s.version, s.read_at, m.id
+        FROM status s LEFT JOIN message m ON m.pos = s.pos";
     each(file, states, "status", |row| {
         let _numbers: (i64, i64, Option<i64>) = (row.get(4)?, row.get(5)?, row.get(6)?);
-        let (id, device): (String, Option<String>) = (row.get(1)?, row.get(2)?);
+        let (id, device, of): (String, Option<String>, Option<String>) =
+            (row.get(1)?, row.get(2)?, row.get(7)?);
         let is_device = device.is_none_or(|device| DeviceId::new(&device).is_ok());
         Ok(match () {
             () if MessageId::new(&id).is_err() => Some("message_id is no id"),
+            () if of.is_some_and(|of| of != id) => Some("message_id is not that of the message at its place"),
             () if !is_device => Some("device_id is no id"),
             () if !(0..=1).contains(&row.get::<_, i64>(3)?) => Some("is_read is neither 0 nor 1"),
             () => None,

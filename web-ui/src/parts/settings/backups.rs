@@ -142,11 +142,6 @@ pub fn Backups() -> impl IntoView {
         <section>
             <h2>{move || words().backups}</h2>
             <p class="lead">{move || words().backups_lead}</p>
-            <TroubleLine trouble />
-            <Jobs own trouble />
-            <ul class="lines">
-                <For each=move || backups.get() key=|backup| backup.id.clone() children=line />
-            </ul>
             <form novalidate on:submit=make>
                 <label for="backup-format">{move || words().backup_format}</label>
                 <select id="backup-format" data-testid="backup-format" node_ref=format>
@@ -167,6 +162,11 @@ pub fn Backups() -> impl IntoView {
                     {move || words().backup_make}
                 </button>
             </form>
+            <TroubleLine trouble />
+            <Jobs own trouble />
+            <ul class="lines">
+                <For each=move || backups.get() key=|backup| backup.id.clone() children=line />
+            </ul>
         </section>
     }
 }
