@@ -14,10 +14,12 @@ use leptos::prelude::*;
 pub fn Inbox() -> impl IntoView {
     let (state, link) = (page(), link());
 
-    // Opening marks read, once; taking it back while it is open stays taken back.
+    // Opening marks read what is not, once; taking it back while it is open stays taken back.
     let opened = Memo::new(move |_| state.opened().map(|shown| shown.message.id.clone()));
     Effect::new(move || {
-        if let Some(id) = opened.get() {
+        if let Some(id) = opened.get()
+            && untrack(|| state.opened()).is_some_and(|shown| !shown.is_read)
+        {
             link.mark(id, true);
         }
     });
