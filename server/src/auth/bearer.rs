@@ -119,7 +119,9 @@ impl Auth {
     /// Whose claims these are, if they still hold.
     pub fn bearer(&self, claims: Arc<Claims>) -> Result<UserCaller> {
         let user = claims.user().ok_or_else(|| refused(BadToken::Invalid))?;
-        if claims.session_id.as_ref().is_some_and(|session| self.directory.is_revoked(session)) {
+        if let Some(session) = &claims.session_id
+            && self.directory.is_revoked(session)?
+        {
             return Err(ended());
         }
         let person = self.directory.person(&user)?;

@@ -101,7 +101,6 @@ impl Making<'_> {
             size: whole.metadata()?.len(),
             about,
             asked: asked.clone(),
-            follows: self.shelf.of(user).iter().any(|other| other.asked == *asked),
             stamp,
             made_at,
             expires_at: made_at.plus_millis(self.keep),

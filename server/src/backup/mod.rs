@@ -164,14 +164,11 @@ impl Backups {
         self.begun.lock().insert(key, kept.id.clone());
     }
 
-    /// The backup that is gone on with where a part is asked for and nothing says of which: what the session or token has
-    /// begun last in the same way, or, where that is not known any more, the only one that can have been begun.
+    /// The backup that is gone on with where a part is asked for and nothing says of which: what the session or token last
+    /// began in the same way. `None` where that is gone, or not known any more, as after a restart.
     pub fn to_go_on(&self, user: &UserId, by: &str, asked: &Asked) -> Option<Arc<Kept>> {
-        let begun = self.begun.lock().get(&(user.clone(), by.to_owned(), asked.clone())).cloned();
-        match begun {
-            Some(id) => self.get(user, &id),
-            None => self.newest(user, asked).filter(|kept| !kept.follows),
-        }
+        let id = self.begun.lock().get(&(user.clone(), by.to_owned(), asked.clone())).cloned()?;
+        self.get(user, &id)
     }
 
     /// A backup of the inbox as it is now: one that lies there already, or a new one. `go_on` is asked now and then with the

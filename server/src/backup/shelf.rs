@@ -38,9 +38,6 @@ pub struct Kept {
     pub size: u64,
     pub about: About,
     pub asked: Asked,
-    /// Another that was asked for so was there when it was made.
-    #[serde(default)]
-    pub follows: bool,
     /// What the inbox was when it was made.
     pub stamp: Stamp,
     pub made_at: Timestamp,
@@ -275,7 +272,6 @@ mod tests {
                 states: 0,
             },
             asked: Asked::default(),
-            follows: false,
             stamp: Stamp::default(),
             made_at: Timestamp::from_millis(0),
             expires_at: Timestamp::from_millis(expires_at),

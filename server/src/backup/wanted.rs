@@ -128,11 +128,19 @@ impl Wanted {
     }
 }
 
+/// Bytes of it: more than any of the three has.
+const SINCE_MAX: usize = 128;
+const SINCE: &str = "must be an X-Backup-Cursor, a place, or a time such as 2026-01-15T10:30:00Z";
+
 /// From where on an increment tells: an `X-Backup-Cursor`, a place, or a time.
 ///
 /// # Errors
 /// What is wrong with it, for a person.
 pub fn since(text: &str, epoch: u64) -> Result<Since, &'static str> {
+    // It is remembered as it was given.
+    if text.len() > SINCE_MAX {
+        return Err(SINCE);
+    }
     if let Ok(cursor) = text.parse::<Cursor>() {
         if cursor.epoch != epoch {
             return Err("is of another server, or of before this one was restored; take a full backup");
@@ -142,8 +150,7 @@ pub fn since(text: &str, epoch: u64) -> Result<Since, &'static str> {
     if let Ok(pos) = text.parse::<u64>() {
         return Ok(Since::Place { pos, version: 0, at: None });
     }
-    let at = Timestamp::parse(text)
-        .ok_or("must be an X-Backup-Cursor, a place, or a time such as 2026-01-15T10:30:00Z")?;
+    let at = Timestamp::parse(text).ok_or(SINCE)?;
     Ok(Since::Time(at.millis()))
 }
 
@@ -172,6 +179,8 @@ mod tests {
         assert!(Wanted::again(read, 1).is_none());
         let increment = Asked { kind: Kind::Incremental, since: Some("5".into()), ..Asked::default() };
         let again = Wanted::again(increment, 1).unwrap();
+        // A place, but none that fits into what is remembered.
+        assert_eq!(since(&format!("{:0>200}", 5), 1), Err(SINCE));
         assert_eq!(again.since, Some(Since::Place { pos: 5, version: 0, at: None }));
     }
 }

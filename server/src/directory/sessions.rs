@@ -40,25 +40,27 @@ const COLUMNS: &str =
 const SHOWN_MAX: i64 = 1_000;
 
 impl Directory {
-    /// Whether a session was ended, or lost in a restore, while one of its access tokens may still be valid. From memory.
-    pub fn is_revoked(&self, session: &SessionId) -> bool {
-        self.revoked.read().contains_key(session) || self.is_lost(session)
+    /// Whether a session was ended, or lost in a restore, while one of its access tokens may still be valid. From memory, but
+    /// for sessions that began when some were lost.
+    pub fn is_revoked(&self, session: &SessionId) -> Result<bool, DirectoryError> {
+        Ok(self.revoked.read().contains_key(session) || self.is_lost(session)?)
     }
 
-    /// Whether a session began between the making of the set from which this server was restored and the restore: it is not
-    /// known here, so nobody could see or end it, and its tokens are refused. What others call their sessions tells no time
-    /// and is none of these. From memory.
-    fn is_lost(&self, session: &SessionId) -> bool {
+    /// Whether a session began between the making of the set from which this server was restored and the restore, and is not
+    /// in what was restored: nobody could see or end it. One of others, who sign with our secret, is taken for such only
+    /// if its id is of the same kind and tells a moment of then.
+    fn is_lost(&self, session: &SessionId) -> Result<bool, DirectoryError> {
         if self.lost.is_empty() {
-            return false;
+            return Ok(false);
         }
         // The ids of ours begin with their moment (RFC 9562, section 5.7).
-        let began = Uuid::parse_str(session.as_str()).ok().and_then(|id| id.get_timestamp());
-        began.is_some_and(|began| {
+        let id = Uuid::parse_str(session.as_str()).ok().filter(|id| id.get_version_num() == 7);
+        let began_then = id.and_then(|id| id.get_timestamp()).is_some_and(|began| {
             let (seconds, nanos) = began.to_unix();
             let millis = seconds.saturating_mul(1_000).saturating_add(u64::from(nanos) / 1_000_000);
             i64::try_from(millis).is_ok_and(|millis| self.lost.contains(&millis))
-        })
+        });
+        Ok(began_then && self.session(session)?.is_none())
     }
 
     /// A session by its id.

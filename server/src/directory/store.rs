@@ -10,7 +10,7 @@ use hongyan_wire::template::Template;
 use hongyan_wire::{SessionId, TemplateId, Timestamp, UserId};
 use parking_lot::{Mutex, RwLock};
 use quick_cache::sync::Cache;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, params};
 use smol_str::SmolStr;
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
@@ -60,7 +60,7 @@ pub struct Directory {
     pub(super) revoked: RwLock<HashMap<SessionId, Timestamp>>,
     /// When those that are over were last taken out of it, in milliseconds since 1970.
     pub(super) revoked_swept: AtomicI64,
-    /// From when to when, in milliseconds since 1970, sessions began that a restore has lost.
+    /// From when to when, in milliseconds since 1970, sessions may have begun that a restore has lost.
     pub(super) lost: RangeInclusive<i64>,
     pub(super) user_count: AtomicU64,
     /// When the next scheduled message is due, in milliseconds since 1970.
@@ -70,16 +70,21 @@ pub struct Directory {
     pub(super) applied: AtomicU64,
 }
 
-/// Says in a copy of the directory, made at `made_at`, that it takes the place of another one now: it does not know the
-/// sessions that began meanwhile. Not flushed. Blocks on storage.
+/// Says in a copy of the directory, made at `made_at` or later, that it takes the place of another one now: it does not know
+/// all sessions that began meanwhile. Those that were lost before stay lost. Not flushed. Blocks on storage.
 ///
 /// # Errors
 /// That it cannot be written.
 pub fn restored(copy: &Path, made_at: Timestamp, now: Timestamp) -> Result<(), DirectoryError> {
     let conn = Connection::open(copy)?;
     conn.pragma_update(None, "synchronous", "OFF")?;
-    let sql = "INSERT OR REPLACE INTO meta(key, value) VALUES('lost_from', ?1), ('lost_until', ?2)";
-    conn.execute(sql, [made_at.millis(), now.millis()])?;
+    for (key, at, outer) in [("lost_from", made_at, "min"), ("lost_until", now, "max")] {
+        let sql = format!(
+            "INSERT INTO meta(key, value) VALUES(?1, ?2)
+             ON CONFLICT(key) DO UPDATE SET value = {outer}(value, excluded.value)"
+        );
+        conn.execute(&sql, params![key, at.millis()])?;
+    }
     Ok(conn.close().map_err(|(_, error)| error)?)
 }
 

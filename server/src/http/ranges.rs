@@ -24,8 +24,7 @@ enum Part {
 
 /// Whether a request goes on with something: asks for a part that does not begin at the beginning.
 pub fn goes_on(method: &Method, headers: &HeaderMap) -> bool {
-    let range = headers.get(header::RANGE).and_then(|value| value.to_str().ok());
-    *method == Method::GET && range.is_some_and(|range| !range.trim().starts_with("bytes=0-"))
+    *method == Method::GET && matches!(part(headers, u64::MAX), Part::Some(1.., _) | Part::Unsatisfiable)
 }
 
 /// The entity tags that a request names, in a condition or for a part.
@@ -178,5 +177,25 @@ mod tests {
         assert_eq!(of("bytes=0-", 0), Part::Unsatisfiable);
         assert_eq!(of("bytes=-1", 0), Part::Unsatisfiable);
         assert_eq!(part(&HeaderMap::new(), 5), Part::Whole);
+    }
+
+    #[test]
+    fn who_has_the_beginning_already_goes_on() {
+        for (method, range, expected) in [
+            (Method::GET, "bytes=1-", true),
+            (Method::GET, "bytes=5000-5009", true),
+            (Method::GET, "bytes=-1", true),
+            (Method::GET, "bytes=99999999999999999999999-", true),
+            (Method::GET, "bytes=0-", false),
+            (Method::GET, "bytes=00-9", false),
+            // Not understood: then the whole.
+            (Method::GET, "bytes=0-1,3-4", false),
+            (Method::GET, "items=5-", false),
+            (Method::HEAD, "bytes=1-", false),
+        ] {
+            let headers = HeaderMap::from_iter([(header::RANGE, HeaderValue::from_static(range))]);
+            assert_eq!(goes_on(&method, &headers), expected, "{method} {range}");
+        }
+        assert!(!goes_on(&Method::GET, &HeaderMap::new()));
     }
 }

@@ -26,7 +26,7 @@ pub enum ErrorType {
     MethodNotAllowed,
     /// 409: it exists already.
     AlreadyExists,
-    /// 409: it has changed meanwhile; `details` and `current` say to what.
+    /// 409: it has changed meanwhile; `details` and, where there is one, `current` say to what.
     VersionConflict,
     /// 409: another answer counts already; `current` says which.
     AlreadyAnswered,

@@ -261,7 +261,7 @@ async fn a_download_that_breaks_off_goes_on_and_is_the_same_file() {
             "{range}"
         );
     }
-    // Who goes on with what is not there any more begins anew: a part of another would spoil the file.
+    // Who goes on with what is not there any more is told so: a part of another would spoil the file.
     for backup in desk.ann.api.get("/api/v3/backup").await.data()["backups"].as_array().unwrap() {
         if backup["id"] != json!(etag.trim_matches('"')) {
             desk.ann.api.delete(&format!("/api/v3/backup/{}", backup["id"].as_str().unwrap())).await.data();
@@ -269,7 +269,7 @@ async fn a_download_that_breaks_off_goes_on_and_is_the_same_file() {
     }
     let lost =
         desk.ann.api.request(Method::GET, &format!("{URL}?compress=zstd")).header("range", "bytes=100-");
-    assert_eq!(Reply::of(lost).await.status, 200);
+    assert_eq!(Reply::of(lost).await.failure(409, "version_conflict"), ["Range"]);
     // By now it is another one, and who has the former in part begins anew.
     let other = get(&[("range", "bytes=5-9"), ("if-range", "\"another\"")]).await;
     assert_eq!((other.status, other.header("content-range")), (200, None));
@@ -277,13 +277,13 @@ async fn a_download_that_breaks_off_goes_on_and_is_the_same_file() {
     assert_ne!(now, etag);
     assert_eq!(get(&[("if-none-match", &now)]).await.status, 304);
     assert_eq!(get(&[("if-match", "\"another\"")]).await.status, 412);
-    // Also after a restart, and by who asks for the former by its tag.
+    // Also after a restart, by who asks for the former by its tag. What is not known any more is not guessed.
     let Desk { server, ann, .. } = desk;
     let server = server.start_again().await;
     let api = server.user().with(ann.api.authorization().unwrap());
-    let request = api.request(Method::GET, &format!("{URL}?compress=gzip"));
-    let reply = Reply::of(request.header("range", "bytes=10-19").header("if-range", &etag)).await;
-    assert_eq!(reply.status, 206);
+    let part = || api.request(Method::GET, &format!("{URL}?compress=gzip")).header("range", "bytes=10-19");
+    assert_eq!(Reply::of(part().header("if-range", &etag)).await.status, 206);
+    Reply::of(part()).await.failure(409, "version_conflict");
 }
 
 #[tokio::test]
@@ -455,18 +455,24 @@ async fn no_file_is_ever_put_together_of_two_backups() {
         assert_eq!(rest.status(), 206);
         assert_eq!(rest.bytes().await.unwrap(), begun.slice(5_000..));
     }
-    let rest = get_as(&phone, Some("bytes=5000-"), Some(&tag)).await;
-    assert_eq!(rest.status(), 206);
-    assert_eq!(rest.bytes().await.unwrap(), first.slice(5_000..));
-    // Of two it could be either.
-    let whole = get_as(&newcomer, Some("bytes=5000-"), None).await;
-    assert_eq!(whole.status(), 200);
-    assert_eq!(whole.bytes().await.unwrap(), second);
-    // What was begun is gone: the next whole one is what is gone on with.
+    // By its tag it is nothing that is begun.
+    for (if_range, begun) in [(Some(&*tag), &first), (None, &second)] {
+        let rest = get_as(&phone, Some("bytes=5000-"), if_range).await;
+        assert_eq!(rest.status(), 206);
+        assert_eq!(rest.bytes().await.unwrap(), begun.slice(5_000..));
+    }
+    // Who has begun with neither could have a part of either.
+    assert_eq!(get_as(&newcomer, Some("bytes=5000-"), None).await.status(), 409);
+    // What was begun is gone: no other takes its place, however often it is asked for, until one is begun.
     desk.ann.api.delete(&format!("/api/v3/backup/{}", tag.trim_matches('"'))).await.data();
-    let whole = get(Some("bytes=5000-"), None).await;
+    for _ in 0..2 {
+        assert_eq!(get(Some("bytes=5000-"), None).await.status(), 409);
+    }
+    let whole = get(Some("bytes=5000-"), Some(&tag)).await;
     assert_eq!(whole.status(), 200);
     assert_eq!(whole.bytes().await.unwrap(), second);
+    assert_eq!(get(Some("bytes=5000-"), None).await.status(), 409);
+    assert_eq!(get(Some("bytes=0-9"), None).await.status(), 206);
     let rest = get(Some("bytes=5000-"), None).await;
     assert_eq!(rest.status(), 206);
     assert_eq!(rest.bytes().await.unwrap(), second.slice(5_000..));

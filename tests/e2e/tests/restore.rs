@@ -381,6 +381,11 @@ async fn what_is_no_good_is_refused_with_what_is_wrong_and_changes_nothing() {
             "larger than MESSAGE_MAX_BYTES",
         ),
         (
+            "what is far too large before it is read",
+            packed(&changed(&full, "UPDATE message SET metadata = '{' || printf('%300000s', '') || '}'")),
+            "larger than MESSAGE_MAX_BYTES",
+        ),
+        (
             "a press that is far too long",
             changed(
                 &full,

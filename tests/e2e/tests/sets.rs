@@ -110,6 +110,10 @@ async fn a_server_that_is_lost_is_restored_and_people_find_everything() {
     let waiting = sender.send(scheduled(Duration::from_secs(3_600))).await.data()["message_id"].clone();
     let cursor = people[0].sync("", 1).await["next_cursor"].as_str().unwrap().to_owned();
     let id = make(&admin).await;
+    let linked = json!({ "make": { "compress": "gzip" }, "expires_in": 3_600 });
+    let linked = people[0].api.post("/api/v3/backup/links", &linked).await.data();
+    let linked = format!("/api/{}", linked["url"].as_str().unwrap().split_once("/api/").unwrap().1);
+    assert_eq!(server.user().get(&linked).await.status, 200);
     let mut before = Vec::new();
     for person in &people {
         before.push(seen(person).await);
@@ -137,6 +141,7 @@ async fn a_server_that_is_lost_is_restored_and_people_find_everything() {
     // Nobody could see or end a session that is not there any more.
     since.api.get("/api/v3/messages").await.failure(401, "unauthenticated");
     admin_since.get("backups").await.failure(401, "unauthenticated");
+    server.user().get(&linked).await.failure(404, "not_found");
     let (ann, bob) = (&people[0], &people[1]);
     let answer = ann.sync(&cursor, 100).await;
     assert_eq!(answer["reset"], true, "{answer}");

@@ -5,12 +5,13 @@ use crate::app::Core;
 use crate::config::Config;
 use crate::inbox::history::posted;
 use crate::inbox::{Filter, MarkRequest, Prepared};
-use crate::log::record::Audience;
+use crate::log::record::{self, Audience, SessionOpened};
 use crate::log::{Appended, Pos};
 use hongyan_backup::Kind;
+use hongyan_wire::account::DeviceType;
 use hongyan_wire::admin::UserRequest;
 use hongyan_wire::api::MessageList;
-use hongyan_wire::{MessageId, UserId};
+use hongyan_wire::{DeviceId, MessageId, SessionId, UserId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -323,6 +324,62 @@ async fn who_was_deleted_while_a_set_was_made_is_not_in_it() {
     assert_eq!(proof.faults, Vec::<String>::new());
     assert!(seen(&core, &user(1)).await.0.is_empty());
     assert_eq!(seen(&core, &user(2)).await.0.len(), 1);
+    core.close().await;
+    place.core.close().await;
+}
+
+/// Signs someone in.
+async fn open_session(journal: &Journal) -> SessionId {
+    let new_id = || uuid::Uuid::now_v7().to_string();
+    let id = SessionId::new(&new_id()).unwrap();
+    let opened = SessionOpened {
+        id: id.clone(),
+        user: user(0),
+        device: DeviceId::new(&new_id()).unwrap(),
+        device_type: DeviceType::Web,
+        device_name: String::new(),
+        provider: "local".into(),
+        kept: record::Kept::Client,
+        address: None,
+        family_hash: new_id().into(),
+        refresh_hash: new_id().into(),
+        at: clock::now(),
+        expires_at: clock::now().plus_millis(3_600_000),
+    };
+    journal.append_applied(Record::SessionOpened(Box::new(opened))).await.unwrap();
+    id
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_that_a_restore_has_lost_are_refused_and_none_that_are_known() {
+    let place = Place::new(1).await;
+    let before = open_session(&place.core.journal).await;
+    let (journal, handle) = (place.core.journal.clone(), tokio::runtime::Handle::current());
+    let meanwhile: Arc<Mutex<Option<SessionId>>> = Arc::default();
+    let opened = meanwhile.clone();
+    let faults = Faults::watched(move |step| {
+        if step == "the inboxes are copied" {
+            *opened.lock() = Some(handle.block_on(open_session(&journal)));
+        }
+        true
+    });
+    let made = place.sets(faults).make("test").await.unwrap();
+    let meanwhile = meanwhile.lock().take().unwrap();
+    let after = open_session(&place.core.journal).await;
+    let (dir, mut core, _) = restored(&place.root().join(&made.id)).await;
+    let refused = |core: &Core, id: &SessionId| core.directory.is_revoked(id).unwrap();
+    assert_eq!([&before, &meanwhile, &after].map(|id| refused(&core, id)), [false, false, true]);
+    let since = open_session(&core.journal).await;
+    assert!(!refused(&core, &since));
+    core.close().await;
+    // Restored once more, from a set of now, while the clock was a day ahead.
+    let (config, now) = (config(dir.path()), clock::now());
+    let directory = config.system_storage.join(manifest::DIRECTORY);
+    crate::directory::restored(&directory, now, now.plus_millis(86_400_000)).unwrap();
+    core = Core::open(&config, HANDLES).unwrap();
+    let new = open_session(&core.journal).await;
+    let all = [&before, &meanwhile, &after, &since, &new].map(|id| refused(&core, id));
+    assert_eq!(all, [false, false, true, false, false]);
     core.close().await;
     place.core.close().await;
 }

@@ -218,7 +218,7 @@ fn the_same_records_give_the_same_directory_however_they_come() {
     drop(whole);
     let reopened = open("whole");
     assert_eq!(dump(&reopened), dump(&single));
-    assert!(reopened.is_revoked(&SessionId::new("s1").unwrap()));
+    assert!(reopened.is_revoked(&SessionId::new("s1").unwrap()).unwrap());
 }
 
 #[test]

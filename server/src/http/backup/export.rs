@@ -26,6 +26,7 @@ use hongyan_wire::error::Failure;
         (status = 206, description = "The part that was asked for", content_type = "application/x-ndjson"),
         (status = 304, description = "It is the one that is known"),
         (status = 401, description = "No or bad credentials", body = Failure),
+        (status = 409, description = "A part without `If-Range`, and what it would go on with is gone or not known: name it, or begin anew", body = Failure),
         (status = 412, description = "It is not the one that `If-Match` names"),
         (status = 413, description = "It is larger than a person's backups may be together", body = Failure),
         (status = 416, description = "It has no such part"),

@@ -21,7 +21,7 @@ use axum::response::Response;
 use hongyan_backup::{Compression, Kind};
 use hongyan_wire::api::{Done, Success};
 use hongyan_wire::backup::{BackupLink, BackupList, BackupRequest, LinkRequest};
-use hongyan_wire::error::Failure;
+use hongyan_wire::error::{ErrorType, Failure, FieldError};
 use hongyan_wire::profile::Scope;
 use hongyan_wire::{SessionId, Timestamp, UserId};
 use serde::Deserialize;
@@ -36,8 +36,8 @@ const LINK_LIFE: u64 = 15 * 60;
 const LINK_LIFE_MAX: u64 = 24 * 3_600;
 
 /// Download a backup of one's own messages: one SQLite file, consistent at one moment, that any SQLite program opens; see the
-/// view `inbox` in it. A `Range` goes on with the backup that `If-Range` names; without it, with the one that
-/// the same session or token last began in the same way, and where that is gone the whole of a new one comes.
+/// view `inbox` in it. A `Range` goes on with the backup that `If-Range` names, and where that is gone the whole of a new one
+/// comes; without `If-Range`, with the one that the same session or token last began in the same way.
 #[utoipa::path(
     get, path = "/api/v3/backup/database", tag = "backup",
     params(
@@ -51,6 +51,7 @@ const LINK_LIFE_MAX: u64 = 24 * 3_600;
         (status = 206, description = "The part that was asked for", content_type = "application/octet-stream"),
         (status = 304, description = "It is the one that is known"),
         (status = 401, description = "No or bad credentials", body = Failure),
+        (status = 409, description = "A part without `If-Range`, and what it would go on with is gone or not known: name it, or begin anew", body = Failure),
         (status = 412, description = "It is not the one that `If-Match` names"),
         (status = 413, description = "It is larger than a person's backups may be together", body = Failure),
         (status = 416, description = "It has no such part"),
@@ -76,6 +77,7 @@ pub async fn database(
         (status = 206, description = "The part that was asked for", content_type = "application/octet-stream"),
         (status = 304, description = "It is the one that is known"),
         (status = 401, description = "No or bad credentials", body = Failure),
+        (status = 409, description = "A part without `If-Range`, and what it would go on with is gone or not known: name it, or begin anew", body = Failure),
         (status = 412, description = "It is not the one that `If-Match` names"),
         (status = 413, description = "It is larger than a person's backups may be together", body = Failure),
         (status = 416, description = "It has no such part"),
@@ -173,7 +175,7 @@ pub async fn link(
     let seconds = until.millis().div_euclid(1_000);
     let by = caller.claims.session_id.as_ref().map_or("", SessionId::as_str);
     let person = gateway.directory.person(caller.id())?.ok_or(InboxError::NoUser)?;
-    let signature = gateway.auth.sign_link(&signed(&kept, &person, seconds, by));
+    let signature = gateway.auth.sign_link(&gateway.signed(&kept, &person, seconds, by));
     let url = format!(
         "{}/api/v3/backup/files/{}/{}?expires={seconds}&by={by}&signature={signature}",
         gateway.public_url,
@@ -224,8 +226,11 @@ pub async fn file(
     let kept = gateway.backups.get(&user, &id).ok_or_else(gone)?;
     let left = query.expires.saturating_sub(crate::clock::now().millis().div_euclid(1_000));
     let person = gateway.directory.person(&user)?.filter(|person| !person.disabled).ok_or_else(gone)?;
-    let is_ended = SessionId::new(&query.by).is_ok_and(|session| gateway.directory.is_revoked(&session));
-    let signed = signed(&kept, &person, query.expires, &query.by);
+    let is_ended = match SessionId::new(&query.by) {
+        Ok(session) => gateway.directory.is_revoked(&session)?,
+        Err(_) => false,
+    };
+    let signed = gateway.signed(&kept, &person, query.expires, &query.by);
     if left <= 0 || is_ended || !gateway.auth.is_link(&signed, &query.signature) {
         return Err(gone());
     }
@@ -233,13 +238,13 @@ pub async fn file(
     gateway.serve_kept(&kept, &method, &headers, None, &cache).await
 }
 
-/// What a link's signature is of: with all of a person's tokens it ends too.
-fn signed(kept: &Kept, person: &Person, expires: i64, by: &str) -> String {
-    let since = person.tokens_since.millis();
-    format!("backup\n{}\n{}\n{since}\n{expires}\n{by}", kept.user, kept.id)
-}
-
 impl UserGateway {
+    /// What a link's signature is of: it ends with all of a person's tokens, and where the server is restored.
+    fn signed(&self, kept: &Kept, person: &Person, expires: i64, by: &str) -> String {
+        let (epoch, since) = (self.journal.log().epoch(), person.tokens_since.millis());
+        format!("backup\n{epoch}\n{}\n{}\n{since}\n{expires}\n{by}", kept.user, kept.id)
+    }
+
     async fn hand_out(
         &self,
         caller: &UserCaller,
@@ -249,37 +254,25 @@ impl UserGateway {
     ) -> Result<Response> {
         let (wanted, coding) = self.wanted(request, headers)?;
         let user = caller.id();
-        let by = caller.claims.session_id.as_ref().map_or("", SessionId::as_str);
+        let by = caller.claims.session_id.as_ref().map_or(&*caller.claims.jti, SessionId::as_str);
         // Who goes on fetching gets the rest of what they have begun with, whatever has come into the inbox since.
         let named = ranges::named_tags(headers).find_map(|tag| self.backups.get(user, tag.trim_matches('"')));
         let goes_on = ranges::goes_on(method, headers);
-        let begun = match named.filter(|kept| kept.asked == wanted.asked) {
+        let kept = match named.filter(|kept| kept.asked == wanted.asked) {
+            Some(kept) => kept,
+            // Of another, even the whole of it: there are clients that leave out of that what they have, and make one file
+            // of two.
             None if goes_on && !headers.contains_key(header::IF_RANGE) => {
-                self.backups.to_go_on(user, by, &wanted.asked)
+                self.backups.to_go_on(user, by, &wanted.asked).ok_or_else(not_begun)?
             }
-            begun => begun,
+            None => self.backups.make(user, wanted, |_| true).await?,
         };
         const CACHE: &str = "private, no-cache, no-transform";
-        match begun {
-            Some(kept) => {
-                if *method == Method::GET {
-                    self.backups.begun(&kept, by);
-                }
-                self.serve_kept(&kept, method, headers, coding, CACHE).await
-            }
-            None => {
-                let kept = self.backups.make(user, wanted, |_| true).await?;
-                if *method == Method::GET {
-                    self.backups.begun(&kept, by);
-                }
-                let mut headers = headers.clone();
-                if goes_on && !headers.contains_key(header::IF_RANGE) {
-                    // What they have a part of is gone, or is not known: a part of another would make one file of two.
-                    headers.remove(header::RANGE);
-                }
-                self.serve_kept(&kept, method, &headers, coding, CACHE).await
-            }
+        let answer = self.serve_kept(&kept, method, headers, coding, CACHE).await?;
+        if *method == Method::GET && !goes_on && answer.status().is_success() {
+            self.backups.begun(&kept, by);
         }
+        Ok(answer)
     }
 
     async fn serve_kept(
@@ -319,5 +312,14 @@ impl UserGateway {
         ];
         described.extend(coding.map(|coding| (header::CONTENT_ENCODING, HeaderValue::from_static(coding))));
         ranges::serve(method, headers, file, kept.size, &kept.etag(), described).await
+    }
+}
+
+/// For who asks for the rest of what is not known.
+fn not_begun() -> Error {
+    let reason = "needs If-Range with the ETag of what you have a part of: that is gone, or it is not known which it is; or begin anew";
+    Error {
+        details: vec![FieldError::new("Range", reason)],
+        ..Error::new(ErrorType::VersionConflict, "the backup that this would go on with is not known")
     }
 }
