@@ -46,47 +46,62 @@ const OWN_BACKUPS: [&str; 3] = ["people", "jobs", "sets"];
 
 /// None where another one is alone.
 fn apart(all: &[(&'static str, &PathBuf)]) -> Result<(), ConfigError> {
-    let (mut roots, mut links) = (Vec::new(), Vec::new());
+    let followed = |name, path: &Path| {
+        let unseen = |e| error(name, &format!("the folder {} cannot be looked for: {e}", path.display()));
+        resolved(path).map_err(unseen)
+    };
+    let (mut roots, mut links, mut parts) = (Vec::new(), Vec::new(), Vec::new());
     for (name, path) in all {
-        let (root, followed) = resolved(path)
-            .map_err(|e| error(name, &format!("the folder {} cannot be looked for: {e}", path.display())))?;
+        let (root, passed) = followed(name, path)?;
         // A link that lies in one goes with what is not its own there, wherever it leads.
-        links.extend(followed.into_iter().map(|link| (*name, link)));
+        links.extend(passed.into_iter().map(|link| (*name, link)));
         roots.push((*name, root));
     }
-    // What is cleaned where a folder's own part is a link.
-    let parts = roots
-        .iter()
-        .filter(|(name, _)| *name == BACKUPS)
-        .flat_map(|(_, root)| OWN_BACKUPS.map(|own| root.join(own)));
-    for part in parts.filter(|part| part.is_symlink()) {
-        let Ok(to) = fs::canonicalize(&part) else { continue };
-        let is_met = |(name, root): &&(&str, PathBuf)| {
-            *name != BACKUPS && (to.starts_with(root) || root.starts_with(&to))
-        };
-        if let Some((other, _)) = roots.iter().find(is_met) {
-            let reason = format!(
-                "{} leads to {}, which is of {other}; let it lead elsewhere",
-                part.display(),
-                to.display()
-            );
-            return Err(error(BACKUPS, &reason));
+    for (name, root) in roots.iter().filter(|(name, _)| *name == BACKUPS) {
+        for own in OWN_BACKUPS {
+            let part = root.join(own);
+            let (to, passed) = followed(name, &part)?;
+            links.extend(passed.into_iter().filter(|link| *link != part).map(|link| (*name, link)));
+            parts.push((part, to));
         }
     }
     for (outer, root) in &roots {
         for (inner, path) in roots.iter().chain(&links).filter(|(name, _)| name != outer) {
-            let Some(part) = path.strip_prefix(root).ok().and_then(|rest| own(outer, rest)) else { continue };
-            let (path, part) = (path.display(), root.join(part));
-            let part = part.components().as_path().display();
+            let Some(part) = within(outer, root, path) else { continue };
             return Err(error(
                 inner,
                 &format!(
-                    "{path} is in {part}, where {outer} clears away what is not its own; name a folder that is not in it"
+                    "{} is in {}, where {outer} clears away what is not its own; name a folder that is not in it",
+                    path.display(),
+                    root.join(part).components().as_path().display()
                 ),
             ));
         }
     }
+    // What is cleaned may lie elsewhere: where a part of its own is a link.
+    for (n, (part, to)) in parts.iter().enumerate() {
+        let elsewhere = roots.iter().filter(|(name, _)| *name != BACKUPS);
+        let of = elsewhere
+            .filter(|(name, root)| within(name, root, to).is_some() || root.starts_with(to))
+            .map(|(name, _)| (*name).to_owned());
+        let others = parts[..n].iter().chain(&parts[n + 1..]);
+        let own = others
+            .filter(|(_, other)| to.starts_with(other) || other.starts_with(to))
+            .map(|(other, _)| other.display().to_string());
+        if let Some(other) = of.chain(own).next() {
+            let (part, to) = (part.display(), to.display());
+            return Err(error(
+                BACKUPS,
+                &format!("{part} leads to {to}, which is of {other}; let it lead elsewhere"),
+            ));
+        }
+    }
     Ok(())
+}
+
+/// The part of a setting's folder in which a path lies that would be harmed there.
+fn within<'a>(setting: &str, root: &Path, path: &'a Path) -> Option<&'a Path> {
+    own(setting, path.strip_prefix(root).ok()?)
 }
 
 /// The part of a setting's folder in which something else would be harmed, if `rest`, a path below it, lies in one.
@@ -106,19 +121,32 @@ fn own<'a>(setting: &str, rest: &'a Path) -> Option<&'a Path> {
     is_own.then_some(first)
 }
 
+/// Links that are followed on one way, as Linux has it (path_resolution(7)).
+const LINKS_MAX: usize = 40;
+
 /// A path from the root on, with links followed as far as it is there, and where those links lie.
 fn resolved(path: &Path) -> std::io::Result<(PathBuf, Vec<PathBuf>)> {
     let (mut found, mut links) = (PathBuf::new(), Vec::new());
-    for part in std::path::absolute(path)?.components() {
-        match part {
+    let path = std::path::absolute(path)?;
+    let parts = |path: &Path| path.iter().rev().map(PathBuf::from).collect::<Vec<_>>();
+    let mut left = parts(&path);
+    while let Some(part) = left.pop() {
+        match part.as_os_str().as_encoded_bytes() {
+            b"." => continue,
             // Of what a link leads to, as it was followed already.
-            std::path::Component::ParentDir => drop(found.pop()),
-            part => found.push(part),
+            b".." => drop(found.pop()),
+            _ => found.push(part),
         }
-        if found.is_symlink() {
-            links.push(found.clone());
+        if !found.is_symlink() {
+            continue;
         }
-        found = fs::canonicalize(&found).unwrap_or(found);
+        let to = fs::read_link(&found)?;
+        links.push(found.clone());
+        if links.len() > LINKS_MAX {
+            return Err(std::io::Error::from_raw_os_error(rustix::io::Errno::LOOP.raw_os_error()));
+        }
+        found.pop();
+        left.extend(parts(&to));
     }
     Ok((found, links))
 }
@@ -156,11 +184,23 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path();
         fs::create_dir_all(root.join("data/people")).unwrap();
-        std::os::unix::fs::symlink(root.join("data"), root.join("link")).unwrap();
-        fs::create_dir(root.join("elsewhere")).unwrap();
-        std::os::unix::fs::symlink(root.join("elsewhere"), root.join("data/linked")).unwrap();
-        fs::create_dir(root.join("leading")).unwrap();
-        std::os::unix::fs::symlink(root.join("data"), root.join("leading/people")).unwrap();
+        for folder in ["elsewhere", "leading", "both", "one", "round"] {
+            fs::create_dir(root.join(folder)).unwrap();
+        }
+        let link = |from: &str, to: &str| std::os::unix::fs::symlink(root.join(to), root.join(from)).unwrap();
+        for (from, to) in [
+            ("link", "data"),
+            ("data/linked", "elsewhere"),
+            ("through", "data/linked"),
+            ("leading/people", "data"),
+            ("both/people", "elsewhere"),
+            ("both/sets", "elsewhere"),
+            ("one/sets", "one/people"),
+            ("round/a", "round/b"),
+            ("round/b", "round/a"),
+        ] {
+            link(from, to);
+        }
         for (set, setting) in [
             (["data", "", "data/backups"], BACKUPS),
             (["data", "data/system", ""], SYSTEM),
@@ -169,7 +209,11 @@ mod tests {
             (["data", "", "link/backups"], BACKUPS),
             (["data", "", "data/linked"], BACKUPS),
             (["data", "", "data/linked/within"], BACKUPS),
+            (["data", "", "through/within"], BACKUPS),
             (["data", "", "leading"], BACKUPS),
+            (["data", "", "both"], BACKUPS),
+            (["data", "", "one"], BACKUPS),
+            (["data", "", "round/a"], BACKUPS),
             (["link", "data/system", ""], SYSTEM),
             (["data", "link/not/there/../../system", ""], SYSTEM),
             (["data", "", "other/../data/./backups"], BACKUPS),
@@ -205,9 +249,13 @@ mod tests {
             ["data/users", "data", "data"],
             ["users", "users-system", "users.backups"],
             ["data/peoples", "", "data"],
+            // A part of the backups on another disk.
+            ["users", "data", "linked"],
         ] {
             let dir = tempfile::tempdir().unwrap();
-            fs::create_dir(dir.path().join("data")).unwrap();
+            fs::create_dir_all(dir.path().join("data/large")).unwrap();
+            fs::create_dir(dir.path().join("linked")).unwrap();
+            std::os::unix::fs::symlink("../data/large", dir.path().join("linked/sets")).unwrap();
             let taken = folders(dir.path(), set).unwrap_or_else(|refused| panic!("{set:?}: {refused}"));
             assert!([taken.users, taken.system, taken.backups].iter().all(|path| path.is_dir()), "{set:?}");
         }
