@@ -23,12 +23,12 @@ pub enum Step {
     Mark(prop::sample::Index, bool),
     Wait(i64),
     Full,
-    Increment(From),
+    Increment(After),
 }
 
-/// Where an increment begins.
+/// What an increment comes after.
 #[derive(Debug, Clone, Copy)]
-pub enum From {
+pub enum After {
     /// The last backup's place.
     Place,
     /// The last backup's time.
@@ -46,7 +46,7 @@ pub fn steps() -> impl Strategy<Value = Vec<Step>> {
         // Also so long that recalls are forgotten.
         2 => prop_oneof![1..200_000i64, Just(50 * 86_400_000)].prop_map(Step::Wait),
         1 => Just(Step::Full),
-        2 => prop_oneof![Just(From::Place), Just(From::Time), Just(From::Beginning)].prop_map(Step::Increment),
+        2 => prop_oneof![Just(After::Place), Just(After::Time), Just(After::Beginning)].prop_map(Step::Increment),
     ];
     prop::collection::vec(step, 1..80)
 }
@@ -180,11 +180,11 @@ impl History {
             Step::Increment(from) => {
                 let Some(last) = self.last.clone() else { return };
                 let since = match from {
-                    From::Place => {
+                    After::Place => {
                         Since::Place { pos: last.pos, version: last.version, at: Some(last.made_at) }
                     }
-                    From::Time => Since::Time(last.made_at),
-                    From::Beginning => Since::Place { pos: 0, version: 0, at: None },
+                    After::Time => Since::Time(last.made_at),
+                    After::Beginning => Since::Place { pos: 0, version: 0, at: None },
                 };
                 self.back_up(Kind::Incremental, Some(since));
             }
