@@ -55,11 +55,14 @@ impl Core {
     /// Opens the storage or makes it, and applies what stands in the log and nowhere else yet. `handles`: how many
     /// inboxes stay open.
     pub fn open(config: &Config, handles: usize) -> Result<Self> {
+        config.make_folders()?;
         let lock = lock(&config.system_storage)?;
         if sets::is_unfinished(&config.system_storage) {
             // Half of what is there is of another server: what it would take for orphans are people.
             bail!("a restore was cut off here; run `hongyan-server restore` again");
         }
+        sets::clear_unpacked(&config.user_storage, &config.system_storage)
+            .context("what a restore has left that was cut off")?;
         let (log, tail) =
             Local::open(&config.system_storage.join("log.db")).context("SYSTEM_STORAGE_PATH: log.db")?;
         let log = Arc::new(log);

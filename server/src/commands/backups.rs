@@ -1,11 +1,12 @@
 //! `hongyan-server backup …` and `hongyan-server restore`
 
 use super::{ACTOR, HANDLES, IN_USE, Outcome, REFUSED, Shown, print};
+use crate::BAD_SETTING;
 use anyhow::Context;
 use clap::Subcommand;
 use hongyan_server::app::{Core, InUse, lock};
 use hongyan_server::backup::sets::{self, Proof, Scratch, SetError};
-use hongyan_server::config::{Config, Secret};
+use hongyan_server::config::{Config, ConfigError, Secret};
 use hongyan_wire::sets::LeftOut;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -68,6 +69,9 @@ fn outcome(outcome: Outcome) -> ExitCode {
         return ExitCode::from(IN_USE);
     }
     eprintln!("hongyan-server: {error:#}");
+    if error.is::<ConfigError>() {
+        return ExitCode::from(BAD_SETTING);
+    }
     if let Some(SetError::NotWhole { problems, .. }) = error.downcast_ref::<SetError>() {
         problems.iter().for_each(|problem| eprintln!("  {problem}"));
     }
@@ -108,7 +112,8 @@ async fn make(config: &Config) -> Outcome {
 
 fn verify(root: &Path, set: Option<&str>) -> Outcome {
     let folder = sets::find(root, set)?;
-    let problems = sets::verify(&folder, root, &hongyan_backup::always())?;
+    let problems =
+        sets::verify(&folder, root, &sets::while_room(root)).map_err(|error| sets::why(root, error))?;
     if !problems.is_empty() {
         return Err(SetError::NotWhole { id: folder.display().to_string(), problems }.into());
     }
@@ -117,8 +122,9 @@ fn verify(root: &Path, set: Option<&str>) -> Outcome {
 }
 
 fn restore(asked: Restore, config: &Config) -> Outcome {
-    let _lock = lock(&config.system_storage)?;
     let folder = sets::find(&config.backups.join("sets"), asked.set.as_deref())?;
+    config.make_folders()?;
+    let _lock = lock(&config.system_storage)?;
     eprintln!("hongyan-server: restoring {}", folder.display());
     let restored = sets::restore(&folder, &config.user_storage, &config.system_storage, asked.replace);
     let restored = restored.map_err(|error| match error {
@@ -145,7 +151,11 @@ async fn drill(config: &Config, root: &Path, set: Option<&str>) -> Outcome {
     let began = Instant::now();
     let folder = sets::find(root, set)?;
     let scratch = Scratch::new(root)?;
-    let (manifest, proof) = drill_in(config, &folder, scratch.path()).await?;
+    let drilled = drill_in(config, &folder, scratch.path()).await;
+    let (manifest, proof) = drilled.map_err(|error| match error.downcast() {
+        Ok(error) => sets::why(root, error).into(),
+        Err(error) => error,
+    })?;
     drop(scratch);
     let Proof { inboxes, messages, unread, faults } = proof;
     if !faults.is_empty() {
@@ -169,7 +179,9 @@ async fn drill_in(config: &Config, folder: &Path, scratch: &Path) -> anyhow::Res
         Ok(path)
     };
     let (users, system, backups) = (within("users")?, within("system")?, within("backups")?);
-    let manifest = sets::build(folder, &users, &system, &hongyan_backup::always())?;
+    // A server may go on beside it.
+    let go_on = sets::while_room(scratch);
+    let manifest = sets::build(folder, &users, &system, &go_on)?;
     let secret = hongyan_server::auth::secrets::random::<48>()?;
     let config = Config {
         user_storage: users,
@@ -179,7 +191,8 @@ async fn drill_in(config: &Config, folder: &Path, scratch: &Path) -> anyhow::Res
         ..config.clone()
     };
     let core = Core::open(&config, HANDLES)?;
-    let proof = sets::prove(folder, &manifest, &core.inboxes, &core.directory, &core.journal, scratch).await;
+    let proof =
+        sets::prove(folder, &manifest, &core.inboxes, &core.directory, &core.journal, scratch, &go_on).await;
     core.close().await;
     Ok((manifest, proof?))
 }

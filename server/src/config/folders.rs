@@ -2,7 +2,7 @@
 //!
 //! What always holds: none of them lies where another one clears away, or moves aside, what it takes for its own.
 
-use super::{ConfigError, Values, error};
+use super::{Config, ConfigError, Values, error};
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ const USERS: &str = "USER_STORAGE_PATH";
 const SYSTEM: &str = "SYSTEM_STORAGE_PATH";
 const BACKUPS: &str = "DATABASE_BACKUP_PATH";
 
-/// The folders; all are there.
+/// The folders. Naming them makes none.
 pub(super) struct Folders {
     pub users: PathBuf,
     pub system: PathBuf,
@@ -19,11 +19,10 @@ pub(super) struct Folders {
 }
 
 impl Folders {
-    /// Takes what is set, and makes what is not there.
+    /// Takes what is set.
     ///
     /// # Errors
-    /// One that lies where another clears away, before any is made; one that is named and could only be made together
-    /// with its parent; and one that cannot be made.
+    /// One that lies where another clears away, and one that is named and could only be made together with its parent.
     pub fn of(values: &Values) -> Result<Self, ConfigError> {
         let users = PathBuf::from(values.text(USERS).unwrap_or("data/user_storage"));
         let beside = users.parent().unwrap_or(Path::new(""));
@@ -35,9 +34,20 @@ impl Folders {
             if values.text(name).is_some() {
                 can_be_made(name, path)?;
             }
-            make(name, path)?;
         }
         Ok(Self { users, system, backups })
+    }
+}
+
+impl Config {
+    /// Makes the folders that are not there yet.
+    ///
+    /// # Errors
+    /// The setting whose folder cannot be made.
+    pub fn make_folders(&self) -> Result<(), ConfigError> {
+        make(USERS, &self.user_storage)?;
+        make(SYSTEM, &self.system_storage)?;
+        make(BACKUPS, &self.backups)
     }
 }
 
@@ -80,9 +90,10 @@ fn apart(all: &[(&'static str, &PathBuf)]) -> Result<(), ConfigError> {
     }
     // What is cleaned may lie elsewhere: where a part of its own is a link.
     for (n, (part, to)) in parts.iter().enumerate() {
-        let elsewhere = roots.iter().filter(|(name, _)| *name != BACKUPS);
+        // A link on the way to another goes there too.
+        let elsewhere = roots.iter().chain(&links).filter(|(name, _)| *name != BACKUPS);
         let of = elsewhere
-            .filter(|(name, root)| within(name, root, to).is_some() || root.starts_with(to))
+            .filter(|(name, path)| within(name, path, to).is_some() || path.starts_with(to))
             .map(|(name, _)| (*name).to_owned());
         let others = parts[..n].iter().chain(&parts[n + 1..]);
         let own = others
@@ -184,7 +195,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path();
         fs::create_dir_all(root.join("data/people")).unwrap();
-        for folder in ["elsewhere", "leading", "both", "one", "round"] {
+        for folder in ["elsewhere", "leading", "both", "one", "round", "large", "near"] {
             fs::create_dir(root.join(folder)).unwrap();
         }
         let link = |from: &str, to: &str| std::os::unix::fs::symlink(root.join(to), root.join(from)).unwrap();
@@ -196,6 +207,8 @@ mod tests {
             ("both/people", "elsewhere"),
             ("both/sets", "elsewhere"),
             ("one/sets", "one/people"),
+            ("large/link", "data"),
+            ("near/people", "large"),
             ("round/a", "round/b"),
             ("round/b", "round/a"),
         ] {
@@ -213,6 +226,7 @@ mod tests {
             (["data", "", "leading"], BACKUPS),
             (["data", "", "both"], BACKUPS),
             (["data", "", "one"], BACKUPS),
+            (["large/link", "", "near"], BACKUPS),
             (["data", "", "round/a"], BACKUPS),
             (["link", "data/system", ""], SYSTEM),
             (["data", "link/not/there/../../system", ""], SYSTEM),
@@ -235,7 +249,7 @@ mod tests {
             data.display()
         );
         assert!(refused.starts_with(&told), "{refused}");
-        assert_eq!(fs::read_dir(data).unwrap().count(), 2, "nothing was made");
+        assert!(refused.contains("name a folder that is not in it"), "{refused}");
     }
 
     #[test]
@@ -256,8 +270,11 @@ mod tests {
             fs::create_dir_all(dir.path().join("data/large")).unwrap();
             fs::create_dir(dir.path().join("linked")).unwrap();
             std::os::unix::fs::symlink("../data/large", dir.path().join("linked/sets")).unwrap();
-            let taken = folders(dir.path(), set).unwrap_or_else(|refused| panic!("{set:?}: {refused}"));
-            assert!([taken.users, taken.system, taken.backups].iter().all(|path| path.is_dir()), "{set:?}");
+            if let Err(refused) = folders(dir.path(), set) {
+                panic!("{set:?}: {refused}");
+            }
+            // Naming them has made none.
+            assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "{set:?}");
         }
     }
 }

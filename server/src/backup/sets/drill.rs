@@ -8,6 +8,7 @@ use crate::directory::Directory;
 use crate::inbox::{Inboxes, Since};
 use crate::log::record::Record;
 use crate::log::{Consumer, Journal, Pos};
+use hongyan_backup::GoOn;
 use hongyan_wire::UserId;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
@@ -42,7 +43,7 @@ struct Later {
 
 /// Opens every inbox of a restored server that has taken in its log, and compares it with what the set has of it: every
 /// message with each of its words, every state, nothing besides, and the counts. What the log has since then is allowed
-/// for, and nothing else. `scratch` is for what is unpacked.
+/// for, and nothing else. `scratch` is for what is unpacked; `go_on`: whether to, asked now and then.
 ///
 /// # Errors
 /// What hinders the looking.
@@ -53,6 +54,7 @@ pub async fn prove(
     directory: &Directory,
     journal: &Journal,
     scratch: &Path,
+    go_on: &GoOn,
 ) -> Result<Proof, SetError> {
     let mut proof = Proof::default();
     let head = journal.caught_up().await?;
@@ -78,8 +80,8 @@ pub async fn prove(
             continue;
         }
         let plain = scratch.join("compared");
-        unpack(folder, &inbox.file, &plain, &hongyan_backup::always())?;
-        let (_, about) = hongyan_backup::open(&plain)?;
+        unpack(folder, &inbox.file, &plain, go_on)?;
+        let (_, about) = hongyan_backup::open_while(&plain, go_on)?;
         let (since, backup, now) = (later.since(inbox), plain.clone(), inboxes.clock.now());
         let compared = inboxes
             .access(user, move |inbox| {

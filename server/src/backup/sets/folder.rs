@@ -30,20 +30,22 @@ pub(super) fn partial(root: &Path, id: &str) -> PathBuf {
 }
 
 /// An id for a set of this moment: `20260115T103000Z`, with a number behind it where there is one of the same second. It
-/// comes after all that are there.
+/// comes after all that are there: where there is one of the future, as of a clock that was set since, it has the second of
+/// that one.
 pub(super) fn free_id(root: &Path, now: Timestamp) -> String {
     let at: String = now.to_string().chars().filter(|c| !matches!(c, '-' | ':')).collect();
     let at = format!("{}Z", at.split(['.', 'Z']).next().unwrap_or_default());
     // What cannot be looked through has none that could be met.
     let names = fs::read_dir(root).into_iter().flatten().flatten().map(|entry| entry.file_name());
-    let numbers = names.filter_map(|name| {
+    let taken = names.filter_map(|name| {
         let name = name.to_str()?;
-        let rest = name.strip_suffix(PARTIAL).unwrap_or(name).strip_prefix(&at)?;
-        if rest.is_empty() { Some(1) } else { rest.strip_prefix('-')?.parse::<u32>().ok() }
+        let id = name.strip_suffix(PARTIAL).unwrap_or(name);
+        let (at, n) = id.split_once('-').unwrap_or((id, "1"));
+        Some((at.to_owned(), n.parse::<u32>().ok()?)).filter(|_| is_id(id))
     });
-    match numbers.max() {
-        Some(last) => format!("{at}-{}", last.saturating_add(1)),
-        None => at,
+    match taken.max() {
+        Some((last, n)) if last >= at => format!("{last}-{}", n.saturating_add(1)),
+        _ => at,
     }
 }
 
@@ -57,7 +59,7 @@ fn is_id(text: &str) -> bool {
         && digits(bytes.get(9..15))
         && bytes.get(8) == Some(&b'T')
         && bytes.get(15) == Some(&b'Z');
-    is_at && (1..=4).contains(&n.len()) && n.bytes().all(|byte| byte.is_ascii_digit())
+    is_at && (1..=9).contains(&n.len()) && n.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Ids of those that are whole, the newest first.
@@ -219,6 +221,9 @@ mod tests {
         assert_eq!(made[10], "20260115T103000Z");
         assert_eq!((made[9].as_str(), made[0].as_str()), ("20260115T103000Z-2", "20260115T103000Z-11"));
         assert_eq!(ids(dir.path()).unwrap(), made);
+        // The clock was ahead, and is set.
+        assert_eq!(free_id(dir.path(), now.plus_millis(-86_400_000)), "20260115T103000Z-12");
+        assert_eq!(free_id(dir.path(), now.plus_millis(1_000)), "20260115T103001Z");
         for bad in
             ["", "..", "../20260115T103000Z", "20260115T103000Z/..", "20260115T103000Z-", "2026", "a-2"]
         {

@@ -77,6 +77,12 @@ pub struct InboxFile {
 }
 
 impl Manifest {
+    /// Bytes of the server's databases and of the inboxes once they are unpacked.
+    pub fn unpacked(&self) -> [u64; 2] {
+        let sum = |sum: u64, file: &PackedFile| sum.saturating_add(file.unpacked);
+        [self.files.iter().fold(0, sum), self.inboxes.iter().map(|inbox| &inbox.file).fold(0, sum)]
+    }
+
     /// Reads and checks it.
     ///
     /// # Errors

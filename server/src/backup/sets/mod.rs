@@ -20,9 +20,9 @@ pub use drill::{Proof, prove};
 pub use error::SetError;
 pub use folder::{find, list, newest, summary};
 pub use manifest::{InboxFile, Manifest, PackedFile};
-pub use restore::{Restored, build, is_unfinished, restore};
+pub use restore::{Restored, build, clear_unpacked, is_unfinished, restore};
 pub use scratch::Scratch;
-pub use verify::verify;
+pub use verify::{verify, while_room, why};
 
 use crate::backup::disk::Reserve;
 use crate::clock;
@@ -35,6 +35,7 @@ use crate::report::Ledger;
 use hongyan_wire::Timestamp;
 use hongyan_wire::sets::BackupSet;
 use parking_lot::Mutex;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -265,8 +266,12 @@ impl Sets {
         }
         self.note(actor, "backup.delete", id).await?;
         let (root, id) = (self.root.clone(), id.to_owned());
-        let removed = tokio::task::spawn_blocking(move || folder::remove(&root, &id)).await;
-        Ok(removed.map_err(|_| SetError::Stopping)??)
+        let removed = tokio::task::spawn_blocking(move || match folder::remove(&root, &id) {
+            // By another at the same moment.
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(SetError::NoSet(id)),
+            removed => Ok(removed?),
+        });
+        removed.await.map_err(|_| SetError::Stopping)?
     }
 
     /// Looks through every file of one; gives what is wrong with it. `None` while another is looked through.
@@ -285,7 +290,12 @@ impl Sets {
                 return Err(SetError::NoSet(id));
             }
             let found = root.join(&id);
-            verify(&found, &root, &reserve.while_room(&root, stop)).map_err(|error| reserve.why(&root, error))
+            let looked = verify(&found, &root, &reserve.while_room(&root, stop));
+            // Removed meanwhile.
+            if !folder::is_there(&root, &id) {
+                return Err(SetError::NoSet(id));
+            }
+            looked.map_err(|error| reserve.why(&root, error))
         });
         problems.await.map_err(|_| SetError::Stopping)?.map(Some)
     }
@@ -295,15 +305,17 @@ impl Sets {
         let every = self.plan.every?;
         let root = self.root.clone();
         let newest = tokio::task::spawn_blocking(move || newest(&root)).await;
+        let now = clock::now();
         Some(match newest {
-            // One of the future is of a clock that was set since.
-            Ok(Ok(Some(newest))) => after(newest.made_at.min(clock::now()), every),
-            Ok(Ok(None)) => after(began, every.min(FIRST)),
+            Ok(Ok(Some(newest))) if newest.made_at <= after(now, every) => after(newest.made_at, every),
+            // Of a clock that was set since.
+            Ok(Ok(Some(_))) => now,
+            Ok(Ok(None)) => after(began.min(now), every.min(FIRST)),
             Ok(Err(error)) => {
                 tracing::warn!(%error, "the sets cannot be looked through");
-                after(clock::now(), every.min(RETRY))
+                after(now, every.min(RETRY))
             }
-            Err(_) => after(clock::now(), every.min(RETRY)),
+            Err(_) => after(now, every.min(RETRY)),
         })
     }
 

@@ -8,7 +8,7 @@ use super::SetError;
 use super::folder::make_dir;
 use super::manifest::{DIRECTORY, LOG, Manifest, REPORTS};
 use super::verify::{Part, look_through};
-use crate::backup::disk::remove_dir;
+use crate::backup::disk::{Reserve, remove_dir};
 use crate::clock;
 use crate::inbox::rebuild;
 use crate::log::record::{Change, Noted, Record};
@@ -49,6 +49,15 @@ pub struct Restored {
 /// Whether a restore was cut off in this system's folder.
 pub fn is_unfinished(system: &Path) -> bool {
     system.join(UNFINISHED).exists()
+}
+
+/// Removes what a restore has unpacked that was cut off before its mark stood. The caller holds the folders' lock. Blocks
+/// on storage.
+///
+/// # Errors
+/// What the disk says.
+pub fn clear_unpacked(users: &Path, system: &Path) -> io::Result<()> {
+    Roots { users, system }.clear()
 }
 
 /// How far the exchange has got; what stands in the mark.
@@ -140,6 +149,10 @@ impl Roots<'_> {
         let (users, system) = (self.users.join(RESTORING), self.system.join(RESTORING));
         make_dir(&users)?;
         make_dir(&system)?;
+        // Better said now than when most of it is unpacked. No server runs whose log would need some.
+        let [databases, inboxes] = Manifest::read(set)?.unpacked();
+        Reserve(0).look(&system, databases)?;
+        Reserve(0).look(&users, inboxes)?;
         let manifest = build(set, &users, &system, &always())?;
         for root in self.both() {
             rustix::fs::syncfs(File::open(root)?).map_err(io::Error::from)?;

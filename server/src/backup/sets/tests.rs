@@ -7,7 +7,7 @@ use crate::inbox::history::posted;
 use crate::inbox::{Filter, MarkRequest, Prepared};
 use crate::log::record::{self, Audience, SessionOpened};
 use crate::log::{Appended, Pos};
-use hongyan_backup::Kind;
+use hongyan_backup::{Kind, always};
 use hongyan_wire::account::DeviceType;
 use hongyan_wire::admin::UserRequest;
 use hongyan_wire::api::MessageList;
@@ -96,11 +96,12 @@ async fn send(journal: &Journal, to: Option<UserId>) -> (Pos, MessageId) {
 async fn restored(set: &Path) -> (TempDir, Core, Proof) {
     let dir = tempfile::tempdir().unwrap();
     let config = config(dir.path());
-    let manifest =
-        build(set, &config.user_storage, &config.system_storage, &hongyan_backup::always()).unwrap();
+    config.make_folders().unwrap();
+    let manifest = build(set, &config.user_storage, &config.system_storage, &always()).unwrap();
     let core = Core::open(&config, HANDLES).unwrap();
     let proof =
-        prove(set, &manifest, &core.inboxes, &core.directory, &core.journal, dir.path()).await.unwrap();
+        prove(set, &manifest, &core.inboxes, &core.directory, &core.journal, dir.path(), &always()).await;
+    let proof = proof.unwrap();
     (dir, core, proof)
 }
 
@@ -326,6 +327,48 @@ async fn who_was_deleted_while_a_set_was_made_is_not_in_it() {
     assert_eq!(seen(&core, &user(2)).await.0.len(), 1);
     core.close().await;
     place.core.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_was_ahead_keeps_no_set_from_being_made_and_from_being_the_newest() {
+    let place = Place::new(1).await;
+    let sets = Sets {
+        plan: Plan { every: Some(Duration::from_secs(86_400)), most: 1, keep: Duration::from_secs(3_600) },
+        ..place.sets(Faults::default())
+    };
+    let now = clock::now();
+    assert!(sets.due(now).await.unwrap() > now, "not before those have come who wait for the server");
+    let made = sets.make("test").await.unwrap();
+    assert!(sets.due(now).await.unwrap() >= after(made.made_at, Duration::from_secs(86_400)));
+    // As it were had the clock been years ahead.
+    let (ahead, of) = ("20990101T000000Z", made.made_at.to_string());
+    fs::rename(place.root().join(&made.id), place.root().join(ahead)).unwrap();
+    let path = place.root().join(ahead).join(manifest::NAME);
+    let told = fs::read_to_string(&path).unwrap();
+    assert_eq!((told.matches(&of).count(), told.matches(&made.id).count()), (1, 1), "{told}");
+    let told = told.replace(&of, "2099-01-01T00:00:00.000Z").replace(&made.id, ahead);
+    fs::write(&path, told).unwrap();
+    assert!(sets.due(now).await.unwrap() <= clock::now());
+    let next = sets.make("test").await.unwrap();
+    assert_eq!(find(&place.root(), None).unwrap(), place.root().join(&next.id));
+    assert_eq!(place.names(), [next.id.as_str()], "the one of before was one too many");
+    assert!(sets.due(now).await.unwrap() > clock::now());
+    place.core.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_restore_has_unpacked_that_was_cut_off_goes_with_the_next_start() {
+    let place = Place::new(1).await;
+    place.core.close().await;
+    let config = config(place.dir.path());
+    let left = [&config.user_storage, &config.system_storage].map(|root| root.join(".restoring"));
+    for left in &left {
+        fs::create_dir(left).unwrap();
+        fs::write(left.join("u0"), b"x").unwrap();
+    }
+    let core = Core::open(&config, HANDLES).unwrap();
+    assert!(!left.iter().any(|left| left.exists()));
+    core.close().await;
 }
 
 /// Signs someone in.

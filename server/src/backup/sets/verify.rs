@@ -3,13 +3,14 @@
 use super::SetError;
 use super::manifest::{DIRECTORY, InboxFile, LOG, Manifest, PackedFile, REPORTS, hex};
 use super::scratch::Scratch;
-use crate::backup::disk::remove;
+use crate::backup::disk::{Reserve, remove};
 use hongyan_backup::{About, GoOn, Identity, Kind, database};
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use tokio::sync::watch;
 
 /// Gathered before it is written, in bytes.
 const BUFFER: usize = 256 * 1024;
@@ -34,6 +35,17 @@ pub fn verify(folder: &Path, beside: &Path, go_on: &GoOn) -> Result<Vec<String>,
     };
     let scratch = Scratch::new(beside)?;
     look_through(folder, &manifest, scratch.path(), go_on, &mut |_, _| Ok(()))
+}
+
+/// For what works beside a server that goes on: as long as the disk of a folder that is there has room.
+pub fn while_room(folder: &Path) -> GoOn {
+    let (_, never) = watch::channel(false);
+    Reserve::default().while_room(folder, never)
+}
+
+/// Why something ended that was to go on [`while_room`].
+pub fn why(folder: &Path, error: SetError) -> SetError {
+    Reserve::default().why(folder, error)
 }
 
 /// Looks through a set and hands each part on, unpacked, in the order of the manifest; once something is wrong nothing is
@@ -76,6 +88,9 @@ pub(super) fn look_through(
 fn told(file: &PackedFile, error: SetError) -> Result<String, SetError> {
     match error {
         SetError::Unusable { reason, .. } => Ok(format!("{}: {reason}", file.path)),
+        SetError::Backup(error @ hongyan_backup::Error::Storage(_)) if error.is_of_disk() => {
+            Err(SetError::Backup(error))
+        }
         SetError::Backup(error) => Ok(format!("{}: {error}", file.path)),
         error => Err(error),
     }
@@ -93,10 +108,14 @@ pub(super) fn unpack(folder: &Path, file: &PackedFile, to: &Path, go_on: &GoOn) 
         return Err(wrong("it is no file".to_owned()));
     }
     let mut from = Summing { from: packed, sum: Sha256::new(), size: 0, go_on };
-    let mut to = BufWriter::with_capacity(BUFFER, File::create(to)?);
+    let mut to = Target { to: BufWriter::with_capacity(BUFFER, File::create(to)?), failed: None };
     let unpacked = hongyan_backup::unpack(&mut from, &mut to, &Identity::None, file.unpacked);
     if !go_on() {
         return Err(SetError::Stopping);
+    }
+    // That says nothing of the set.
+    if let Some(error) = to.failed {
+        return Err(error.into());
     }
     // The sum is of all of it, also of what comes after its end.
     io::copy(&mut from, &mut io::sink()).map_err(|error| wrong(error.to_string()))?;
@@ -106,9 +125,9 @@ pub(super) fn unpack(folder: &Path, file: &PackedFile, to: &Path, go_on: &GoOn) 
     if hex(&from.sum.finalize()) != file.sha256 {
         return Err(wrong("it is damaged: its sum is another".into()));
     }
-    to.flush()?;
+    to.to.flush()?;
     let found = unpacked.map_err(SetError::from)?.from;
-    match to.get_ref().metadata()?.len() {
+    match to.to.get_ref().metadata()?.len() {
         written if written == file.unpacked => Ok(()),
         written => {
             Err(wrong(format!("it unpacks to {written} bytes ({found} read), and was {}", file.unpacked)))
@@ -136,6 +155,26 @@ fn about(inbox: &InboxFile, plain: &Path, go_on: &GoOn) -> Result<About, SetErro
     Ok(about)
 }
 
+/// Writes on, and knows what the disk said.
+struct Target {
+    to: BufWriter<File>,
+    failed: Option<io::Error>,
+}
+
+impl Write for Target {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.to.write(bytes).map_err(|error| {
+            let kind = error.kind();
+            self.failed = Some(error);
+            kind.into()
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
 /// Reads on, and knows the sum of what went through. Ends early when it is told to.
 struct Summing<'a> {
     from: File,
@@ -153,5 +192,35 @@ impl Read for Summing<'_> {
         self.sum.update(into.get(..read).unwrap_or_default());
         self.size += read as u64;
         Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hongyan_backup::{Compression, Encryption, always};
+
+    #[test]
+    fn a_disk_that_takes_nothing_is_no_fault_of_the_set() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut packed, plain) = (Vec::new(), vec![7; 4 * BUFFER]);
+        hongyan_backup::pack(&mut &plain[..], &mut packed, Compression::Zstd, &Encryption::None, &mut |_| {
+            true
+        })
+        .unwrap();
+        std::fs::write(dir.path().join("f.zst"), &packed).unwrap();
+        let file = PackedFile {
+            path: "f.zst".into(),
+            size: packed.len() as u64,
+            unpacked: plain.len() as u64,
+            sha256: hex(&Sha256::digest(&packed)),
+        };
+        unpack(dir.path(), &file, &dir.path().join("plain"), &always()).unwrap();
+        let error = unpack(dir.path(), &file, Path::new("/dev/full"), &always()).unwrap_err();
+        assert!(
+            matches!(&error, SetError::Io(error) if error.kind() == io::ErrorKind::StorageFull),
+            "{error}"
+        );
+        assert!(told(&file, error).is_err());
     }
 }
