@@ -101,7 +101,8 @@ impl Caller {
 }
 
 impl Auth {
-    /// The user whose token it is. Reads no database once the user is cached.
+    /// The user whose token it is. Reads no database once the user is cached, but for a session that began when a restore
+    /// has lost some.
     pub fn user(&self, token: &str) -> Result<UserCaller> {
         if let Some(prefix) = secrets::personal_prefix(token) {
             return self.personal(token, &prefix);

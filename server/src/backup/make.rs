@@ -97,6 +97,7 @@ impl Making<'_> {
         let kept = Kept {
             id: id.to_owned(),
             user: user.clone(),
+            owner: self.person.created_pos,
             name: name(user, asked, made_at),
             size: whole.metadata()?.len(),
             about,

@@ -43,6 +43,8 @@ const WAITING_OF_ONE_MAX: u32 = 4;
 const LANES: usize = 256;
 /// Downloads that are remembered to be gone on with: a few MB.
 const BEGUN_MAX: usize = 10_000;
+/// For how long one is still kept, in milliseconds, that is handed out instead of a new one.
+const LASTING: i64 = 3_600_000;
 /// How often it is looked for those whose time is over.
 const SWEEP: Duration = Duration::from_secs(60);
 /// Gathered before it is written, in bytes.
@@ -146,7 +148,10 @@ impl Backups {
     /// A person's, the newest first.
     pub fn of(&self, user: &UserId) -> impl Iterator<Item = Arc<Kept>> {
         let now = crate::clock::now();
-        self.shelf.of(user).into_iter().filter(move |kept| kept.expires_at > now)
+        // None of another who had the same id, as before the whole server was restored.
+        let owner = self.directory.person(user).ok().flatten().map(|person| person.created_pos);
+        let kept = self.shelf.of(user).into_iter();
+        kept.filter(move |kept| kept.expires_at > now && owner == Some(kept.owner))
     }
 
     pub fn get(&self, user: &UserId, id: &str) -> Option<Arc<Kept>> {
@@ -197,7 +202,10 @@ impl Backups {
     ) -> Result<Arc<Kept>, BackupError> {
         let turn = self.lanes.turn(user).await;
         let stamp = self.inboxes.stamp(user).await?;
-        if let Some(kept) = self.newest(user, &wanted.asked).filter(|kept| kept.stamp == stamp) {
+        // Not one that ends before it could be fetched.
+        let lasting = crate::clock::now().plus_millis(LASTING.min(self.keep / 2));
+        let kept = self.newest(user, &wanted.asked).filter(|kept| kept.expires_at > lasting);
+        if let Some(kept) = kept.filter(|kept| kept.stamp == stamp) {
             return Ok(kept);
         }
         let permit = self.making.clone().acquire_owned().await.map_err(|_| BackupError::Stopping)?;

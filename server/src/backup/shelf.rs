@@ -6,6 +6,7 @@
 use super::disk::{self, Reserve, remove, remove_dir};
 use super::{Asked, BackupError, Sealed};
 use crate::inbox::Stamp;
+use crate::log::Pos;
 use hongyan_backup::About;
 use hongyan_wire::backup::Backup;
 use hongyan_wire::{Timestamp, UserId};
@@ -32,6 +33,8 @@ pub struct Kept {
     /// Sorts by time.
     pub id: String,
     pub user: UserId,
+    /// Where in the log its owner begins, whatever they are called.
+    pub owner: Pos,
     /// A name for the file that tells what it is.
     pub name: String,
     /// In bytes.
@@ -257,6 +260,7 @@ mod tests {
         Kept {
             id: id.into(),
             user: UserId::new("ann").unwrap(),
+            owner: 1,
             name: "n.db".into(),
             size,
             about: About {

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -18,6 +19,9 @@ use std::time::Duration;
 
 /// The longest that an access token may live: for so long what was ended is remembered.
 pub const ACCESS_LIFE_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// What the largest message may be set to, in bytes: half of what a value in a backup may have.
+const MESSAGE_MAX_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// How often one may call in a minute where nothing else is said.
 #[derive(Debug, Clone, Copy)]
@@ -94,7 +98,7 @@ settings! {
     "WS_PING_INTERVAL", "30s", "Time between pings; a socket silent for two is closed.";
     "WS_READ_BUFFER_SIZE", "1024", "Bytes that each socket keeps for reading; longer frames get more while they are read.";
     "WS_WRITE_BUFFER_SIZE", "4096", "Bytes of protocol frames (pongs) gathered for each socket before they are written.";
-    "MESSAGE_MAX_BYTES", "262144", "Largest message as JSON.";
+    "MESSAGE_MAX_BYTES", "262144", "Largest message as JSON; 8388608 at most.";
     "RECIPIENTS_MAX", "100000", "Most recipients listed in one request.";
     "INBOX_HANDLES", "from the limit of open files", "Inboxes kept open, six files each.";
     "INBOX_WALK_INTERVAL", "1m", "How often the inboxes of those who do not come are brought up to date.";
@@ -321,10 +325,10 @@ impl Config {
             ping_interval: values.duration("WS_PING_INTERVAL", Duration::from_secs(30))?,
             read_buffer: values.at_least("WS_READ_BUFFER_SIZE", 1_024, 256)?,
             write_buffer: values.at_least("WS_WRITE_BUFFER_SIZE", 4_096, 256)?,
-            message_bytes: values.at_least(
+            message_bytes: values.within(
                 "MESSAGE_MAX_BYTES",
                 hongyan_wire::limits::MESSAGE_BYTES_MAX,
-                1_024,
+                1_024..=MESSAGE_MAX_BYTES_MAX,
             )?,
             recipients: values.at_least("RECIPIENTS_MAX", hongyan_wire::limits::RECIPIENTS_MAX, 1)?,
             inbox_handles: values
@@ -386,6 +390,17 @@ impl Values {
     fn at_least(&self, name: &str, default: usize, least: usize) -> Result<usize, ConfigError> {
         let value = self.parsed(name, default, "a whole number")?;
         if value < least { Err(error(name, &format!("must be at least {least}"))) } else { Ok(value) }
+    }
+
+    fn within(
+        &self,
+        name: &str,
+        default: usize,
+        bounds: RangeInclusive<usize>,
+    ) -> Result<usize, ConfigError> {
+        let value = self.at_least(name, default, *bounds.start())?;
+        let most = bounds.end();
+        if value > *most { Err(error(name, &format!("must be at most {most}"))) } else { Ok(value) }
     }
 
     fn duration(&self, name: &str, default: Duration) -> Result<Duration, ConfigError> {
@@ -535,6 +550,7 @@ mod tests {
             ("LOCAL_LOGIN", "yes"),
             ("USER_STORAGE_PATH", "/no/such/folder"),
             ("BIND_ADDRESS", "localhost"),
+            ("MESSAGE_MAX_BYTES", "8388609"),
             ("NATS_URL", "nats://127.0.0.1"),
         ] {
             let error = load(&[(name, value)]).err().unwrap_or_else(|| panic!("{name}={value}"));

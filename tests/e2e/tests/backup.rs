@@ -2,11 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
-use hongyan_harness::{Browser, Exit, Person, Reply, Sender, Server, Setup, eventually, growing, the_moment};
+use hongyan_harness::{
+    Browser, Exit, Person, Reply, Sender, Server, Setup, eventually, growing, later, the_moment,
+};
+use hongyan_wire::Timestamp;
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -401,6 +404,31 @@ async fn backups_are_listed_linked_to_taken_away_and_their_owners_alone() {
     assert!(folder.exists());
     admin.api.delete("/admin/api/v3/users/ann").await.data();
     assert!(!folder.exists());
+}
+
+#[tokio::test]
+async fn a_link_is_to_what_its_headers_seal_and_ends_with_the_session() {
+    let desk = Desk::start(|setup| setup.set("SESSION_MAX_TIME", "10m")).await;
+    let link = |body: Value, header: (&str, &str)| {
+        let request = desk.ann.api.request(Method::POST, "/api/v3/backup/links").json(&body);
+        Reply::of(request.header(header.0, header.1))
+    };
+    let passphrase = ("x-backup-passphrase", "a good passphrase");
+    for path in ["links", "jobs"] {
+        let twice = json!({ "passphrase": "a good passphrase" });
+        let twice = if path == "links" { json!({ "make": twice }) } else { twice };
+        let request = desk.ann.api.request(Method::POST, &format!("/api/v3/backup/{path}")).json(&twice);
+        let refused = Reply::of(request.header(passphrase.0, passphrase.1)).await;
+        assert_eq!(refused.failure(422, "validation_failed"), ["passphrase"], "{path}");
+    }
+    let sealed = link(json!({}), passphrase).await.data();
+    assert!(sealed["backup"]["name"].as_str().unwrap().ends_with(".db.age"), "{sealed}");
+    let open = link(json!({ "expires_in": 86_400 }), ("x-other", "x")).await.data();
+    assert!(open["backup"]["name"].as_str().unwrap().ends_with(".db"), "{open}");
+    // Nobody's session is good for longer than this.
+    let parsed = |text: &str| Timestamp::parse(text).unwrap();
+    let last = parsed(&later(Duration::from_secs(600)));
+    assert!(parsed(open["expires_at"].as_str().unwrap()) <= last, "{open}");
 }
 
 #[tokio::test]

@@ -72,20 +72,8 @@ impl UserGateway {
         query: BackupRequest,
         headers: &HeaderMap,
     ) -> Result<(Wanted, Option<&'static str>)> {
-        let text = |name: &HeaderName| -> Result<Option<&str>> {
-            let wrong = || Error::field(name.as_str(), "must be text in UTF-8");
-            headers
-                .get(name)
-                .map(|value| std::str::from_utf8(value.as_bytes()).map_err(|_| wrong()))
-                .transpose()
-        };
         let is_in_transit = matches!(query.compress.as_deref(), None | Some("true"));
-        let request = BackupRequest {
-            compress: query.compress.filter(|_| !is_in_transit),
-            passphrase: text(&PASSPHRASE)?.map(str::to_owned),
-            recipient: text(&RECIPIENT)?.map(str::to_owned),
-            ..query
-        };
+        let request = BackupRequest { compress: query.compress.filter(|_| !is_in_transit), ..query };
         let wanted = self.wanted_by(request, headers)?;
         // What is encrypted looks like chance: nothing makes it smaller.
         if !is_in_transit || wanted.asked.sealed != Sealed::None {
@@ -96,8 +84,11 @@ impl UserGateway {
         Ok((Wanted { asked: Asked { compression: packing, ..wanted.asked }, ..wanted }, coding))
     }
 
-    /// What a request asks for; what it does not say of the language follows from its headers.
+    /// What a request asks for; what it does not say of the language and of who can open it follows from its headers.
     pub(super) fn wanted_by(&self, request: BackupRequest, headers: &HeaderMap) -> Result<Wanted> {
+        let passphrase = once(request.passphrase, "passphrase", headers, &PASSPHRASE)?;
+        let recipient = once(request.recipient, "recipient", headers, &RECIPIENT)?;
+        let request = BackupRequest { passphrase, recipient, ..request };
         let kind = match request.kind.as_deref() {
             None => Kind::Full,
             Some(word) => Kind::named(word)
@@ -188,6 +179,21 @@ impl UserGateway {
             _ => Ok((Sealed::None, Encryption::None)),
         }
     }
+}
+
+/// What is given in a body or in a header, and not in both.
+fn once(
+    in_body: Option<String>,
+    field: &str,
+    headers: &HeaderMap,
+    name: &HeaderName,
+) -> Result<Option<String>> {
+    let Some(value) = headers.get(name) else { return Ok(in_body) };
+    if in_body.is_some() {
+        return Err(Error::field(field, format!("must be left out where the header {name} is given")));
+    }
+    let text = std::str::from_utf8(value.as_bytes());
+    text.map(|text| Some(text.to_owned())).map_err(|_| Error::field(name.as_str(), "must be text in UTF-8"))
 }
 
 /// As what the messages are wanted.

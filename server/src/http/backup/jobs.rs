@@ -19,6 +19,10 @@ use hongyan_wire::profile::Scope;
 /// is made at most twice a second. A passphrase is never kept: with one, a job fails when the server is restarted.
 #[utoipa::path(
     post, path = "/api/v3/backup/jobs", tag = "backup", request_body = BackupRequest, security(("bearer" = [])),
+    params(
+        ("X-Backup-Passphrase" = Option<String>, Header, description = "12 to 1024 characters, where the body has none"),
+        ("X-Backup-Recipient" = Option<String>, Header, description = "`age1…`, where the body has none"),
+    ),
     responses(
         (status = 202, description = "The job", body = Success<BackupJob>),
         (status = 401, description = "No or bad credentials", body = Failure),

@@ -137,6 +137,10 @@ pub async fn delete(
 /// own. Whoever has the link can fetch it until it ends.
 #[utoipa::path(
     post, path = "/api/v3/backup/links", tag = "backup", request_body = LinkRequest, security(("bearer" = [])),
+    params(
+        ("X-Backup-Passphrase" = Option<String>, Header, description = "12 to 1024 characters, where the body has none"),
+        ("X-Backup-Recipient" = Option<String>, Header, description = "`age1…`, where the body has none"),
+    ),
     responses(
         (status = 200, description = "The link", body = Success<BackupLink>),
         (status = 401, description = "No or bad credentials", body = Failure),
@@ -171,9 +175,13 @@ pub async fn link(
         (Some(_), Some(_)) => return Err(Error::field("make", "must be left out where `backup` is named")),
     };
     let now = crate::clock::now();
-    let until = now.plus_millis(life as i64 * 1_000).min(kept.expires_at);
+    // No longer than the session can be, or the token where there is none here.
+    let session = caller.claims.session_id.as_ref();
+    let stored = session.map(|session| gateway.directory.session(session)).transpose()?.flatten();
+    let ends = stored.map_or_else(|| caller.claims.expires_at(), |session| session.expires_at);
+    let until = now.plus_millis(life as i64 * 1_000).min(kept.expires_at).min(ends);
     let seconds = until.millis().div_euclid(1_000);
-    let by = caller.claims.session_id.as_ref().map_or("", SessionId::as_str);
+    let by = session.map_or("", SessionId::as_str);
     let person = gateway.directory.person(caller.id())?.ok_or(InboxError::NoUser)?;
     let signature = gateway.auth.sign_link(&gateway.signed(&kept, &person, seconds, by));
     let url = format!(
@@ -254,7 +262,9 @@ impl UserGateway {
     ) -> Result<Response> {
         let (wanted, coding) = self.wanted(request, headers)?;
         let user = caller.id();
+        // A token that others sign may name neither: then nothing tells it from another.
         let by = caller.claims.session_id.as_ref().map_or(&*caller.claims.jti, SessionId::as_str);
+        let by = Some(by).filter(|by| !by.is_empty());
         // Who goes on fetching gets the rest of what they have begun with, whatever has come into the inbox since.
         let named = ranges::named_tags(headers).find_map(|tag| self.backups.get(user, tag.trim_matches('"')));
         let goes_on = ranges::goes_on(method, headers);
@@ -263,13 +273,17 @@ impl UserGateway {
             // Of another, even the whole of it: there are clients that leave out of that what they have, and make one file
             // of two.
             None if goes_on && !headers.contains_key(header::IF_RANGE) => {
-                self.backups.to_go_on(user, by, &wanted.asked).ok_or_else(not_begun)?
+                by.and_then(|by| self.backups.to_go_on(user, by, &wanted.asked)).ok_or_else(not_begun)?
             }
             None => self.backups.make(user, wanted, |_| true).await?,
         };
         const CACHE: &str = "private, no-cache, no-transform";
         let answer = self.serve_kept(&kept, method, headers, coding, CACHE).await?;
-        if *method == Method::GET && !goes_on && answer.status().is_success() {
+        if let Some(by) = by
+            && *method == Method::GET
+            && !goes_on
+            && answer.status().is_success()
+        {
             self.backups.begun(&kept, by);
         }
         Ok(answer)
