@@ -211,11 +211,14 @@ impl From<InboxError> for Error {
             },
             InboxError::Backup(error) => unusable("file", error),
             InboxError::Ended => Self::unauthenticated("the session has ended"),
-            InboxError::Unfinished(error) => {
-                let message =
-                    "the server goes on with the backup as soon as it can; to bring it again does no harm";
-                Self { message: message.into(), ..Self::storage(error) }
-            }
+            InboxError::Unfinished(error) => match *error {
+                // Deleted meanwhile.
+                error @ InboxError::NoUser => error.into(),
+                error => {
+                    let message = "the server goes on with the backup as soon as it can; to bring it again does no harm";
+                    Self { message: message.into(), ..Self::storage(error) }
+                }
+            },
             InboxError::Directory(error) => error.into(),
             InboxError::Log(error) => error.into(),
             InboxError::Panicked => Self::internal(error),
@@ -251,6 +254,10 @@ fn unusable(field: &str, error: hongyan_backup::Error) -> Error {
         | Fault::TooOld => Code::Incomplete,
     };
     let reason = match error {
+        // It would name the path.
+        Fault::Storage(cause) if cause.sqlite_error_code() == Some(rusqlite::ErrorCode::CannotOpen) => {
+            Fault::Damaged("it cannot be opened".into()).to_string()
+        }
         Fault::Storage(cause) => Fault::Damaged(cause.to_string()).to_string(),
         fault => fault.to_string(),
     };
@@ -263,6 +270,7 @@ impl From<BackupError> for Error {
             BackupError::OverQuota { .. } => {
                 Self::new(ErrorType::TooLarge, format!("the backup is too large: {error}"))
             }
+            BackupError::ManyFiles { .. } => Self::new(ErrorType::TooLarge, error.to_string()),
             BackupError::TooMany(_) => Self::rate_limited(error.to_string()),
             BackupError::Busy | BackupError::Stopping => Self::overloaded(&error.to_string()),
             BackupError::Restoring => Self { retry_after: Some(5), ..Self::rate_limited(error.to_string()) },

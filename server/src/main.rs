@@ -5,7 +5,8 @@ mod commands;
 use clap::{Parser, ValueEnum};
 use commands::Command;
 use hongyan_server::app::{Gateways, Running, start};
-use hongyan_server::config::{Config, all_settings};
+use hongyan_server::config::{Config, Setting, all_settings};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
@@ -42,7 +43,8 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let offline = match arguments.command {
         Some(Command::Settings) => {
-            print_settings();
+            // Who reads may have read enough.
+            let _ = print_settings();
             return ExitCode::SUCCESS;
         }
         Some(Command::Completion { shell }) => {
@@ -123,9 +125,10 @@ fn refuse(reason: &str) -> ExitCode {
     ExitCode::from(BAD_SETTING)
 }
 
-fn print_settings() {
-    println!("| setting | default | meaning |\n| --- | --- | --- |");
-    for setting in all_settings() {
-        println!("| `{}` | {} | {} |", setting.name, setting.default, setting.meaning);
-    }
+fn print_settings() -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "| setting | default | meaning |\n| --- | --- | --- |")?;
+    all_settings().try_for_each(|Setting { name, default, meaning }| {
+        writeln!(out, "| `{name}` | {default} | {meaning} |")
+    })
 }

@@ -68,6 +68,8 @@ pub enum BackupError {
     /// A file that was given.
     #[error("{field}: {error}")]
     File { field: String, error: hongyan_backup::Error },
+    #[error("at most {most} {what} can be put back together; `hongyan backup apply` joins them before")]
+    ManyFiles { most: usize, what: &'static str },
     #[error("one is being put back already")]
     Restoring,
     #[error(transparent)]
@@ -163,16 +165,16 @@ impl Backups {
         self.of(user).find(|kept| kept.asked == *asked)
     }
 
-    /// Notes that a backup is being fetched from its beginning on. `by`: the session or token.
-    pub fn begun(&self, kept: &Kept, by: &str) {
-        let key = (kept.user.clone(), by.to_owned(), kept.asked.clone());
-        self.begun.lock().insert(key, kept.id.clone());
+    /// Notes that a backup is being fetched from its beginning on. `by`: the session or token; `file`: what comes to lie
+    /// there, which is not packed where that is only on the way.
+    pub fn begun(&self, kept: &Kept, by: &str, file: Asked) {
+        self.begun.lock().insert((kept.user.clone(), by.to_owned(), file), kept.id.clone());
     }
 
-    /// The backup that is gone on with where a part is asked for and nothing says of which: what the session or token last
-    /// began in the same way. `None` where that is gone, or not known any more, as after a restart.
-    pub fn to_go_on(&self, user: &UserId, by: &str, asked: &Asked) -> Option<Arc<Kept>> {
-        let id = self.begun.lock().get(&(user.clone(), by.to_owned(), asked.clone())).cloned()?;
+    /// What a session or token last began to fetch as such a file, be it packed on the way. `None` where that is gone, or
+    /// not known any more, as after a restart.
+    pub fn last_begun(&self, user: &UserId, by: &str, file: &Asked) -> Option<Arc<Kept>> {
+        let id = self.begun.lock().get(&(user.clone(), by.to_owned(), file.clone())).cloned()?;
         self.get(user, &id)
     }
 
@@ -209,17 +211,20 @@ impl Backups {
             return Ok(kept);
         }
         let permit = self.making.clone().acquire_owned().await.map_err(|_| BackupError::Stopping)?;
+        let person = self.directory.person(user).map_err(InboxError::from)?.ok_or(InboxError::NoUser)?;
         let snapshot = self.inboxes.snapshot(user).await?;
         let (shelf, user, keep) = (self.shelf.clone(), user.clone(), self.keep);
         let (directory, stop) = (self.directory.clone(), self.stop.clone());
         let made = tokio::task::spawn_blocking(move || {
             let _held = (held, turn, permit);
-            let person = directory.person(&user).map_err(InboxError::from)?.ok_or(InboxError::NoUser)?;
             let making = Making { shelf: &shelf, person: &person, wanted: &wanted, keep };
             let made = making.make(snapshot, &|part| go_on(part) && !*stop.borrow());
-            if directory.person(&user).is_ok_and(|person| person.is_none()) {
-                // Deleted meanwhile.
-                shelf.remove_all(&user)?;
+            let now = directory.person(&user).map_err(InboxError::from)?;
+            if now.is_none_or(|now| now.created_pos != person.created_pos) {
+                // Deleted meanwhile, be it that another has the id now.
+                if let Ok(made) = &made {
+                    shelf.remove(&user, &made.id)?;
+                }
                 return Err(InboxError::NoUser.into());
             }
             made

@@ -17,11 +17,13 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 /// Being brought or put back at one time.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 32;
 /// Unpacked and looked through at one time.
 const WORKING: usize = 2;
 /// Files that are put back together.
 const FILES_MAX: usize = 400;
+/// Of these, encrypted to a passphrase: finding the key of each takes most of a second, and twice that of a memory's 128 MiB.
+const PASSPHRASES_MAX: usize = 32;
 /// What may be put back once it is unpacked, in quotas: hardly any text is packed smaller.
 const UNPACKED: u64 = 16;
 /// Bytes that arrive between two looks at the disk.
@@ -134,8 +136,7 @@ impl Incoming {
     /// Begins with the next file.
     pub fn file(&mut self) -> Result<File, BackupError> {
         if self.files.len() == FILES_MAX {
-            let error = Error::Damaged(format!("at most {FILES_MAX} can be put back together"));
-            return Err(BackupError::File { field: "files".into(), error });
+            return Err(BackupError::ManyFiles { most: FILES_MAX, what: "files" });
         }
         let path = self.folder.join(self.files.len().to_string());
         let file = File::create_new(&path)?;
@@ -209,11 +210,17 @@ impl Incoming {
         before: u64,
         max: u64,
     ) -> hongyan_backup::Result<u64> {
-        let to = WhileRoom { to: File::create_new(plain)?, folder: &self.folder, before, size: 0 };
+        let to = File::create_new(plain)?;
+        let to = WhileRoom { to, folder: &self.folder, before, size: 0, is_other: false };
         let mut to = BufWriter::with_capacity(super::BUFFER, to);
         let from = UntilStop(File::open(packed)?, self.stop.clone());
-        hongyan_backup::unpack(from, &mut to, identity, max)?;
-        to.flush()?;
+        let unpacked = hongyan_backup::unpack(from, &mut to, identity, max);
+        let flushed = to.flush();
+        if to.get_ref().is_other {
+            return Err(Error::NoBackup);
+        }
+        unpacked?;
+        flushed?;
         Ok(to.get_ref().size)
     }
 
@@ -225,6 +232,14 @@ impl Incoming {
     ) -> Result<Prepared, BackupError> {
         if self.files.is_empty() {
             return Err(BackupError::File { field: "file".into(), error: Error::NoBackup });
+        }
+        if matches!(identity, Identity::Passphrase(_)) {
+            let sealed = self.files.iter().map(|path| hongyan_backup::is_sealed(path));
+            let sealed = sealed.collect::<io::Result<Vec<_>>>()?.into_iter().filter(|sealed| *sealed);
+            if sealed.count() > PASSPHRASES_MAX {
+                let what = "files that are encrypted to a passphrase";
+                return Err(BackupError::ManyFiles { most: PASSPHRASES_MAX, what });
+            }
         }
         let stop = self.stop.clone();
         let go_on: GoOn = Arc::new(move || !*stop.borrow());
@@ -274,10 +289,19 @@ struct WhileRoom<'a> {
     folder: &'a Path,
     before: u64,
     size: u64,
+    /// It begins as no database does.
+    is_other: bool,
 }
+
+/// How a database begins (SQLite, "Database File Format", section 1.3).
+const MAGIC: &[u8] = b"SQLite format 3\0";
 
 impl Write for WhileRoom<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.size == 0 && !bytes.starts_with(MAGIC) {
+            self.is_other = true;
+            return Err(io::ErrorKind::InvalidData.into());
+        }
         let written = self.to.write(bytes)?;
         let looked = self.size / LOOK_EVERY;
         self.size += written as u64;

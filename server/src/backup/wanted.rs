@@ -179,8 +179,12 @@ mod tests {
         assert!(Wanted::again(read, 1).is_none());
         let increment = Asked { kind: Kind::Incremental, since: Some("5".into()), ..Asked::default() };
         let again = Wanted::again(increment, 1).unwrap();
-        // A place, but none that fits into what is remembered.
-        assert_eq!(since(&format!("{:0>200}", 5), 1), Err(SINCE));
         assert_eq!(again.since, Some(Since::Place { pos: 5, version: 0, at: None }));
+    }
+
+    #[test]
+    fn no_more_is_remembered_of_a_place_than_any_has() {
+        assert!(since(&format!("{:0>128}", 5), 1).is_ok());
+        assert_eq!(since(&format!("{:0>129}", 5), 1), Err(SINCE));
     }
 }

@@ -56,11 +56,13 @@ pub async fn serve(
     // Parts are of what GET gives (RFC 9110, section 14.2).
     let mut part = if *method == Method::GET { part(asked, size) } else { Part::Whole };
     // A part of something else is of no use: then the whole.
-    if text(header::IF_RANGE).is_some_and(|tag| tag != etag) {
+    if asked.get(header::IF_RANGE).is_some_and(|tag| tag != etag) {
         part = Part::Whole;
     }
     let status = match part {
-        _ if text(header::IF_MATCH).is_some_and(|line| !names(line, false)) => {
+        _ if asked.contains_key(header::IF_MATCH)
+            && !text(header::IF_MATCH).is_some_and(|line| names(line, false)) =>
+        {
             StatusCode::PRECONDITION_FAILED
         }
         _ if text(header::IF_NONE_MATCH).is_some_and(|line| names(line, true)) => StatusCode::NOT_MODIFIED,

@@ -18,7 +18,7 @@ pub use apply::{apply, apply_while};
 pub use export::rows::{COLUMNS, message};
 pub use export::{Format, Language, export};
 pub use file::{GoOn, always, open, open_while, reopen, reopen_while};
-pub use pack::{Compression, Encryption, Identity, Packed, pack, unpack};
+pub use pack::{Compression, Encryption, Identity, Packed, is_sealed, pack, unpack};
 pub use write::{Device, Since, Source, copy_table, write};
 
 /// Milliseconds for which an inbox tells of recalls and presses: 90 days.

@@ -5,8 +5,11 @@ use age::secrecy::SecretString;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use serde::{Deserialize, Serialize};
+use std::cell::Cell;
 use std::fmt;
-use std::io::{BufReader, Read, Write};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
 use std::str::FromStr;
 
 /// Read and written at once.
@@ -19,6 +22,10 @@ const ZSTD_LEVEL: i32 = 3;
 const ZSTD_WINDOW_LOG_MAX: u32 = 27;
 /// The cost of a key from a passphrase, as a power of two: 128 MiB and a third of a second (OWASP, Password Storage).
 const SCRYPT_LOG_N: u8 = 17;
+/// How an encrypted file begins (age-encryption.org/v1, "The file header").
+const SEALED: &[u8] = b"age-encryption.org/";
+/// The longest head of one: some hundred recipients.
+const HEAD_MAX: u64 = 64 * 1024;
 /// The highest that is taken in from elsewhere, 256 MiB: what `age` itself takes.
 const SCRYPT_LOG_N_MAX: u8 = 18;
 
@@ -206,8 +213,10 @@ fn copy(from: &mut dyn Read, to: &mut dyn Write, go_on: &mut dyn FnMut(u64) -> b
 /// That it cannot be opened with this identity, is damaged, or is larger, be it by what it unpacks to.
 pub fn unpack(from: impl Read, to: &mut dyn Write, identity: &Identity, max: u64) -> Result<Packed> {
     let mut from = BufReader::with_capacity(CHUNK, from);
-    if starts(&mut from, b"age-encryption.org/")? {
-        let decryptor = age::Decryptor::new_buffered(from).map_err(unreadable)?;
+    if starts(&mut from, SEALED)? {
+        let left = Cell::new(HEAD_MAX);
+        let decryptor = age::Decryptor::new_buffered(Head { from, left: &left }).map_err(unreadable)?;
+        left.set(u64::MAX);
         let opened: Box<dyn Read> = match identity {
             Identity::None => return Err(Error::Locked),
             Identity::Passphrase(passphrase) => {
@@ -227,6 +236,46 @@ pub fn unpack(from: impl Read, to: &mut dyn Write, identity: &Identity, max: u64
         return decompress(BufReader::with_capacity(CHUNK, opened), to, max);
     }
     decompress(from, to, max)
+}
+
+/// Whether a file is encrypted, by its first bytes.
+///
+/// # Errors
+/// What the disk says.
+pub fn is_sealed(path: &Path) -> std::io::Result<bool> {
+    let mut first = Vec::with_capacity(SEALED.len());
+    File::open(path)?.take(SEALED.len() as u64).read_to_end(&mut first)?;
+    Ok(first == SEALED)
+}
+
+/// An encrypted file, of whose head so many bytes are taken: it is kept in memory, and read anew with each line.
+struct Head<'a, R> {
+    from: R,
+    left: &'a Cell<u64>,
+}
+
+impl<R: BufRead> BufRead for Head<'_, R> {
+    fn fill_buf(&mut self) -> std::io::Result<&[u8]> {
+        let left = usize::try_from(self.left.get()).unwrap_or(usize::MAX);
+        if left == 0 {
+            return Err(std::io::Error::other("its head is too long"));
+        }
+        let bytes = self.from.fill_buf()?;
+        Ok(bytes.get(..left).unwrap_or(bytes))
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.left.set(self.left.get().saturating_sub(amount as u64));
+        self.from.consume(amount);
+    }
+}
+
+impl<R: BufRead> Read for Head<'_, R> {
+    fn read(&mut self, to: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.fill_buf()?.read(to)?;
+        self.consume(read);
+        Ok(read)
+    }
 }
 
 fn decompress(mut from: BufReader<impl Read>, to: &mut dyn Write, max: u64) -> Result<Packed> {
@@ -254,7 +303,6 @@ fn decompress(mut from: BufReader<impl Read>, to: &mut dyn Write, max: u64) -> R
 }
 
 fn starts(from: &mut BufReader<impl Read>, with: &[u8]) -> Result<bool> {
-    use std::io::BufRead;
     Ok(from.fill_buf()?.starts_with(with))
 }
 
@@ -346,6 +394,38 @@ mod tests {
     fn other() -> String {
         let key = age::x25519::Identity::generate();
         age::secrecy::ExposeSecret::expose_secret(&key.to_string()).to_owned()
+    }
+
+    #[test]
+    fn a_head_that_is_too_long_is_read_no_further() {
+        /// Counts what is taken of it.
+        struct Counted<'a>(&'a [u8], &'a Cell<usize>);
+        impl Read for Counted<'_> {
+            fn read(&mut self, to: &mut [u8]) -> std::io::Result<usize> {
+                let read = self.0.read(to)?;
+                self.1.set(self.1.get() + read);
+                Ok(read)
+            }
+        }
+        let line = format!("{}\n", "A".repeat(64));
+        let many = format!(
+            "-> X25519 TEiF0ypqr+bpvcqXNyCVJpL7OuwPdVwPL7KQEbFDOCc\n{}",
+            line.repeat(40 * CHUNK / line.len())
+        );
+        for head in [format!("-> {}", "A".repeat(40 * CHUNK)), many] {
+            let bytes = format!("age-encryption.org/v1\n{head}");
+            let taken = Cell::new(0);
+            let from = Counted(bytes.as_bytes(), &taken);
+            let found = unpack(from, &mut Vec::new(), &Identity::None, u64::MAX);
+            assert!(matches!(found, Err(Error::Damaged(_))), "{found:?}");
+            assert!(taken.get() <= 2 * CHUNK, "{} bytes", taken.get());
+        }
+        // One that ends within it is read on, however long what it seals is.
+        let key = age::x25519::Identity::generate();
+        let recipient = Encryption::to_recipient(&key.to_public().to_string()).unwrap();
+        let long = vec![7; 4 * HEAD_MAX as usize];
+        let sealed = packed(&long, Compression::None, &recipient);
+        assert_eq!(unpacked(&sealed, &Identity::Key(Box::new(key)), u64::MAX).unwrap(), long);
     }
 
     #[test]

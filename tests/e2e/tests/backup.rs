@@ -7,6 +7,7 @@ use hongyan_harness::{
 };
 use hongyan_wire::Timestamp;
 use reqwest::Method;
+use reqwest::header::HeaderValue;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -273,7 +274,10 @@ async fn a_download_that_breaks_off_goes_on_and_is_the_same_file() {
     let lost =
         desk.ann.api.request(Method::GET, &format!("{URL}?compress=zstd")).header("range", "bytes=100-");
     assert_eq!(Reply::of(lost).await.failure(409, "version_conflict"), ["Range"]);
-    // By now it is another one, and who has the former in part begins anew.
+    // By now it is another one, and who has the former in part begins anew; so does who names none that there can be.
+    let odd = desk.ann.api.request(Method::GET, &format!("{URL}?compress=gzip")).header("range", "bytes=5-9");
+    let odd = Reply::of(odd.header("if-range", HeaderValue::from_bytes(b"\"x\xe9\"").unwrap())).await;
+    assert_eq!((odd.status, odd.header("content-range")), (200, None));
     let other = get(&[("range", "bytes=5-9"), ("if-range", "\"another\"")]).await;
     assert_eq!((other.status, other.header("content-range")), (200, None));
     let now = other.header("etag").unwrap().to_owned();
@@ -421,6 +425,9 @@ async fn a_link_is_to_what_its_headers_seal_and_ends_with_the_session() {
         let refused = Reply::of(request.header(passphrase.0, passphrase.1)).await;
         assert_eq!(refused.failure(422, "validation_failed"), ["passphrase"], "{path}");
     }
+    let twice = desk.ann.api.request(Method::GET, URL).header(passphrase.0, passphrase.1);
+    let twice = Reply::of(twice.header(passphrase.0, "another passphrase")).await;
+    assert_eq!(twice.failure(422, "validation_failed"), [passphrase.0]);
     let sealed = link(json!({}), passphrase).await.data();
     assert!(sealed["backup"]["name"].as_str().unwrap().ends_with(".db.age"), "{sealed}");
     let open = link(json!({ "expires_in": 86_400 }), ("x-other", "x")).await.data();
@@ -499,6 +506,12 @@ async fn no_file_is_ever_put_together_of_two_backups() {
     let whole = get(Some("bytes=5000-"), Some(&tag)).await;
     assert_eq!(whole.status(), 200);
     assert_eq!(whole.bytes().await.unwrap(), second);
+    assert_eq!(get(Some("bytes=5000-"), None).await.status(), 409);
+    // What is packed on the way only comes to lie there as any other, and its parts are of something else.
+    assert_eq!(get(None, None).await.status(), 200);
+    let coded = desk.ann.api.request(Method::GET, URL).header("accept-encoding", "gzip");
+    let coded = Reply::of(coded).await;
+    assert_eq!((coded.status, coded.header("content-encoding")), (200, Some("gzip")));
     assert_eq!(get(Some("bytes=5000-"), None).await.status(), 409);
     assert_eq!(get(Some("bytes=0-9"), None).await.status(), 206);
     let rest = get(Some("bytes=5000-"), None).await;

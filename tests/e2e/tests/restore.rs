@@ -283,6 +283,10 @@ async fn an_encrypted_backup_opens_for_whom_it_is() {
     std::fs::write(&file, &sealed).unwrap();
     let form = desk.put_all(&[&file], &["-F", &format!("passphrase={words}")]).await;
     assert_eq!(form["data"]["known"], 1, "{form}");
+    // Each takes its time to open: only so many, and it is said before any is.
+    let refused = desk.put_all(&vec![&*file; 33], &["-F", &format!("passphrase={words}")]).await;
+    assert_eq!(refused["error"]["type"], "too_large", "{refused}");
+    assert!(refused["message"].as_str().unwrap().contains("at most 32 files"), "{refused}");
     assert!(!desk.server.stderr().contains("horse"));
 }
 
@@ -413,7 +417,13 @@ async fn what_is_no_good_is_refused_with_what_is_wrong_and_changes_nothing() {
     }
     // As large as may be, be it by what it unpacks to.
     desk.put("", vec![7; 500_000]).await.failure(413, "too_large");
-    desk.put("", packed(&vec![0; 50_000_000])).await.failure(413, "too_large");
+    let mut bomb = b"SQLite format 3\0".to_vec();
+    bomb.resize(50_000_000, 0);
+    desk.put("", packed(&bomb)).await.failure(413, "too_large");
+    // What begins as no database does is not unpacked any further.
+    let other = desk.put("", packed(&bomb[1..])).await;
+    assert_eq!(other.failure(422, "validation_failed"), ["file"]);
+    assert_eq!(code(&other.text), "not_a_backup");
     let form =
         desk.ann.api.request(Method::POST, URL).header("content-type", "multipart/form-data; boundary=x");
     let form = form.body("--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nb\r\n--x--\r\n");

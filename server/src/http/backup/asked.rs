@@ -188,9 +188,20 @@ fn once(
     headers: &HeaderMap,
     name: &HeaderName,
 ) -> Result<Option<String>> {
-    let Some(value) = headers.get(name) else { return Ok(in_body) };
-    if in_body.is_some() {
-        return Err(Error::field(field, format!("must be left out where the header {name} is given")));
+    match (in_body, given(headers, name)?) {
+        (Some(_), Some(_)) => {
+            Err(Error::field(field, format!("must be left out where the header {name} is given")))
+        }
+        (in_body, in_header) => Ok(in_body.or(in_header)),
+    }
+}
+
+/// The text of a header that may be there once.
+pub(super) fn given(headers: &HeaderMap, name: &HeaderName) -> Result<Option<String>> {
+    let mut values = headers.get_all(name).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(Error::field(name.as_str(), "must be given once"));
     }
     let text = std::str::from_utf8(value.as_bytes());
     text.map(|text| Some(text.to_owned())).map_err(|_| Error::field(name.as_str(), "must be text in UTF-8"))

@@ -1,6 +1,7 @@
 //! Backups of one's own inbox: asked for, fetched in one or many parts, listed, linked to, taken away.
 
 mod asked;
+mod body;
 pub mod export;
 pub mod jobs;
 pub mod restore;
@@ -268,12 +269,17 @@ impl UserGateway {
         // Who goes on fetching gets the rest of what they have begun with, whatever has come into the inbox since.
         let named = ranges::named_tags(headers).find_map(|tag| self.backups.get(user, tag.trim_matches('"')));
         let goes_on = ranges::goes_on(method, headers);
+        let mut file = wanted.asked.clone();
+        if coding.is_some() {
+            file.compression = Compression::None;
+        }
         let kept = match named.filter(|kept| kept.asked == wanted.asked) {
             Some(kept) => kept,
             // Of another, even the whole of it: there are clients that leave out of that what they have, and make one file
             // of two.
             None if goes_on && !headers.contains_key(header::IF_RANGE) => {
-                by.and_then(|by| self.backups.to_go_on(user, by, &wanted.asked)).ok_or_else(not_begun)?
+                let begun = by.and_then(|by| self.backups.last_begun(user, by, &file));
+                begun.filter(|kept| kept.asked == wanted.asked).ok_or_else(not_begun)?
             }
             None => self.backups.make(user, wanted, |_| true).await?,
         };
@@ -284,7 +290,7 @@ impl UserGateway {
             && !goes_on
             && answer.status().is_success()
         {
-            self.backups.begun(&kept, by);
+            self.backups.begun(&kept, by, file);
         }
         Ok(answer)
     }

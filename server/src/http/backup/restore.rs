@@ -1,11 +1,14 @@
 //! Putting a backup back into one's own inbox.
 
+use super::asked::{PASSPHRASE, given};
+use super::body::{Arriving, Held};
 use crate::auth::UserCaller;
 use crate::backup::Incoming;
 use crate::error::{Error, Result};
 use crate::http::UserGateway;
 use crate::http::envelope::Answer;
 use crate::http::extract::{BODY_PATIENCE, BodyRules, Query};
+use axum::body::Body;
 use axum::extract::multipart::{Field, Multipart};
 use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
 use axum::http::{HeaderMap, HeaderName, header};
@@ -118,13 +121,7 @@ struct Keys {
 
 impl Keys {
     fn of(headers: &HeaderMap) -> Result<Self> {
-        let text = |name: &HeaderName| -> Result<Option<String>> {
-            let value = headers.get(name).map(|value| std::str::from_utf8(value.as_bytes()));
-            let value =
-                value.transpose().map_err(|_| Error::field(name.as_str(), "must be text in UTF-8"))?;
-            Ok(value.map(str::to_owned))
-        };
-        Ok(Self { passphrase: text(&super::asked::PASSPHRASE)?, identity: text(&IDENTITY)? })
+        Ok(Self { passphrase: given(headers, &PASSPHRASE)?, identity: given(headers, &IDENTITY)? })
     }
 
     fn identity(self) -> Result<Identity> {
@@ -148,15 +145,19 @@ impl Keys {
 }
 
 /// Takes in the body: each file of a form, and what opens them, or all of it as one.
-async fn arrive(mut request: Request, incoming: &mut Incoming, keys: &mut Keys) -> Result<()> {
+async fn arrive(request: Request, incoming: &mut Incoming, keys: &mut Keys) -> Result<()> {
     let is_form = request
         .headers()
         .get(header::CONTENT_TYPE)
         .and_then(|kind| kind.to_str().ok())
         .is_some_and(|kind| kind.trim_start().to_ascii_lowercase().starts_with("multipart/form-data"));
     if !is_form {
-        return take(request.into_body().into_data_stream(), incoming).await;
+        let body = Arriving::whole(request.into_body().into_data_stream());
+        return take(body, incoming, &Held::default()).await;
     }
+    let held = Held::default();
+    let mut request =
+        request.map(|body| Body::from_stream(Arriving::form(body.into_data_stream(), held.clone())));
     // What arrives is counted as it does.
     DefaultBodyLimit::disable().apply(&mut request);
     let mut form = Multipart::from_request(request, &()).await.map_err(broken)?;
@@ -167,7 +168,7 @@ async fn arrive(mut request: Request, incoming: &mut Incoming, keys: &mut Keys) 
             "passphrase" => &mut keys.passphrase,
             "identity" => &mut keys.identity,
             _ if part.file_name().is_some() => {
-                take(part, incoming).await?;
+                take(part, incoming, &held).await?;
                 continue;
             }
             _ => return Err(Error::field(name, "must be a file, passphrase or identity")),
@@ -175,15 +176,16 @@ async fn arrive(mut request: Request, incoming: &mut Incoming, keys: &mut Keys) 
         if key.is_some() {
             return Err(Error::field(name, "is given already"));
         }
-        *key = Some(short_text(part, &name).await?);
+        *key = Some(short_text(part, &name, &held).await?);
     }
     Ok(())
 }
 
-async fn short_text(mut part: Field<'_>, name: &str) -> Result<String> {
+async fn short_text(mut part: Field<'_>, name: &str, held: &Held) -> Result<String> {
     let mut bytes = Vec::new();
     let late = |_| broken("nothing came for 30 seconds");
     while let Some(more) = timeout(BODY_PATIENCE, part.chunk()).await.map_err(late)?.map_err(broken)? {
+        held.given(more.len());
         bytes.extend_from_slice(&more);
         if bytes.len() > KEY_MAX {
             return Err(Error::field(name, "must have at most 4096 bytes"));
@@ -195,6 +197,7 @@ async fn short_text(mut part: Field<'_>, name: &str) -> Result<String> {
 async fn take<E: Display>(
     parts: impl Stream<Item = Result<Bytes, E>>,
     incoming: &mut Incoming,
+    held: &Held,
 ) -> Result<()> {
     let mut parts = std::pin::pin!(parts);
     let file = tokio::task::block_in_place(|| incoming.file())?;
@@ -203,6 +206,7 @@ async fn take<E: Display>(
     let late = |_| broken("nothing came for 30 seconds");
     while let Some(part) = timeout(BODY_PATIENCE, parts.next()).await.map_err(late)? {
         let part = part.map_err(broken)?;
+        held.given(part.len());
         incoming.arrived(part.len())?;
         file.write_all(&part).await.map_err(failed)?;
     }
