@@ -3,6 +3,7 @@
 
 mod cursor;
 mod disk;
+mod fetched;
 mod jobs;
 mod make;
 mod restore;
@@ -21,7 +22,7 @@ pub use wanted::{Asked, Format, Sealed, Wanted, since};
 use crate::directory::Directory;
 use crate::inbox::{InboxError, Inboxes};
 use crate::lanes::Lanes;
-use hashlink::LruCache;
+use fetched::Fetched;
 use hongyan_wire::UserId;
 use make::Making;
 use parking_lot::Mutex;
@@ -41,8 +42,6 @@ const WAITING_MAX: usize = 64;
 const WAITING_OF_ONE_MAX: u32 = 4;
 /// People whose turns are told apart.
 const LANES: usize = 256;
-/// Downloads that are remembered to be gone on with: a few MB.
-const BEGUN_MAX: usize = 10_000;
 /// For how long one is still kept, in milliseconds, that is handed out instead of a new one.
 const LASTING: i64 = 3_600_000;
 /// How often it is looked for those whose time is over.
@@ -92,8 +91,7 @@ pub struct Backups {
     stop: watch::Receiver<bool>,
     /// Tells passphrases apart.
     numbers: RandomState,
-    /// What was last begun to be fetched, by person, session and request.
-    begun: Mutex<LruCache<(UserId, String, Asked), String>>,
+    fetched: Fetched,
 }
 
 impl Backups {
@@ -117,7 +115,7 @@ impl Backups {
             making: Arc::new(Semaphore::new(AT_ONCE)),
             waiting: Arc::new(Semaphore::new(WAITING_MAX)),
             numbers: RandomState::new(),
-            begun: Mutex::new(LruCache::new(BEGUN_MAX)),
+            fetched: Fetched::default(),
         }
     }
 
@@ -167,15 +165,22 @@ impl Backups {
 
     /// Notes that a backup is being fetched from its beginning on. `by`: the session or token; `file`: what comes to lie
     /// there, which is not packed where that is only on the way.
-    pub fn begun(&self, kept: &Kept, by: &str, file: Asked) {
-        self.begun.lock().insert((kept.user.clone(), by.to_owned(), file), kept.id.clone());
+    pub fn begun(&self, kept: &Kept, by: &str, file: &Asked) {
+        let way = (kept.user.clone(), by.to_owned(), file.clone());
+        self.fetched.begun(way, kept, crate::clock::now());
     }
 
-    /// What a session or token last began to fetch as such a file, be it packed on the way. `None` where that is gone, or
-    /// not known any more, as after a restart.
-    pub fn last_begun(&self, user: &UserId, by: &str, file: &Asked) -> Option<Arc<Kept>> {
-        let id = self.begun.lock().get(&(user.clone(), by.to_owned(), file.clone())).cloned()?;
-        self.get(user, &id)
+    /// Notes that what was begun was sent to its end.
+    pub fn sent(&self, kept: &Kept, by: &str, file: &Asked) {
+        self.fetched.sent(&(kept.user.clone(), by.to_owned(), file.clone()), &kept.id);
+    }
+
+    /// What a session or token goes on with that asks for the bytes of such a file from `from` on: the only one that it has
+    /// begun and may lack the rest of. `None` where that is gone or could be another, or nothing is known, as after a
+    /// restart.
+    pub fn to_go_on(&self, user: &UserId, by: &str, file: &Asked, from: u64) -> Option<Arc<Kept>> {
+        let way = (user.clone(), by.to_owned(), file.clone());
+        self.get(user, &self.fetched.only(&way, from, crate::clock::now())?)
     }
 
     /// A backup of the inbox as it is now: one that lies there already, or a new one. `go_on` is asked now and then with the

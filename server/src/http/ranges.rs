@@ -22,9 +22,13 @@ enum Part {
     Unsatisfiable,
 }
 
-/// Whether a request goes on with something: asks for a part that does not begin at the beginning.
-pub fn goes_on(method: &Method, headers: &HeaderMap) -> bool {
-    *method == Method::GET && matches!(part(headers, u64::MAX), Part::Some(1.., _) | Part::Unsatisfiable)
+/// From which byte on a request goes on with something: where it asks for a part that does not begin at the beginning.
+pub fn goes_on(method: &Method, headers: &HeaderMap) -> Option<u64> {
+    match part(headers, u64::MAX) {
+        Part::Some(from @ 1.., _) if *method == Method::GET => Some(from),
+        Part::Unsatisfiable if *method == Method::GET => Some(u64::MAX),
+        _ => None,
+    }
 }
 
 /// The entity tags that a request names, in a condition or for a part.
@@ -34,7 +38,8 @@ pub fn named_tags(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     lines.flat_map(|line| line.split(',')).map(str::trim)
 }
 
-/// Answers with a file of this size and entity tag, or with the part of it that is asked for.
+/// Answers with a file of this size and entity tag, or with the part of it that is asked for. `sent` is called when all that
+/// was still to come of it has been given out, and not for a part between others.
 ///
 /// # Errors
 /// What the disk says before the first byte; after it the answer breaks off, and its length tells.
@@ -45,6 +50,7 @@ pub async fn serve(
     size: u64,
     etag: &str,
     described: impl IntoIterator<Item = (HeaderName, HeaderValue)>,
+    sent: impl FnOnce() + Send + 'static,
 ) -> Result<Response> {
     let tag = HeaderValue::from_str(etag).map_err(Error::internal)?;
     let text = |name: HeaderName| asked.get(name).and_then(|value| value.to_str().ok());
@@ -79,7 +85,9 @@ pub async fn serve(
         Body::empty()
     } else {
         file.seek(SeekFrom::Start(start)).await.map_err(Error::internal)?;
-        Body::from_stream(futures_util::stream::try_unfold((file, length), next))
+        let is_rest = text(header::RANGE).is_none_or(|range| range.trim().ends_with('-'));
+        let sent: Option<Sent> = if is_rest { Some(Box::new(sent)) } else { None };
+        Body::from_stream(futures_util::stream::try_unfold((file, length, sent), next))
     };
     let mut response = (status, body).into_response();
     let headers = response.headers_mut();
@@ -101,7 +109,12 @@ pub async fn serve(
     Ok(response)
 }
 
-async fn next((mut file, left): (File, u64)) -> std::io::Result<Option<(Bytes, (File, u64))>> {
+/// Called once all of it was given out.
+type Sent = Box<dyn FnOnce() + Send>;
+/// What is left of a file, in bytes.
+type Left = (File, u64, Option<Sent>);
+
+async fn next((mut file, left, mut sent): Left) -> std::io::Result<Option<(Bytes, Left)>> {
     if left == 0 {
         return Ok(None);
     }
@@ -111,7 +124,11 @@ async fn next((mut file, left): (File, u64)) -> std::io::Result<Option<(Bytes, (
         return Err(std::io::ErrorKind::UnexpectedEof.into());
     }
     chunk.truncate(read);
-    Ok(Some((chunk.into(), (file, left - read as u64))))
+    let left = left - read as u64;
+    if let Some(sent) = sent.take_if(|_| left == 0) {
+        sent();
+    }
+    Ok(Some((chunk.into(), (file, left, sent))))
 }
 
 /// One range is given; who asks for several, or in words that are not understood, gets the whole (RFC 9110, section 14.2).
@@ -184,20 +201,20 @@ mod tests {
     #[test]
     fn who_has_the_beginning_already_goes_on() {
         for (method, range, expected) in [
-            (Method::GET, "bytes=1-", true),
-            (Method::GET, "bytes=5000-5009", true),
-            (Method::GET, "bytes=-1", true),
-            (Method::GET, "bytes=99999999999999999999999-", true),
-            (Method::GET, "bytes=0-", false),
-            (Method::GET, "bytes=00-9", false),
+            (Method::GET, "bytes=1-", Some(1)),
+            (Method::GET, "bytes=5000-5009", Some(5_000)),
+            (Method::GET, "bytes=-1", Some(u64::MAX - 1)),
+            (Method::GET, "bytes=99999999999999999999999-", Some(u64::MAX)),
+            (Method::GET, "bytes=0-", None),
+            (Method::GET, "bytes=00-9", None),
             // Not understood: then the whole.
-            (Method::GET, "bytes=0-1,3-4", false),
-            (Method::GET, "items=5-", false),
-            (Method::HEAD, "bytes=1-", false),
+            (Method::GET, "bytes=0-1,3-4", None),
+            (Method::GET, "items=5-", None),
+            (Method::HEAD, "bytes=1-", None),
         ] {
             let headers = HeaderMap::from_iter([(header::RANGE, HeaderValue::from_static(range))]);
             assert_eq!(goes_on(&method, &headers), expected, "{method} {range}");
         }
-        assert!(!goes_on(&Method::GET, &HeaderMap::new()));
+        assert_eq!(goes_on(&Method::GET, &HeaderMap::new()), None);
     }
 }

@@ -40,13 +40,18 @@ impl Desk {
     }
 
     fn words(&self, file: &Path) -> Vec<String> {
-        let authorization = format!("Authorization: {}", self.ann.api.authorization().unwrap());
-        ["-sS", "--fail", "-H", &authorization, "-o", file.to_str().unwrap()].map(str::to_owned).to_vec()
+        words_of(&self.ann, file)
     }
 
     fn url(&self, query: &str) -> String {
         format!("{}{URL}{query}", self.server.url())
     }
+}
+
+/// What curl is told to download to a file as somebody.
+fn words_of(person: &Person, file: &Path) -> Vec<String> {
+    let authorization = format!("Authorization: {}", person.api.authorization().unwrap());
+    ["-sS", "--fail", "-H", &authorization, "-o", file.to_str().unwrap()].map(str::to_owned).to_vec()
 }
 
 /// What a program prints; it must succeed.
@@ -199,7 +204,8 @@ async fn a_download_that_breaks_off_goes_on_and_is_the_same_file() {
         desk.sender.send(body).await.data();
     }
     let url = desk.url("?compress=gzip");
-    // As every night: those of before are still there.
+    let admin = desk.server.admin().await;
+    // Those of before are still there.
     desk.curl("before.gz", &[&url]).await;
     desk.sender.send_to("ann", "since then").await;
     let mut random = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64 | 1;
@@ -219,11 +225,15 @@ async fn a_download_that_breaks_off_goes_on_and_is_the_same_file() {
         println!("cut at {places:?} of {}", whole.len());
         let name = format!("part{slowness}.gz");
         let part = desk.dir.path().join(&name);
+        // That has begun nothing else.
+        let script = admin.sign_in_person("ann", &name).await;
         let rate = (400_000 / slowness).to_string();
         let (mut cut, mut is_whole) = (0, false);
         for place in places {
             let mut curl = Command::new("curl");
-            curl.args(desk.words(&part)).args(["--limit-rate", &rate, "-C", "-", &url]).kill_on_drop(true);
+            curl.args(words_of(&script, &part))
+                .args(["--limit-rate", &rate, "-C", "-", &url])
+                .kill_on_drop(true);
             let mut curl = curl.spawn().unwrap();
             the_moment("so much of the file", || {
                 length(&part) >= place || curl.try_wait().unwrap().is_some()
@@ -240,7 +250,9 @@ async fn a_download_that_breaks_off_goes_on_and_is_the_same_file() {
             desk.sender.send_to("ann", "meanwhile").await;
         }
         if !is_whole {
-            desk.curl(&name, &["-C", "-", &url]).await;
+            let mut curl = Command::new("curl");
+            let exit = Exit::of(curl.args(words_of(&script, &part)).args(["-C", "-", &url]), "").await;
+            assert_eq!(exit.code, Some(0), "{exit:?}");
         }
         assert!(std::fs::read(&part).unwrap() == whole, "cut {cut} times");
         (cut > 0).then_some((whole, etag))
@@ -483,7 +495,9 @@ async fn no_file_is_ever_put_together_of_two_backups() {
     let rest = get(Some("bytes=5000-"), None).await;
     assert_eq!(rest.status(), 206);
     assert_eq!(rest.bytes().await.unwrap(), first.slice(5_000..));
-    let second = get_as(&phone, None, None).await.bytes().await.unwrap();
+    let second = get_as(&phone, None, None).await;
+    let second_id = second.headers()["etag"].to_str().unwrap().trim_matches('"').to_owned();
+    let second = second.bytes().await.unwrap();
     assert_ne!(first, second);
     for (person, begun) in [(&desk.ann, &first), (&phone, &second), (&desk.ann, &first)] {
         let rest = get_as(person, Some("bytes=5000-"), None).await;
@@ -513,10 +527,30 @@ async fn no_file_is_ever_put_together_of_two_backups() {
     let coded = Reply::of(coded).await;
     assert_eq!((coded.status, coded.header("content-encoding")), (200, Some("gzip")));
     assert_eq!(get(Some("bytes=5000-"), None).await.status(), 409);
-    assert_eq!(get(Some("bytes=0-9"), None).await.status(), 206);
-    let rest = get(Some("bytes=5000-"), None).await;
+    assert_eq!(get_as(&newcomer, Some("bytes=0-9"), None).await.status(), 206);
+    let rest = get_as(&newcomer, Some("bytes=5000-"), None).await;
     assert_eq!(rest.status(), 206);
     assert_eq!(rest.bytes().await.unwrap(), second.slice(5_000..));
+    // Begun with a second one, it has a part of either; curl leaves what it has as it is.
+    desk.sender.send_to("ann", "three").await;
+    assert_eq!(get_as(&newcomer, None, None).await.status(), 200);
+    let part = desk.dir.path().join("part.db");
+    std::fs::write(&part, &second[..5_000]).unwrap();
+    let mut curl = Command::new("curl");
+    curl.args(words_of(&newcomer, &part)).args(["-C", "-", &desk.url("?compress=none")]);
+    let exit = Exit::of(&mut curl, "").await;
+    assert_eq!((exit.code == Some(0), length(&part)), (false, 5_000), "{exit:?}");
+    // A link is to one.
+    let id = json!({ "backup": second_id });
+    let link = newcomer.api.post("/api/v3/backup/links", &id).await.data();
+    let port = desk.server.url().rsplit(':').next().unwrap().to_owned();
+    let link =
+        link["url"].as_str().unwrap().replace(&format!("localhost:{port}"), &format!("127.0.0.1:{port}"));
+    let mut curl = Command::new("curl");
+    curl.args(words_of(&newcomer, &part)).args(["-C", "-", &link]);
+    let exit = Exit::of(&mut curl, "").await;
+    assert_eq!(exit.code, Some(0), "{exit:?}");
+    assert!(std::fs::read(&part).unwrap() == second);
 }
 
 #[tokio::test]

@@ -38,7 +38,7 @@ const LINK_LIFE_MAX: u64 = 24 * 3_600;
 
 /// Download a backup of one's own messages: one SQLite file, consistent at one moment, that any SQLite program opens; see the
 /// view `inbox` in it. A `Range` goes on with the backup that `If-Range` names, and where that is gone the whole of a new one
-/// comes; without `If-Range`, with the one that the same session or token last began in the same way.
+/// comes; without `If-Range`, with the only one that the same session or token has begun in the same way and not got to its end.
 #[utoipa::path(
     get, path = "/api/v3/backup/database", tag = "backup",
     params(
@@ -244,7 +244,7 @@ pub async fn file(
         return Err(gone());
     }
     let cache = format!("public, max-age={left}, immutable, no-transform");
-    gateway.serve_kept(&kept, &method, &headers, None, &cache).await
+    gateway.serve_kept(&kept, &method, &headers, None, &cache, || {}).await
 }
 
 impl UserGateway {
@@ -277,20 +277,25 @@ impl UserGateway {
             Some(kept) => kept,
             // Of another, even the whole of it: there are clients that leave out of that what they have, and make one file
             // of two.
-            None if goes_on && !headers.contains_key(header::IF_RANGE) => {
-                let begun = by.and_then(|by| self.backups.last_begun(user, by, &file));
+            None if let Some(from) = goes_on
+                && !headers.contains_key(header::IF_RANGE) =>
+            {
+                let begun = by.and_then(|by| self.backups.to_go_on(user, by, &file, from));
                 begun.filter(|kept| kept.asked == wanted.asked).ok_or_else(not_begun)?
             }
             None => self.backups.make(user, wanted, |_| true).await?,
         };
         const CACHE: &str = "private, no-cache, no-transform";
-        let answer = self.serve_kept(&kept, method, headers, coding, CACHE).await?;
+        let (backups, sent, named) = (self.backups.clone(), kept.clone(), by.map(str::to_owned));
+        let way = file.clone();
+        let sent = move || named.iter().for_each(|by| backups.sent(&sent, by, &way));
+        let answer = self.serve_kept(&kept, method, headers, coding, CACHE, sent).await?;
         if let Some(by) = by
             && *method == Method::GET
-            && !goes_on
+            && goes_on.is_none()
             && answer.status().is_success()
         {
-            self.backups.begun(&kept, by, file);
+            self.backups.begun(&kept, by, &file);
         }
         Ok(answer)
     }
@@ -302,6 +307,7 @@ impl UserGateway {
         headers: &HeaderMap,
         coding: Option<&'static str>,
         cache: &str,
+        sent: impl FnOnce() + Send + 'static,
     ) -> Result<Response> {
         let file = match tokio::fs::File::open(self.backups.shelf().path(kept)).await {
             Ok(file) => file,
@@ -331,13 +337,13 @@ impl UserGateway {
             (CURSOR, value(kept.cursor())?),
         ];
         described.extend(coding.map(|coding| (header::CONTENT_ENCODING, HeaderValue::from_static(coding))));
-        ranges::serve(method, headers, file, kept.size, &kept.etag(), described).await
+        ranges::serve(method, headers, file, kept.size, &kept.etag(), described, sent).await
     }
 }
 
 /// For who asks for the rest of what is not known.
 fn not_begun() -> Error {
-    let reason = "needs If-Range with the ETag of what you have a part of: that is gone, or it is not known which it is; or begin anew";
+    let reason = "needs If-Range with the ETag (the id in quotes) of what you have a part of: that is gone, or it could be another; or begin anew";
     Error {
         details: vec![FieldError::new("Range", reason)],
         ..Error::new(ErrorType::VersionConflict, "the backup that this would go on with is not known")
