@@ -270,6 +270,7 @@ impl From<BackupError> for Error {
             BackupError::OverQuota { .. } => {
                 Self::new(ErrorType::TooLarge, format!("the backup is too large: {error}"))
             }
+            BackupError::NoFile => Self::field("file", "is missing: the backup that is to be put back"),
             BackupError::ManyFiles { .. } => Self::new(ErrorType::TooLarge, error.to_string()),
             BackupError::TooMany(_) => Self::rate_limited(error.to_string()),
             BackupError::Busy | BackupError::Stopping => Self::overloaded(&error.to_string()),

@@ -67,6 +67,8 @@ pub enum BackupError {
     /// A file that was given.
     #[error("{field}: {error}")]
     File { field: String, error: hongyan_backup::Error },
+    #[error("no backup was brought")]
+    NoFile,
     #[error("at most {most} {what} can be put back together; `hongyan backup apply` joins them before")]
     ManyFiles { most: usize, what: &'static str },
     #[error("one is being put back already")]

@@ -231,7 +231,7 @@ impl Incoming {
         is_meant: Box<dyn FnOnce() -> bool + Send>,
     ) -> Result<Prepared, BackupError> {
         if self.files.is_empty() {
-            return Err(BackupError::File { field: "file".into(), error: Error::NoBackup });
+            return Err(BackupError::NoFile);
         }
         if matches!(identity, Identity::Passphrase(_)) {
             let sealed = self.files.iter().map(|path| hongyan_backup::is_sealed(path));

@@ -117,7 +117,9 @@ fn verify(root: &Path, set: Option<&str>) -> Outcome {
     if !problems.is_empty() {
         return Err(SetError::NotWhole { id: folder.display().to_string(), problems }.into());
     }
-    println!("{} is whole", folder.display());
+    let left_out = sets::Manifest::read(&folder)?.left_out;
+    say_left_out(&left_out, "is not in the set");
+    println!("{} is whole{}", folder.display(), without(left_out.len()));
     Ok(())
 }
 
@@ -163,8 +165,9 @@ async fn drill(config: &Config, root: &Path, set: Option<&str>) -> Outcome {
     }
     say_left_out(&manifest.left_out, "is not in the set");
     println!(
-        "{} can be restored: {} people, {inboxes} inboxes with {messages} messages, {unread} unread, each as it was; {} s",
+        "{} can be restored{}: {} people, {inboxes} inboxes with {messages} messages, {unread} unread, each as it was; {} s",
         manifest.id,
+        without(manifest.left_out.len()),
         manifest.people,
         began.elapsed().as_secs()
     );
@@ -195,6 +198,11 @@ async fn drill_in(config: &Config, folder: &Path, scratch: &Path) -> anyhow::Res
         sets::prove(folder, &manifest, &core.inboxes, &core.directory, &core.journal, scratch, &go_on).await;
     core.close().await;
     Ok((manifest, proof?))
+}
+
+/// What is said of a set that has not every inbox.
+fn without(left_out: usize) -> String {
+    if left_out == 0 { String::new() } else { format!(", without {left_out} inboxes that could not be read") }
 }
 
 fn say_left_out(left_out: &[LeftOut], what: &str) {

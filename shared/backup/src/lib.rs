@@ -37,7 +37,7 @@ pub enum Error {
     Damaged(String),
     #[error("it has format {0}, newer than this program knows")]
     Newer(i64),
-    #[error("it is an increment where a full backup is needed")]
+    #[error("it is not full, and a full backup is needed first")]
     NotFull,
     #[error("it is no increment")]
     NotIncremental,

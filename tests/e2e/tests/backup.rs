@@ -355,7 +355,7 @@ async fn increments_joined_to_a_full_backup_are_the_inbox() {
     printed("curl", &["-sS", "--fail", "-H", &authorization, "-o", foreign, &url], "").await;
     for (words, reason) in [
         ([&parts[0], foreign], "of another person, bob"),
-        ([&parts[1], &parts[2]], "an increment where a full backup is needed"),
+        ([&parts[1], &parts[2]], "a full backup is needed first"),
         ([&parts[0], &parts[0]], "it is no increment"),
         ([desk.dir.path().join("key.txt").to_str().unwrap(), &parts[1]], ""),
     ] {

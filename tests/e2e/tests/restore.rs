@@ -666,9 +666,22 @@ async fn a_person_puts_a_backup_back_in_the_settings() {
         assert_eq!(desk.ann.list("").await["total"], 1);
         window.click("restore").await;
     };
+    let is_seen = async |id: &str| {
+        let script = format!(
+            "const at = document.querySelector('[data-testid=\"{id}\"]').getBoundingClientRect(); \
+             return at.top >= 0 && at.bottom <= innerHeight"
+        );
+        window.script_until(&script, json!(true)).await;
+    };
+    // What was meant for one file is not for another.
+    window.choose("restore-files", &[&sealed]).await;
+    window.click("restore").await;
+    window.text("restore", "Sure?").await;
     window.choose("restore-files", &[&text]).await;
+    window.text("restore", "Restore a backup").await;
     confirm(json!([null, null])).await;
     said("restore-reason", "This is no backup.").await;
+    is_seen("restore-reason").await;
     window.choose("restore-files", &[&increment, &sealed]).await;
     window.fill("restore-passphrase", "another one of these").await;
     confirm(json!([null, null])).await;
@@ -676,6 +689,7 @@ async fn a_person_puts_a_backup_back_in_the_settings() {
     window.fill("restore-passphrase", words).await;
     confirm(json!(["restore-reason", null])).await;
     window.text("restore-done", "2 messages were put back. Read states were taken over.").await;
+    is_seen("restore-done").await;
     window.script_until("return document.querySelector('#restore-passphrase').value", json!("")).await;
     window.click("to-inbox").await;
     window.listed(&[("two", true), ("one", false), ("here", true)]).await;

@@ -4,7 +4,9 @@ use crate::state::page;
 use crate::words::Words;
 use hongyan_client::api::ApiError;
 use hongyan_wire::error::ErrorType;
+use leptos::html::P;
 use leptos::prelude::*;
+use web_sys::{ScrollIntoViewOptions, ScrollLogicalPosition};
 
 /// Why something has not worked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,11 +94,27 @@ impl Trouble {
     }
 }
 
+/// Scrolls so far that a line is seen, once it is there: it may be below what is.
+pub fn into_sight(line: NodeRef<P>) {
+    request_animation_frame(move || {
+        let Some(line) = line.try_get_untracked().flatten() else { return };
+        let how = ScrollIntoViewOptions::new();
+        how.set_block(ScrollLogicalPosition::Nearest);
+        line.scroll_into_view_with_scroll_into_view_options(&how);
+    });
+}
+
 #[component]
 pub fn TroubleLine(trouble: RwSignal<Option<Trouble>>) -> impl IntoView {
     let state = page();
+    let line = NodeRef::<P>::new();
+    Effect::new(move || {
+        if trouble.get().is_some() {
+            into_sight(line);
+        }
+    });
     view! {
-        <p class="error" role="alert" data-testid="error" hidden=move || trouble.get().is_none()>
+        <p class="error" role="alert" data-testid="error" node_ref=line hidden=move || trouble.get().is_none()>
             {move || trouble.get().map(|trouble| trouble.told(state.words()))}
         </p>
     }

@@ -26,7 +26,7 @@ use hongyan_wire::profile::Scope;
     responses(
         (status = 202, description = "The job", body = Success<BackupJob>),
         (status = 401, description = "No or bad credentials", body = Failure),
-        (status = 403, description = "The token may not read", body = Failure),
+        (status = 403, description = "The token may not both read and write", body = Failure),
         (status = 422, description = "A field is not valid", body = Failure),
         (status = 429, description = "Four of the caller's have not ended yet; see Retry-After", body = Failure),
         (status = 503, description = "Many are being made, or the disk is full; see Retry-After", body = Failure),

@@ -72,7 +72,13 @@ pub async fn database(
 
 /// Download the messages alone: `type=messages` of `/api/v3/backup/database`.
 #[utoipa::path(
-    get, path = "/api/v3/backup/messages", tag = "backup", params(BackupQuery), security(("bearer" = [])),
+    get, path = "/api/v3/backup/messages", tag = "backup",
+    params(
+        BackupQuery,
+        ("X-Backup-Passphrase" = Option<String>, Header, description = "12 to 1024 characters"),
+        ("X-Backup-Recipient" = Option<String>, Header, description = "`age1…`"),
+    ),
+    security(("bearer" = [])),
     responses(
         (status = 200, description = "The file", content_type = "application/octet-stream"),
         (status = 206, description = "The part that was asked for", content_type = "application/octet-stream"),
@@ -145,7 +151,7 @@ pub async fn delete(
     responses(
         (status = 200, description = "The link", body = Success<BackupLink>),
         (status = 401, description = "No or bad credentials", body = Failure),
-        (status = 403, description = "The token may not read", body = Failure),
+        (status = 403, description = "The token may not both read and write", body = Failure),
         (status = 404, description = "There is no such backup", body = Failure),
         (status = 413, description = "It is larger than a person's backups may be together", body = Failure),
         (status = 422, description = "A field is not valid", body = Failure),

@@ -2,13 +2,13 @@
 
 use super::sure::Sure;
 use crate::link::link;
-use crate::parts::trouble::{Trouble, TroubleLine};
+use crate::parts::trouble::{Trouble, TroubleLine, into_sight};
 use crate::state::page;
 use hongyan_client::api::ApiError;
 use hongyan_wire::backup::{RestoreAnswer, RestoreFault};
 use hongyan_wire::error::ErrorType;
 use leptos::ev::SubmitEvent;
-use leptos::html::Input;
+use leptos::html::{Input, P};
 use leptos::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 use web_sys::File;
@@ -23,11 +23,23 @@ pub fn Restore() -> impl IntoView {
     let (files, passphrase) = (NodeRef::<Input>::new(), NodeRef::<Input>::new());
     let (trouble, fault) = (RwSignal::new(None::<Trouble>), RwSignal::new(None::<RestoreFault>));
     let (sent, done) = (RwSignal::new(None::<f64>), RwSignal::new(None::<RestoreAnswer>));
-    let chosen = RwSignal::new(0u32);
+    // How many files, and which time they were chosen.
+    let (chosen, choices) = (RwSignal::new(0u32), RwSignal::new(0u32));
+    let (reason, good) = (NodeRef::<P>::new(), NodeRef::<P>::new());
+    Effect::new(move || {
+        // It stands below the line that says that it failed.
+        if fault.get().is_some() {
+            into_sight(reason);
+        }
+        if done.with(Option::is_some) {
+            into_sight(good);
+        }
+    });
     let words = move || state.words().account;
     let choose = move |_| {
         let list = files.get_untracked().and_then(|input| input.files());
         chosen.set(list.map_or(0, |list| list.length()));
+        choices.update(|choices| *choices += 1);
         trouble.set(None);
         fault.set(None);
         done.set(None);
@@ -89,18 +101,21 @@ pub fn Restore() -> impl IntoView {
                     node_ref=passphrase
                 />
                 <div class="row" hidden=move || chosen.get() == 0 || sent.get().is_some()>
-                    <Sure
-                        label=Signal::derive(move || words().restore)
-                        testid="restore"
-                        on_sure=Callback::new(restore)
-                    />
+                    // Who chooses others is asked anew.
+                    <For each=move || [choices.get()] key=|choices| *choices let:_choices>
+                        <Sure
+                            label=Signal::derive(move || words().restore)
+                            testid="restore"
+                            on_sure=Callback::new(restore)
+                        />
+                    </For>
                 </div>
             </form>
             <TroubleLine trouble />
-            <p class="lead" data-testid="restore-reason" hidden=move || fault.get().is_none()>
+            <p class="lead" data-testid="restore-reason" node_ref=reason hidden=move || fault.get().is_none()>
                 {move || fault.get().map(|fault| (words().restore_fault)(fault))}
             </p>
-            <p class="good" role="status" data-testid="restore-done" hidden=move || told().is_none()>{told}</p>
+            <p class="good" role="status" data-testid="restore-done" node_ref=good hidden=move || told().is_none()>{told}</p>
             <Show when=move || sent.get().is_some()>
                 <div>
                     <label for="restore-progress">{stage}</label>
