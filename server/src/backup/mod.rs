@@ -23,7 +23,7 @@ use crate::directory::Directory;
 use crate::inbox::{InboxError, Inboxes};
 use crate::lanes::Lanes;
 use fetched::Fetched;
-use hongyan_wire::UserId;
+use hongyan_wire::{Timestamp, UserId};
 use make::Making;
 use parking_lot::Mutex;
 use restore::Restores;
@@ -94,6 +94,7 @@ pub struct Backups {
     /// Tells passphrases apart.
     numbers: RandomState,
     fetched: Fetched,
+    started: Timestamp,
 }
 
 impl Backups {
@@ -118,6 +119,7 @@ impl Backups {
             waiting: Arc::new(Semaphore::new(WAITING_MAX)),
             numbers: RandomState::new(),
             fetched: Fetched::default(),
+            started: crate::clock::now(),
         }
     }
 
@@ -169,12 +171,13 @@ impl Backups {
     /// there, which is not packed where that is only on the way.
     pub fn begun(&self, kept: &Kept, by: &str, file: &Asked) {
         let way = (kept.user.clone(), by.to_owned(), file.clone());
-        self.fetched.begun(way, kept, crate::clock::now());
+        self.fetched.begun(&way, &kept.id, size_of(kept, file), crate::clock::now());
     }
 
     /// Notes that what was begun was sent to its end.
     pub fn sent(&self, kept: &Kept, by: &str, file: &Asked) {
-        self.fetched.sent(&(kept.user.clone(), by.to_owned(), file.clone()), &kept.id);
+        let way = (kept.user.clone(), by.to_owned(), file.clone());
+        self.fetched.sent(&way, &kept.id, size_of(kept, file));
     }
 
     /// What a session or token goes on with that asks for the bytes of such a file from `from` on: the only one that it has
@@ -182,7 +185,13 @@ impl Backups {
     /// restart.
     pub fn to_go_on(&self, user: &UserId, by: &str, file: &Asked, from: u64) -> Option<Arc<Kept>> {
         let way = (user.clone(), by.to_owned(), file.clone());
-        self.get(user, &self.fetched.only(&way, from, crate::clock::now())?)
+        let id = self.fetched.only(&way, from, crate::clock::now())?;
+        // Of those before the start it is not known who has begun with them.
+        let is_before = |kept: &Kept| kept.id != id && kept.made_at < self.started && kept.asked == *file;
+        if self.of(user).any(|kept| is_before(&kept)) {
+            return None;
+        }
+        self.get(user, &id)
     }
 
     /// A backup of the inbox as it is now: one that lies there already, or a new one. `go_on` is asked now and then with the
@@ -259,6 +268,11 @@ impl Backups {
         drop(waiting);
         if is_much { Err(BackupError::Busy) } else { Ok(place) }
     }
+}
+
+/// Bytes of a file as it comes to lie there; not known where it is packed on the way only.
+fn size_of(kept: &Kept, file: &Asked) -> Option<u64> {
+    (kept.asked == *file).then_some(kept.size)
 }
 
 /// A place among those who wait, until it is dropped.

@@ -298,7 +298,8 @@ const MAGIC: &[u8] = b"SQLite format 3\0";
 
 impl Write for WhileRoom<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.size == 0 && !bytes.starts_with(MAGIC) {
+        let (_, expected) = MAGIC.split_at(usize::try_from(self.size).unwrap_or(usize::MAX).min(MAGIC.len()));
+        if !bytes.iter().zip(expected).all(|(byte, expected)| byte == expected) {
             self.is_other = true;
             return Err(io::ErrorKind::InvalidData.into());
         }

@@ -252,11 +252,11 @@ fn whole(folder: &Path, user: &UserId) -> io::Result<Vec<Kept>> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
     use hongyan_backup::Kind;
 
-    pub fn kept(id: &str, size: u64, expires_at: i64) -> Kept {
+    fn kept(id: &str, size: u64, expires_at: i64) -> Kept {
         Kept {
             id: id.into(),
             user: UserId::new("ann").unwrap(),

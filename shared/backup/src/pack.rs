@@ -24,8 +24,8 @@ const ZSTD_WINDOW_LOG_MAX: u32 = 27;
 const SCRYPT_LOG_N: u8 = 17;
 /// How an encrypted file begins (age-encryption.org/v1, "The file header").
 const SEALED: &[u8] = b"age-encryption.org/";
-/// The longest head of one: some hundred recipients.
-const HEAD_MAX: u64 = 64 * 1024;
+/// The longest head of one: more than a hundred recipients.
+const HEAD_MAX: u64 = 16 * 1024;
 /// The highest that is taken in from elsewhere, 256 MiB: what `age` itself takes.
 const SCRYPT_LOG_N_MAX: u8 = 18;
 

@@ -26,6 +26,8 @@ pub enum Trouble {
     NotConfirmed,
     /// A file that cannot be put back.
     NoBackup,
+    /// More than can be put back at once.
+    TooMuch,
     NotAccepted,
     /// For so many minutes.
     TooOften(i64),
@@ -78,6 +80,7 @@ impl Trouble {
             Self::PassphraseTooShort => account.passphrase_too_short,
             Self::NotConfirmed => account.not_confirmed,
             Self::NoBackup => account.no_backup,
+            Self::TooMuch => account.too_much,
             Self::WrongOtp => account.otp_wrong,
             Self::Off => words.local_login_off,
             Self::Passkey => account.passkey_failed,

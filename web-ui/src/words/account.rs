@@ -94,6 +94,7 @@ pub struct AccountWords {
     pub restore_working: &'static str,
     pub restored: fn(RestoreAnswer) -> String,
     pub no_backup: &'static str,
+    pub too_much: &'static str,
     /// Why not.
     pub restore_fault: fn(RestoreFault) -> &'static str,
     pub backup_format: &'static str,

@@ -109,6 +109,7 @@ pub static WORDS: AccountWords = AccountWords {
         told
     },
     no_backup: "This cannot be put back. Nothing was changed.",
+    too_much: "This is more than can be put back at once. Nothing was changed.",
     restore_fault: |fault| match fault {
         RestoreFault::NotABackup => {
             "This is no backup. Web pages and JSON lines are for reading; what can be restored is a database."

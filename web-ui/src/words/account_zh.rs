@@ -113,6 +113,7 @@ pub static WORDS: AccountWords = AccountWords {
         told
     },
     no_backup: "无法恢复此备份，未作任何更改。",
+    too_much: "超出一次可恢复的上限，未作任何更改。",
     restore_fault: |fault| match fault {
         RestoreFault::NotABackup => "这不是备份。网页和 JSON 行仅供阅读，只有数据库可以恢复。",
         RestoreFault::Damaged => "文件已损坏或不完整。",

@@ -130,8 +130,12 @@ mod tests {
         drop(file);
         assert!(read.next_field().await.unwrap().is_none());
         // Before the first part; in the head of one.
-        for first in ["xx", "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f"] {
-            let mut request = form(parts(first, size, "\r\n--b--\r\n"), Held::default());
+        let (open, close) = (
+            "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f",
+            "\"\r\n\r\nx\r\n--b--\r\n",
+        );
+        for (first, last) in [("xx", "\r\n--b--\r\n"), (open, close)] {
+            let mut request = form(parts(first, size, last), Held::default());
             axum::extract::DefaultBodyLimit::disable().apply(&mut request);
             let mut read = Multipart::from_request(request, &()).await.unwrap();
             assert!(read.next_field().await.is_err(), "{first}");

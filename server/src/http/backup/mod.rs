@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::inbox::InboxError;
 use asked::BackupQuery;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use hongyan_backup::{Compression, Kind};
 use hongyan_wire::api::{Done, Success};
@@ -30,6 +30,8 @@ use utoipa::IntoParams;
 
 /// From where an increment goes on after this backup.
 const CURSOR: HeaderName = HeaderName::from_static("x-backup-cursor");
+/// What a proxy is told of it.
+const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 /// A page in it is of an origin of its own, without scripts (Content Security Policy, "sandbox").
 const NO_PAGE_OF_OURS: &str = "sandbox; default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 /// Seconds for which a link is good when nothing is said, and at most.
@@ -298,8 +300,7 @@ impl UserGateway {
         let answer = self.serve_kept(&kept, method, headers, coding, CACHE, sent).await?;
         if let Some(by) = by
             && *method == Method::GET
-            && goes_on.is_none()
-            && answer.status().is_success()
+            && (answer.status() == StatusCode::OK || goes_on.is_none() && answer.status().is_success())
         {
             self.backups.begun(&kept, by, &file);
         }
@@ -340,6 +341,8 @@ impl UserGateway {
             // Should a browser show it all the same: it is nobody's, runs nothing and fetches nothing.
             (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(NO_PAGE_OF_OURS)),
             (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+            // How far it has got is known only where no proxy gathers it (nginx, "proxy_buffering").
+            (BUFFERING, HeaderValue::from_static("no")),
             (CURSOR, value(kept.cursor())?),
         ];
         described.extend(coding.map(|coding| (header::CONTENT_ENCODING, HeaderValue::from_static(coding))));

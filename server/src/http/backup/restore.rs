@@ -63,11 +63,11 @@ pub struct RestoreQuery {
     security(("bearer" = [])),
     responses(
         (status = 200, description = "It is there, for good", body = Success<RestoreAnswer>),
-        (status = 400, description = "The body broke off", body = Failure),
+        (status = 400, description = "The body broke off, or fewer than 8 KiB a second came of it", body = Failure),
         (status = 401, description = "No or bad credentials", body = Failure),
         (status = 403, description = "`recent_sign_in_required`", body = Failure),
         (status = 409, description = "`into=empty`, and the inbox has messages", body = Failure),
-        (status = 413, description = "It is larger than a person's backups may be together, or sixteen times that once it is unpacked", body = Failure),
+        (status = 413, description = "It is larger than a person's backups may be together, or sixteen times that once it is unpacked; or it has more than 400 files, 32 of them encrypted to a passphrase", body = Failure),
         (status = 422, description = "It is no backup, damaged, newer, of another person, locked, or does not join (`details[].code` says which, in a word): nothing was changed", body = Failure),
         (status = 429, description = "One is being put back already", body = Failure),
         (status = 503, description = "Many are being put back, a set of the whole server is being made (what has arrived waits for it), or the disk is full; see Retry-After", body = Failure),
@@ -110,6 +110,15 @@ pub async fn restore(
 
 fn broken(reason: impl Display) -> Error {
     Error::new(ErrorType::MalformedRequest, format!("the body cannot be read: {reason}"))
+}
+
+/// The same, for what a reader says: the first cause of it.
+fn unread(error: impl std::error::Error + 'static) -> Error {
+    let mut cause: &(dyn std::error::Error + 'static) = &error;
+    while let Some(before) = cause.source() {
+        cause = before;
+    }
+    broken(cause)
 }
 
 /// What may open it.
@@ -160,9 +169,9 @@ async fn arrive(request: Request, incoming: &mut Incoming, keys: &mut Keys) -> R
         request.map(|body| Body::from_stream(Arriving::form(body.into_data_stream(), held.clone())));
     // What arrives is counted as it does.
     DefaultBodyLimit::disable().apply(&mut request);
-    let mut form = Multipart::from_request(request, &()).await.map_err(broken)?;
+    let mut form = Multipart::from_request(request, &()).await.map_err(unread)?;
     let late = |_| broken("nothing came for 30 seconds");
-    while let Some(part) = timeout(BODY_PATIENCE, form.next_field()).await.map_err(late)?.map_err(broken)? {
+    while let Some(part) = timeout(BODY_PATIENCE, form.next_field()).await.map_err(late)?.map_err(unread)? {
         let name = part.name().unwrap_or_default().to_owned();
         let key = match name.as_str() {
             "passphrase" => &mut keys.passphrase,
@@ -184,7 +193,7 @@ async fn arrive(request: Request, incoming: &mut Incoming, keys: &mut Keys) -> R
 async fn short_text(mut part: Field<'_>, name: &str, held: &Held) -> Result<String> {
     let mut bytes = Vec::new();
     let late = |_| broken("nothing came for 30 seconds");
-    while let Some(more) = timeout(BODY_PATIENCE, part.chunk()).await.map_err(late)?.map_err(broken)? {
+    while let Some(more) = timeout(BODY_PATIENCE, part.chunk()).await.map_err(late)?.map_err(unread)? {
         held.given(more.len());
         bytes.extend_from_slice(&more);
         if bytes.len() > KEY_MAX {
@@ -194,7 +203,7 @@ async fn short_text(mut part: Field<'_>, name: &str, held: &Held) -> Result<Stri
     String::from_utf8(bytes).map_err(|_| Error::field(name, "must be text in UTF-8"))
 }
 
-async fn take<E: Display>(
+async fn take<E: std::error::Error + 'static>(
     parts: impl Stream<Item = Result<Bytes, E>>,
     incoming: &mut Incoming,
     held: &Held,
@@ -205,7 +214,7 @@ async fn take<E: Display>(
     let failed = |error| Error::from(crate::backup::BackupError::Io(error));
     let late = |_| broken("nothing came for 30 seconds");
     while let Some(part) = timeout(BODY_PATIENCE, parts.next()).await.map_err(late)? {
-        let part = part.map_err(broken)?;
+        let part = part.map_err(unread)?;
         held.given(part.len());
         incoming.arrived(part.len())?;
         file.write_all(&part).await.map_err(failed)?;

@@ -70,8 +70,11 @@ pub fn Restore() -> impl IntoView {
                     chosen.set(0);
                 }
                 Err(refusal) => {
-                    let is_file = refusal.error == ApiError::Refused(ErrorType::ValidationFailed);
-                    trouble.set(Some(if is_file { Trouble::NoBackup } else { Trouble::of(&refusal.error) }));
+                    trouble.set(Some(match refusal.error {
+                        ApiError::Refused(ErrorType::ValidationFailed) => Trouble::NoBackup,
+                        ApiError::Refused(ErrorType::TooLarge) => Trouble::TooMuch,
+                        error => Trouble::of(&error),
+                    }));
                     fault.set(refusal.fault);
                 }
             }
