@@ -1,7 +1,7 @@
 //! What sessions and tokens have begun to fetch: what a part that names nothing is of.
 //!
-//! What always holds: where it could be of two, it is of none. A client that goes on says from which byte on, and nothing
-//! else; bytes of another backup would make one file of two, and nobody would notice.
+//! What always holds: where it could be of two that are remembered, it is of none. A client that goes on says from which
+//! byte on, and nothing else; bytes of another backup would make one file of two, and nobody would notice.
 
 use super::Asked;
 use hashlink::LruCache;
@@ -18,8 +18,15 @@ const REMEMBERED: i64 = 7 * 86_400_000;
 /// sockets hold (tcp(7), `tcp_wmem` and `tcp_rmem`: 4 and 32 MiB at most where nothing else is set).
 const ON_ITS_WAY: u64 = 64 * 1024 * 1024;
 
-/// One way to fetch: by whom, with which session or token, as what file.
-type Way = (UserId, String, Asked);
+/// One way to fetch.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Way {
+    pub user: UserId,
+    /// The session or token.
+    pub by: String,
+    /// What comes to lie there, which is not packed where that is only on the way.
+    pub file: Asked,
+}
 
 /// A backup that was begun.
 struct Begun {
@@ -105,7 +112,7 @@ mod tests {
     const SIZE: u64 = 10 * ON_ITS_WAY;
 
     fn way(by: &str) -> Way {
-        (UserId::new("ann").unwrap(), by.into(), Asked::default())
+        Way { user: UserId::new("ann").unwrap(), by: by.into(), file: Asked::default() }
     }
 
     fn at(millis: i64) -> Timestamp {

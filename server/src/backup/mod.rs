@@ -14,6 +14,7 @@ mod tests;
 mod wanted;
 
 pub use cursor::Cursor;
+pub use fetched::Way;
 pub use jobs::{JobFiles, Jobs};
 pub use restore::Incoming;
 pub use shelf::{Kept, Shelf};
@@ -167,31 +168,26 @@ impl Backups {
         self.of(user).find(|kept| kept.asked == *asked)
     }
 
-    /// Notes that a backup is being fetched from its beginning on. `by`: the session or token; `file`: what comes to lie
-    /// there, which is not packed where that is only on the way.
-    pub fn begun(&self, kept: &Kept, by: &str, file: &Asked) {
-        let way = (kept.user.clone(), by.to_owned(), file.clone());
-        self.fetched.begun(&way, &kept.id, size_of(kept, file), crate::clock::now());
+    /// Notes that a backup is being fetched from its beginning on.
+    pub fn begun(&self, way: &Way, kept: &Kept) {
+        self.fetched.begun(way, &kept.id, size_of(kept, &way.file), crate::clock::now());
     }
 
     /// Notes that what was begun was sent to its end.
-    pub fn sent(&self, kept: &Kept, by: &str, file: &Asked) {
-        let way = (kept.user.clone(), by.to_owned(), file.clone());
-        self.fetched.sent(&way, &kept.id, size_of(kept, file));
+    pub fn sent(&self, way: &Way, kept: &Kept) {
+        self.fetched.sent(way, &kept.id, size_of(kept, &way.file));
     }
 
-    /// What a session or token goes on with that asks for the bytes of such a file from `from` on: the only one that it has
-    /// begun and may lack the rest of. `None` where that is gone or could be another, or nothing is known, as after a
-    /// restart.
-    pub fn to_go_on(&self, user: &UserId, by: &str, file: &Asked, from: u64) -> Option<Arc<Kept>> {
-        let way = (user.clone(), by.to_owned(), file.clone());
-        let id = self.fetched.only(&way, from, crate::clock::now())?;
+    /// What is gone on with by who asks for the bytes from `from` on: the only one that was begun in this way and that they
+    /// may lack the rest of. `None` where that is gone or could be another, or nothing is known, as after a restart.
+    pub fn to_go_on(&self, way: &Way, from: u64) -> Option<Arc<Kept>> {
+        let id = self.fetched.only(way, from, crate::clock::now())?;
         // Of those before the start it is not known who has begun with them.
-        let is_before = |kept: &Kept| kept.id != id && kept.made_at < self.started && kept.asked == *file;
-        if self.of(user).any(|kept| is_before(&kept)) {
+        let is_before = |kept: &Kept| kept.id != id && kept.made_at < self.started && kept.asked == way.file;
+        if self.of(&way.user).any(|kept| is_before(&kept)) {
             return None;
         }
-        self.get(user, &id)
+        self.get(&way.user, &id)
     }
 
     /// A backup of the inbox as it is now: one that lies there already, or a new one. `go_on` is asked now and then with the

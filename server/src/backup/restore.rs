@@ -22,7 +22,7 @@ const AT_ONCE: usize = 32;
 const WORKING: usize = 2;
 /// Files that are put back together.
 const FILES_MAX: usize = 400;
-/// Of these, encrypted to a passphrase: finding the key of each takes most of a second, and twice that of a memory's 128 MiB.
+/// Of these, encrypted to a passphrase: finding the key of each takes most of a second, and 128 or 256 MiB.
 const PASSPHRASES_MAX: usize = 32;
 /// What may be put back once it is unpacked, in quotas: hardly any text is packed smaller.
 const UNPACKED: u64 = 16;

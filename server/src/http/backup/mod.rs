@@ -11,7 +11,7 @@ use super::envelope::Answer;
 use super::extract::{Json, Query};
 use super::ranges;
 use crate::auth::UserCaller;
-use crate::backup::{BackupError, Format, Kept, Sealed};
+use crate::backup::{BackupError, Format, Kept, Sealed, Way};
 use crate::directory::Person;
 use crate::error::{Error, Result};
 use crate::inbox::InboxError;
@@ -273,7 +273,6 @@ impl UserGateway {
         let user = caller.id();
         // A token that others sign may name neither: then nothing tells it from another.
         let by = caller.claims.session_id.as_ref().map_or(&*caller.claims.jti, SessionId::as_str);
-        let by = Some(by).filter(|by| !by.is_empty());
         // Who goes on fetching gets the rest of what they have begun with, whatever has come into the inbox since.
         let named = ranges::named_tags(headers).find_map(|tag| self.backups.get(user, tag.trim_matches('"')));
         let goes_on = ranges::goes_on(method, headers);
@@ -281,6 +280,7 @@ impl UserGateway {
         if coding.is_some() {
             file.compression = Compression::None;
         }
+        let way = (!by.is_empty()).then(|| Way { user: user.clone(), by: by.to_owned(), file });
         let kept = match named.filter(|kept| kept.asked == wanted.asked) {
             Some(kept) => kept,
             // Of another, even the whole of it: there are clients that leave out of that what they have, and make one file
@@ -288,21 +288,20 @@ impl UserGateway {
             None if let Some(from) = goes_on
                 && !headers.contains_key(header::IF_RANGE) =>
             {
-                let begun = by.and_then(|by| self.backups.to_go_on(user, by, &file, from));
+                let begun = way.as_ref().and_then(|way| self.backups.to_go_on(way, from));
                 begun.filter(|kept| kept.asked == wanted.asked).ok_or_else(not_begun)?
             }
             None => self.backups.make(user, wanted, |_| true).await?,
         };
         const CACHE: &str = "private, no-cache, no-transform";
-        let (backups, sent, named) = (self.backups.clone(), kept.clone(), by.map(str::to_owned));
-        let way = file.clone();
-        let sent = move || named.iter().for_each(|by| backups.sent(&sent, by, &way));
+        let (backups, of, begun) = (self.backups.clone(), kept.clone(), way.clone());
+        let sent = move || begun.iter().for_each(|way| backups.sent(way, &of));
         let answer = self.serve_kept(&kept, method, headers, coding, CACHE, sent).await?;
-        if let Some(by) = by
+        if let Some(way) = way
             && *method == Method::GET
             && (answer.status() == StatusCode::OK || goes_on.is_none() && answer.status().is_success())
         {
-            self.backups.begun(&kept, by, &file);
+            self.backups.begun(&way, &kept);
         }
         Ok(answer)
     }
