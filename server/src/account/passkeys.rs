@@ -10,6 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hongyan_wire::UserId;
 use hongyan_wire::account::DeviceInfo;
+use hongyan_wire::limits::{DEPTH_MAX, DEPTH_RULE, depth_exceeds};
 use hongyan_wire::profile::{PasskeyAnswer, PasskeyChallenge, PasskeyInfo, PasskeyLogin, PasskeyRequest};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -225,5 +226,8 @@ fn handle(user: &UserId) -> Uuid {
 }
 
 fn credential<T: serde::de::DeserializeOwned>(value: Value) -> Result<T> {
+    if depth_exceeds(&value, DEPTH_MAX) {
+        return Err(Error::field("credential", DEPTH_RULE));
+    }
     serde_json::from_value(value).map_err(|error| Error::field("credential", error.to_string()))
 }

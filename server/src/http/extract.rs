@@ -13,7 +13,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use bytes::Bytes;
 use hongyan_wire::error::{ErrorType, FieldError};
-use hongyan_wire::limits::{BATCH_MAX, IDEMPOTENCY_KEY_MAX};
+use hongyan_wire::limits::{BATCH_MAX, DEPTH_RULE, IDEMPOTENCY_KEY_MAX};
 use hongyan_wire::profile::Scope;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -405,12 +405,20 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     })
 }
 
+/// How serde_json says that a value has more levels than it reads.
+const TOO_DEEP: &str = "recursion limit exceeded";
+
 fn located(path: String, error: &serde_json::Error) -> Error {
     let text = error.to_string();
     // serde_json adds the place; the field says more.
     let reason = text.rsplit_once(" at line ").map_or(text.as_str(), |(reason, _)| reason);
     if error.is_eof() && error.line() == 1 && error.column() == 0 {
         return Error::new(ErrorType::MalformedRequest, "the body is empty; it must be JSON");
+    }
+    if text.starts_with(TOO_DEEP) {
+        // The path has all levels; its first part is the field.
+        let field = path.split(['.', '[']).next().filter(|first| !first.is_empty());
+        return Error::field(field.unwrap_or("body"), DEPTH_RULE);
     }
     if !error.is_data() {
         return Error::new(ErrorType::MalformedRequest, format!("the body is no valid JSON: {text}"));

@@ -265,6 +265,7 @@ impl Gate {
         request: &mut SendMessageRequest,
         now: Timestamp,
     ) -> Result<Option<Arc<Template>>> {
+        validate::check_depth(request)?;
         let template = self.fill_in(request)?;
         validate::check(request, self.recipients, now)?;
         let message_type = request.message_type.as_deref().unwrap_or("text");

@@ -30,6 +30,16 @@ impl Faults {
     }
 }
 
+/// Checks how deep the JSON is that senders fill as they like. Comes first: all else may go through it.
+pub fn check_depth(request: &SendMessageRequest) -> Result<()> {
+    let fields = [("metadata", &request.metadata), ("variables", &request.variables)];
+    let deep = fields.into_iter().filter(|(_, object)| {
+        object.as_ref().is_some_and(|object| limits::object_depth_exceeds(object, limits::DEPTH_MAX))
+    });
+    let faults: Vec<_> = deep.map(|(field, _)| FieldError::new(field, limits::DEPTH_RULE)).collect();
+    if faults.is_empty() { Ok(()) } else { Err(Error::invalid(faults)) }
+}
+
 /// Checks everything that can be known without looking anyone up.
 pub fn check(request: &SendMessageRequest, recipients_max: usize, now: Timestamp) -> Result<()> {
     let mut faults = Faults::default();

@@ -1,5 +1,45 @@
 //! Bounds that both ends know. Those an operator may change are only defaults here.
 
+use serde_json::{Map, Value};
+
+/// Most levels of arrays and objects within each other in free-form JSON such as a message's `metadata`, the outermost
+/// one counted. Readers in other languages recurse: what is deeper may end them.
+pub const DEPTH_MAX: usize = 32;
+/// What is said of a field that is deeper.
+pub const DEPTH_RULE: &str = "must be nested at most 32 levels deep";
+
+/// Whether a value has more than `max` levels of arrays and objects within each other. Text and numbers have none.
+/// Does not recurse, so that the value may be of any depth.
+pub fn depth_exceeds(value: &Value, max: usize) -> bool {
+    any_exceeds(vec![(value, max)])
+}
+
+/// The same for an object that is not wrapped in a [`Value`].
+pub fn object_depth_exceeds(object: &Map<String, Value>, max: usize) -> bool {
+    match max.checked_sub(1) {
+        Some(left) => any_exceeds(object.values().map(|value| (value, left)).collect()),
+        None => true,
+    }
+}
+
+/// `waiting`: values, each with the levels that it may have.
+fn any_exceeds(mut waiting: Vec<(&Value, usize)>) -> bool {
+    while let Some((value, max)) = waiting.pop() {
+        let Some(left) = max.checked_sub(1) else {
+            if value.is_array() || value.is_object() {
+                return true;
+            }
+            continue;
+        };
+        match value {
+            Value::Array(items) => waiting.extend(items.iter().map(|item| (item, left))),
+            Value::Object(entries) => waiting.extend(entries.values().map(|item| (item, left))),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+    false
+}
+
 /// Whether a character has no place on a line that is shown to people: control characters, line and
 /// paragraph separators, and those that turn the direction of what follows (Unicode TR36, section 2.7: a name
 /// that reads differently from what it is).
@@ -98,7 +138,28 @@ pub const PRIORITY_MAX: u8 = 10;
 
 #[cfg(test)]
 mod tests {
-    use super::is_url;
+    use super::{DEPTH_MAX, depth_exceeds, is_url, object_depth_exceeds};
+    use serde_json::{Value, json};
+
+    fn nested(levels: usize) -> Value {
+        (0..levels).fold(
+            json!(1),
+            |inner, level| if level % 2 == 0 { json!([inner]) } else { json!({ "a": inner }) },
+        )
+    }
+
+    #[test]
+    fn depth_counts_arrays_and_objects() {
+        assert!(!depth_exceeds(&json!("text"), 0));
+        assert!(depth_exceeds(&json!([]), 0) && !depth_exceeds(&json!([]), 1));
+        assert!(
+            !depth_exceeds(&nested(DEPTH_MAX), DEPTH_MAX) && depth_exceeds(&nested(DEPTH_MAX + 1), DEPTH_MAX)
+        );
+        let object =
+            |levels| json!({ "flat": 1, "deep": nested(levels), "last": {} }).as_object().cloned().unwrap();
+        assert!(!object_depth_exceeds(&object(DEPTH_MAX - 1), DEPTH_MAX));
+        assert!(object_depth_exceeds(&object(DEPTH_MAX), DEPTH_MAX));
+    }
 
     #[test]
     fn only_plain_web_links_are_links() {

@@ -61,7 +61,7 @@ pub struct SendMessageRequest {
     /// After this moment the message is neither shown nor counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expire_at: Option<Timestamp>,
-    /// Anything that clients of the sender's own want to know.
+    /// Anything that clients of the sender's own want to know; nested at most 32 levels deep.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Map<String, Value>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

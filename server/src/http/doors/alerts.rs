@@ -2,11 +2,12 @@
 //! of what fired; and as long as nothing about it changes, a repeat within a day sends nothing.
 
 use super::incoming::Taken;
-use super::{Loose, Note};
+use super::{Loose, Note, Sent};
 use crate::error::{Error, Result};
 use crate::http::UserGateway;
 use crate::http::envelope::Answer;
 use axum::extract::State;
+use axum::response::{IntoResponse, Response};
 use hongyan_wire::api::Success;
 use hongyan_wire::error::Failure;
 use hongyan_wire::limits::BATCH_MAX;
@@ -42,7 +43,7 @@ pub struct AlertsTaken {
         (status = 503, description = "Not now; it is tried again", body = Failure),
     ),
 )]
-pub async fn alertmanager(State(gateway): State<UserGateway>, taken: Taken) -> Result<Answer<AlertsTaken>> {
+pub async fn alertmanager(State(gateway): State<UserGateway>, taken: Taken) -> Result<Response> {
     take(&gateway, taken, "alertmanager").await
 }
 
@@ -57,26 +58,31 @@ pub async fn alertmanager(State(gateway): State<UserGateway>, taken: Taken) -> R
         (status = 503, description = "Not now; it is tried again", body = Failure),
     ),
 )]
-pub async fn grafana(State(gateway): State<UserGateway>, taken: Taken) -> Result<Answer<AlertsTaken>> {
+pub async fn grafana(State(gateway): State<UserGateway>, taken: Taken) -> Result<Response> {
     take(&gateway, taken, "grafana").await
 }
 
-async fn take(gateway: &UserGateway, taken: Taken, from: &'static str) -> Result<Answer<AlertsTaken>> {
-    let incoming = taken?;
+async fn take(gateway: &UserGateway, taken: Taken, from: &'static str) -> Result<Response> {
+    let mut incoming = taken?;
     let body = incoming.json()?;
     let alerts = Loose(&body).get("alerts");
     if !(1..=BATCH_MAX).contains(&alerts.items().count()) {
         return Err(Error::field("alerts", "must hold 1 to 1000 alerts"));
     }
     let group = Group::of(from, &incoming.to, Loose(&body));
-    let notes: Vec<Note> = alerts.items().map(|alert| group.note(alert)).collect();
+    let dropped = std::mem::take(&mut incoming.dropped);
+    let notes = alerts.items().enumerate().map(|(n, alert)| Note {
+        dropped: dropped.iter().filter(|path| path.starts_with(&format!("alerts[{n}]."))).cloned().collect(),
+        ..group.note(alert)
+    });
+    let notes: Vec<Note> = notes.collect();
     let mut taken = 0;
     // One that failed fails the whole: it comes again, and those that were sent are known.
     for sent in gateway.notes(incoming, notes).await? {
         sent?;
         taken += 1;
     }
-    Ok(Answer::new(AlertsTaken { taken }))
+    Ok(Sent::told(&dropped, Answer::new(AlertsTaken { taken }).into_response()))
 }
 
 /// What the alerts of one webhook share.

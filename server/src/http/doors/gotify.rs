@@ -1,14 +1,14 @@
 //! Gotify's `POST /message`, below `/gotify`.
 
 use super::incoming::Taken;
-use super::{Loose, Note, own_words, with_patience};
+use super::{Loose, Note, Sent, own_words, with_patience};
 use crate::error::{Error, Result};
 use crate::http::UserGateway;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use hongyan_wire::message::AttachmentType;
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// What Gotify shows for an application without a priority of its own is our usual one.
 const PRIORITY_DEFAULT: i64 = 5;
@@ -28,14 +28,11 @@ const PRIORITY_DEFAULT: i64 = 5;
     ),
 )]
 pub async fn message(State(gateway): State<UserGateway>, taken: Taken) -> Response {
-    match send(&gateway, taken).await {
-        Ok(message) => own_words(200, &message),
-        Err(error) => refused(&error),
-    }
+    send(&gateway, taken).await.unwrap_or_else(|error| refused(&error))
 }
 
-async fn send(gateway: &UserGateway, taken: Taken) -> Result<Value> {
-    let incoming = taken?;
+async fn send(gateway: &UserGateway, taken: Taken) -> Result<Response> {
+    let mut incoming = taken?;
     let body = incoming.fields().await?;
     let body = Loose(&body);
     let text = body.get("message").some();
@@ -55,7 +52,7 @@ async fn send(gateway: &UserGateway, taken: Taken) -> Result<Value> {
     if let Some(kind) = extras.get("client::display").get("contentType").some() {
         note.metadata.insert("content_type".into(), kind.into());
     }
-    let answer = gateway.note(incoming, note).await?;
+    let Sent { answer, dropped } = gateway.note(incoming, note).await?;
     let mut message = json!({
         // Its clients want whole numbers; nothing can be asked under this one.
         "id": crate::clock::now().millis(), "appid": 0, "message": text, "title": title, "priority": priority,
@@ -64,7 +61,7 @@ async fn send(gateway: &UserGateway, taken: Taken) -> Result<Value> {
     if extras.is_there() {
         message["extras"] = extras.0.clone();
     }
-    Ok(message)
+    Ok(Sent::told(&dropped, own_words(200, &message)))
 }
 
 fn refused(error: &Error) -> Response {

@@ -2,6 +2,7 @@
 //! system's programs put such a key.
 
 use super::Loose;
+use super::shallow::shallow;
 use crate::auth::{Caller, secrets};
 use crate::error::{Error, Result};
 use crate::http::UserGateway;
@@ -35,6 +36,8 @@ pub struct Incoming {
     pub query: Vec<(String, String)>,
     pub headers: HeaderMap,
     pub body: Bytes,
+    /// Paths of what was left out of the body because it is nested too deep.
+    pub dropped: Vec<String>,
 }
 
 /// A request that could not be taken in; each door says so in its own words.
@@ -55,20 +58,29 @@ impl FromRequest<UserGateway> for Incoming {
         let body = extract::body(Request::from_parts(parts.clone(), body), gateway.body_max).await?;
         let to = query.iter().filter(|(name, _)| name == "to").flat_map(|(_, value)| value.split(','));
         let to = to.map(str::trim).filter(|one| !one.is_empty()).take(TO_MAX).map(SmolStr::from).collect();
-        Ok(Self { caller, metered, to, query, headers: parts.headers, body })
+        Ok(Self { caller, metered, to, query, headers: parts.headers, body, dropped: Vec::new() })
     }
 }
 
 impl Incoming {
-    /// The body as JSON.
-    pub fn json(&self) -> Result<Value> {
-        serde_json::from_slice(&self.body).map_err(|error| {
-            Error::new(ErrorType::MalformedRequest, format!("the body is no valid JSON: {error}"))
+    /// The body as JSON, without what is nested too deep.
+    pub fn json(&mut self) -> Result<Value> {
+        let body = self.body.clone();
+        self.parsed(&body).map_err(|error| {
+            Error::new(ErrorType::MalformedRequest, format!("the body is not valid JSON: {error}"))
         })
     }
 
+    /// JSON that is somewhere in the request, without what is nested too deep.
+    pub fn parsed(&mut self, json: &[u8]) -> serde_json::Result<Value> {
+        let read = shallow(json);
+        let value = read.parse()?;
+        self.dropped.extend(read.cuts);
+        Ok(value)
+    }
+
     /// The body as an object: JSON, or a form whose fields are texts.
-    pub async fn fields(&self) -> Result<Value> {
+    pub async fn fields(&mut self) -> Result<Value> {
         let content_type = self.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
         if essence.eq_ignore_ascii_case("multipart/form-data") {

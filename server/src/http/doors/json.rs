@@ -1,11 +1,12 @@
 //! A plain JSON webhook, as Apprise's `json` plugin sends it: for everything that can post and has no door of its own.
 
 use super::incoming::Taken;
-use super::{Loose, Note};
+use super::{Loose, Note, Sent};
 use crate::error::{Error, Result};
 use crate::http::UserGateway;
 use crate::http::envelope::Answer;
 use axum::extract::State;
+use axum::response::{IntoResponse, Response};
 use hongyan_wire::api::Success;
 use hongyan_wire::error::Failure;
 use hongyan_wire::message::{AttachmentType, SendAnswer};
@@ -25,8 +26,8 @@ use hongyan_wire::message::{AttachmentType, SendAnswer};
         (status = 422, description = "No text, or nobody to tell", body = Failure),
     ),
 )]
-pub async fn json(State(gateway): State<UserGateway>, taken: Taken) -> Result<Answer<SendAnswer>> {
-    let incoming = taken?;
+pub async fn json(State(gateway): State<UserGateway>, taken: Taken) -> Result<Response> {
+    let mut incoming = taken?;
     let body = incoming.fields().await?;
     let body = Loose(&body);
     let first = |names: &[&str]| names.iter().find_map(|name| body.get(name).some());
@@ -58,5 +59,6 @@ pub async fn json(State(gateway): State<UserGateway>, taken: Taken) -> Result<An
         Some(list) => list.split(',').map(str::trim).filter(|one| !one.is_empty()).map(Into::into).collect(),
         None => to.items().filter_map(Loose::some).map(Into::into).collect(),
     };
-    Ok(Answer::new(gateway.note(incoming, note).await?))
+    let sent = gateway.note(incoming, note).await?;
+    Ok(Sent::told(&sent.dropped, Answer::new(sent.answer).into_response()))
 }

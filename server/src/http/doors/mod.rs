@@ -9,6 +9,7 @@ pub mod json;
 mod loose;
 pub mod ntfy;
 pub mod robots;
+mod shallow;
 pub mod slack;
 
 use super::UserGateway;
@@ -16,12 +17,12 @@ use super::envelope::OwnWords;
 use crate::auth::{Caller, secrets};
 use crate::error::{Error, Result};
 use crate::send::RepeatKey;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hongyan_wire::Timestamp;
 use hongyan_wire::limits::{
-    ACTIONS_MAX, ATTACHMENTS_MAX, NAME_MAX, PRIORITY_MAX, PRIORITY_MIN, THREAD_KEY_MAX, TITLE_MAX,
-    is_unshowable, is_unshowable_in_text, is_url,
+    ACTIONS_MAX, ATTACHMENTS_MAX, DEPTH_MAX, NAME_MAX, PRIORITY_MAX, PRIORITY_MIN, THREAD_KEY_MAX, TITLE_MAX,
+    depth_exceeds, is_unshowable, is_unshowable_in_text, is_url,
 };
 use hongyan_wire::message::{
     ActionInfo, ActionStyle, ActionType, AttachmentInfo, AttachmentType, SendAnswer, SendMessageRequest,
@@ -61,7 +62,35 @@ pub struct Note {
     pub scheduled_at: Option<Timestamp>,
     /// A repeat under the same words within 24 hours sends nothing.
     pub repeat: Option<String>,
+    /// Paths of what could not be kept because it is nested too deep. The message says so, and the answer too.
+    pub dropped: Vec<String>,
 }
+
+/// A note that was sent.
+pub struct Sent {
+    pub answer: SendAnswer,
+    /// As [`Note::dropped`].
+    pub dropped: Vec<String>,
+}
+
+impl Sent {
+    /// Says in an answer of another system what was dropped: as the header `X-Dropped`, as its body has its own shape.
+    pub fn told(dropped: &[String], mut response: Response) -> Response {
+        // Other than visible ASCII is escaped.
+        let visible = dropped.join(", ").escape_default().to_string();
+        if let Ok(value) = HeaderValue::from_str(&visible)
+            && !dropped.is_empty()
+        {
+            response.headers_mut().insert(DROPPED, value);
+        }
+        response
+    }
+}
+
+/// Most paths that are named.
+const DROPPED_MAX: usize = 20;
+/// Names what a message does not have because it is nested too deep.
+const DROPPED: HeaderName = HeaderName::from_static("x-dropped");
 
 impl Note {
     /// Adds a link, if it is one that may be shown.
@@ -94,6 +123,31 @@ impl Note {
         }
     }
 
+    /// Leaves metadata out that is nested too deep.
+    fn drop_deep_metadata(&mut self) {
+        let dropped = &mut self.dropped;
+        self.metadata.retain(|key, value| {
+            let is_deep = depth_exceeds(value, DEPTH_MAX - 1);
+            if is_deep && dropped.len() < DROPPED_MAX {
+                dropped.push(format!("metadata.{}", line(key, NAME_MAX)));
+            }
+            !is_deep
+        });
+    }
+
+    /// Says below the text what was dropped.
+    fn with_dropped(&self, mut text: String) -> String {
+        if !self.dropped.is_empty() {
+            if !text.is_empty() {
+                text.push_str("\n\n");
+            }
+            text.push_str("(Not kept, as nested more than 32 levels deep: ");
+            text.push_str(&self.dropped.join(", "));
+            text.push(')');
+        }
+        text
+    }
+
     /// The request to send it to those whom it names, else to the `usual` ones.
     fn request(self, usual: &[SmolStr], text_max: usize) -> Box<SendMessageRequest> {
         let mut text = text(&self.text, text_max);
@@ -103,6 +157,7 @@ impl Note {
             title = line(first, TITLE_MAX);
             text = if title.ends_with('…') { text } else { rest.trim().to_owned() };
         }
+        let text = self.with_dropped(text);
         Box::new(SendMessageRequest {
             title: Some(title),
             content: Some(text),
@@ -126,18 +181,22 @@ impl Note {
 
 impl UserGateway {
     /// Sends one note.
-    async fn note(&self, incoming: Incoming, note: Note) -> Result<SendAnswer> {
-        let Incoming { caller, metered: _metered, to, .. } = incoming;
+    async fn note(&self, incoming: Incoming, mut note: Note) -> Result<Sent> {
+        let Incoming { caller, metered: _metered, to, dropped, .. } = incoming;
+        note.dropped.splice(..0, dropped);
+        note.drop_deep_metadata();
+        let dropped = note.dropped.clone();
         let repeat = note.repeat.as_deref().map(repeat_key);
         let request = note.request(usual(&caller, &to), self.text_max());
         known_recipients(&request)?;
-        self.gate.send(&caller, request, repeat).await
+        Ok(Sent { answer: self.gate.send(&caller, request, repeat).await?, dropped })
     }
 
     /// Sends many notes, in order; at most as many as a batch has.
     async fn notes(&self, incoming: Incoming, notes: Vec<Note>) -> Result<Vec<Result<SendAnswer>>> {
         let Incoming { caller, mut metered, to, .. } = incoming;
-        let requests = notes.into_iter().map(|note| {
+        let requests = notes.into_iter().map(|mut note| {
+            note.drop_deep_metadata();
             let repeat = note.repeat.as_deref().map(repeat_key);
             let request = note.request(usual(&caller, &to), self.text_max());
             known_recipients(&request)?;

@@ -2,7 +2,7 @@
 //! channel.
 
 use super::incoming::{Incoming, Taken};
-use super::{Loose, Note, is_blank, own_words, with_patience};
+use super::{Loose, Note, Sent, is_blank, own_words, with_patience};
 use crate::error::{Error, Result};
 use crate::http::UserGateway;
 use axum::extract::{Path, State};
@@ -87,8 +87,8 @@ async fn send(
     taken: Taken,
     topic: Option<String>,
     sequence: Option<String>,
-) -> Result<Value> {
-    let incoming = taken?;
+) -> Result<Response> {
+    let mut incoming = taken?;
     let body = match topic {
         None => incoming.json()?,
         Some(_) => Value::Null,
@@ -130,11 +130,16 @@ async fn send(
         note.metadata.insert("content_type".into(), "text/markdown".into());
     }
     match get(&["actions", "action"]) {
+        Some(text) if text.trim_start().starts_with('[') => {
+            if let Ok(list) = incoming.parsed(text.as_bytes()) {
+                Loose(&list).items().for_each(|action| note_action(action, &mut note));
+            }
+        }
         Some(text) => actions(&text, &mut note),
         None => body.get("actions").items().for_each(|action| note_action(action, &mut note)),
     }
     let (title, text) = (note.title.clone(), note.text.clone());
-    let answer = gateway.note(incoming, note).await?;
+    let Sent { answer, dropped } = gateway.note(incoming, note).await?;
     let now = crate::clock::now().millis() / 1_000;
     let mut shown = json!({
         "id": answer.message_id, "time": answer.scheduled_at.map_or(now, |at| at.millis() / 1_000),
@@ -146,7 +151,7 @@ async fn send(
     if !tags.is_empty() {
         shown["tags"] = tags.into();
     }
-    Ok(shown)
+    Ok(Sent::told(&dropped, own_words(200, &shown)))
 }
 
 fn message(incoming: &Incoming, body: Loose<'_>) -> Result<String> {
@@ -207,14 +212,8 @@ fn delay(text: &str) -> Result<Timestamp> {
     })
 }
 
-/// Actions as a header has them: JSON, or `view, Label, url; …`.
+/// Actions as a header has them where they are no JSON: `view, Label, url; …`.
 fn actions(text: &str, note: &mut Note) {
-    if text.trim_start().starts_with('[') {
-        if let Ok(list) = serde_json::from_str::<Value>(text) {
-            Loose(&list).items().for_each(|action| note_action(action, note));
-        }
-        return;
-    }
     for action in text.split(';') {
         let mut parts = action.split(',').map(|part| part.trim().trim_matches(['"', '\'']));
         if let (Some(kind), Some(label), Some(url)) = (parts.next(), parts.next(), parts.next())
@@ -236,11 +235,8 @@ fn note_action(action: Loose<'_>, note: &mut Note) {
     }
 }
 
-fn answered(sent: Result<Value>) -> Response {
-    match sent {
-        Ok(message) => own_words(200, &message),
-        Err(error) => refused(&error),
-    }
+fn answered(sent: Result<Response>) -> Response {
+    sent.unwrap_or_else(|error| refused(&error))
 }
 
 /// ntfy's own codes (`server/errors.go`).
@@ -287,10 +283,8 @@ mod tests {
             "view, Open portal, https://a.example/, clear=true; http, Close, https://b.example/",
             &mut note,
         );
-        actions(
-            r#"[{"action":"view","label":"Docs","url":"https://c.example/"},{"action":"http","label":"x"}]"#,
-            &mut note,
-        );
+        let list = json!([{ "action": "view", "label": "Docs", "url": "https://c.example/" }, { "action": "http", "label": "x" }]);
+        Loose(&list).items().for_each(|action| note_action(action, &mut note));
         let links: Vec<_> = note.links.iter().map(|link| (link.text.as_str(), link.url.as_str())).collect();
         assert_eq!(links, [("Open portal", "https://a.example/"), ("Docs", "https://c.example/")]);
         assert_eq!(note.metadata["actions"][0]["label"], "x");

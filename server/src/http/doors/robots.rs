@@ -1,7 +1,7 @@
 //! The robots of DingTalk and WeCom group chats: their webhooks, below `/dingtalk` and `/wecom`.
 
 use super::incoming::Taken;
-use super::{Loose, Note, own_words, with_patience};
+use super::{Loose, Note, Sent, own_words, with_patience};
 use crate::error::{Error, Result};
 use crate::http::UserGateway;
 use axum::extract::State;
@@ -43,15 +43,19 @@ pub async fn wecom(State(gateway): State<UserGateway>, taken: Taken) -> Response
     codes.answer(send(&gateway, taken, wecom_note).await)
 }
 
-async fn send(gateway: &UserGateway, taken: Taken, read: fn(Loose<'_>) -> Result<Note>) -> Result<()> {
-    let incoming = taken?;
+/// Gives what was dropped.
+async fn send(
+    gateway: &UserGateway,
+    taken: Taken,
+    read: fn(Loose<'_>) -> Result<Note>,
+) -> Result<Vec<String>> {
+    let mut incoming = taken?;
     let body = incoming.json()?;
     let note = read(Loose(&body))?;
     if note.text.trim().is_empty() && note.title.trim().is_empty() {
         return Err(Error::field("text", "is empty"));
     }
-    gateway.note(incoming, note).await?;
-    Ok(())
+    Ok(gateway.note(incoming, note).await?.dropped)
 }
 
 /// What each system calls what can go wrong.
@@ -66,8 +70,13 @@ struct Codes {
 
 impl Codes {
     /// Both answer 200 whatever happens, with a code of their own inside.
-    fn answer(&self, sent: Result<()>) -> Response {
-        let Err(error) = sent else { return own_words(200, &json!({ "errcode": 0, "errmsg": "ok" })) };
+    fn answer(&self, sent: Result<Vec<String>>) -> Response {
+        let error = match sent {
+            Ok(dropped) => {
+                return Sent::told(&dropped, own_words(200, &json!({ "errcode": 0, "errmsg": "ok" })));
+            }
+            Err(error) => error,
+        };
         let field = error.details.first().map(|fault| fault.field.as_str()).unwrap_or_default();
         let code = match error.error_type {
             ErrorType::Unauthenticated | ErrorType::PermissionDenied => self.key,

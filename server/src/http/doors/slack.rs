@@ -1,7 +1,7 @@
 //! Slack's incoming webhooks, below `/slack/services`: the last part of the path is the service's key.
 
 use super::incoming::Taken;
-use super::{Loose, Note, plain, with_patience};
+use super::{Loose, Note, Sent, plain, with_patience};
 use crate::error::{Error, Result};
 use crate::http::UserGateway;
 use axum::extract::State;
@@ -24,22 +24,23 @@ use serde_json::Value;
 )]
 pub async fn services(State(gateway): State<UserGateway>, taken: Taken) -> Response {
     match send(&gateway, taken).await {
-        Ok(()) => plain(200, "text/plain; charset=utf-8", "ok"),
+        Ok(dropped) => Sent::told(&dropped, plain(200, "text/plain; charset=utf-8", "ok")),
         Err(error) => refused(&error),
     }
 }
 
-async fn send(gateway: &UserGateway, taken: Taken) -> Result<()> {
-    let incoming = taken?;
+/// Gives what was dropped.
+async fn send(gateway: &UserGateway, taken: Taken) -> Result<Vec<String>> {
+    let mut incoming = taken?;
     let fields = incoming.fields().await?;
     // A form holds the JSON in one field.
     let body: Value = match Loose(&fields).get("payload").some() {
-        Some(json) => serde_json::from_str(&json)
+        Some(json) => incoming
+            .parsed(json.as_bytes())
             .map_err(|_| Error::new(ErrorType::MalformedRequest, "the payload is no valid JSON"))?,
         None => fields,
     };
-    gateway.note(incoming, note(Loose(&body))?).await?;
-    Ok(())
+    Ok(gateway.note(incoming, note(Loose(&body))?).await?.dropped)
 }
 
 fn note(body: Loose<'_>) -> Result<Note> {

@@ -116,6 +116,9 @@ fn fault(message: &Message, bytes_max: usize) -> Option<&'static str> {
         () if words.into_iter().any(|word| word.len() > WORD_MAX || word.contains(limits::is_unshowable)) => {
             Some("a name is too long, or has control characters")
         }
+        () if limits::object_depth_exceeds(&message.metadata, limits::DEPTH_MAX) => {
+            Some("metadata is nested more than 32 levels deep")
+        }
         () if !links => Some("a link is no http or https URL"),
         () if is_larger(message, bytes_max) => Some(LARGER),
         () => None,

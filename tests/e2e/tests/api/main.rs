@@ -7,6 +7,7 @@ mod actions;
 mod admin;
 mod batches;
 mod departments;
+mod depth;
 mod documents;
 mod door_edges;
 mod doors;
