@@ -616,9 +616,9 @@ fn prepare(conn: &mut Connection) -> Result<u64, LogError> {
 
 fn decode(row: &rusqlite::Row<'_>) -> rusqlite::Result<Logged> {
     let pos: i64 = row.get(0)?;
-    let body = row.get_ref(1)?.as_str()?;
-    let record = serde_json::from_str(body).map_err(|e| {
-        rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Text, Box::new(e))
+    let record = super::decode::decode(row.get_ref(1)?.as_bytes()?).map_err(|reason| {
+        let reason = format!("the record at {pos} cannot be decoded: {reason}");
+        rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Text, reason.into())
     })?;
     Ok(Logged { pos: pos as Pos, record: Arc::new(record) })
 }

@@ -5,6 +5,7 @@
 //! on the disk; followers see every record exactly once, in the order of positions.
 
 pub mod copied;
+mod decode;
 mod journal;
 pub mod local;
 mod recent;

@@ -1,6 +1,7 @@
 //! A message as it stands in the log: as its readers see it, without what is the same in every message that was
 //! never read, and without what is empty. It is what most of the log consists of.
 
+use hongyan_wire::limits::DEPTH_MAX;
 use hongyan_wire::message::{ActionInfo, AttachmentInfo, Message, SenderInfo};
 use hongyan_wire::{ChannelId, MessageId, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -67,10 +68,25 @@ pub fn serialize<S: Serializer>(message: &Message, serializer: S) -> Result<S::O
     .serialize(serializer)
 }
 
+/// Replaces what is nested more than so many levels deep by its JSON as text. Records that were written before senders
+/// were limited may have it, and clients could not decode a page of messages with it.
+fn flatten(value: &mut Value, levels: usize) {
+    if levels == 0 && (value.is_array() || value.is_object()) {
+        *value = Value::String(value.to_string());
+    }
+    match value {
+        Value::Array(values) => values.iter_mut().for_each(|value| flatten(value, levels - 1)),
+        Value::Object(map) => map.values_mut().for_each(|value| flatten(value, levels - 1)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
 /// For `#[serde(with)]`. Its place is the record's own.
 pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Message, D::Error> {
     let stored = Stored::deserialize(deserializer)?;
     let sender_info = stored.sender_info.into_owned();
+    let mut metadata = stored.metadata.into_owned();
+    metadata.values_mut().for_each(|value| flatten(value, DEPTH_MAX - 1));
     Ok(Message {
         id: stored.id.into_owned(),
         pos: 0,
@@ -83,7 +99,7 @@ pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Message
         sender_info,
         created_at: stored.created_at,
         expire_at: stored.expire_at,
-        metadata: stored.metadata.into_owned(),
+        metadata,
         attachments: stored.attachments.into_owned(),
         actions: stored.actions.into_owned(),
         is_read: false,
@@ -93,4 +109,23 @@ pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Message
         thread_key: stored.thread_key.map(Cow::into_owned),
         pressed: None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nesting_beyond_the_limit_becomes_text() {
+        let nested =
+            |levels: usize, inner: Value| (0..levels).fold(inner, |value, _| Value::from(vec![value]));
+        for (levels, inner, after) in [
+            (3, Value::from(1), Value::from(1)),
+            (3, serde_json::json!({"a": [2]}), Value::from(r#"{"a":[2]}"#)),
+        ] {
+            let mut value = nested(levels, inner);
+            flatten(&mut value, levels);
+            assert_eq!(value, nested(levels, after));
+        }
+    }
 }
