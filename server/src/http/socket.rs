@@ -4,21 +4,24 @@ use super::UserGateway;
 use super::extract::{Listener, Query};
 use super::serve::Peer;
 use crate::error::{Error, Result};
-use crate::hub::Refused;
+use crate::hub::{Denied, Refused};
 use axum::extract::{Extension, FromRequestParts, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 use axum::response::{IntoResponse, Response};
-use hongyan_wire::error::{ErrorType, Failure};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hongyan_wire::error::{ErrorType, Failure, FieldError};
 use hongyan_wire::profile::Scope;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
+use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use utoipa::IntoParams;
 
-/// Sockets of one user: each is told of each other's coming, presence and going.
-const SOCKETS_PER_USER_MAX: usize = 64;
+/// Length of the key of a handshake.
+const KEY_BYTES: usize = 16;
 
 /// Credentials of a client that cannot set headers.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -33,15 +36,18 @@ pub struct SocketQuery {
 /// Open the socket.
 ///
 /// Text frames `{"type","data"}`. The client says `hello` first, with its cursor if it has one; the server
-/// says `welcome`, then what was missed, then everything live. Close codes: 1012 come back later, 4001
-/// signed out, 4009 replaced by the same device.
+/// says `welcome`, then what was missed, then everything live. An invalid `hello` is answered with an `error`
+/// frame that names the field, then closed with 1008. Close codes: 1012 come back later, 4001 signed out, 4009
+/// replaced by the same device. `docs/protocol.md` describes the protocol for client authors.
 #[utoipa::path(
     get, path = "/ws", tag = "socket", params(SocketQuery), security(("bearer" = []), ()),
     responses(
         (status = 101, description = "A WebSocket from here on"),
+        (status = 400, description = "`Sec-WebSocket-Key` is missing or invalid", body = Failure),
         (status = 401, description = "No or bad credentials", body = Failure),
         (status = 403, description = "The page's origin is not allowed", body = Failure),
         (status = 422, description = "No WebSocket handshake", body = Failure),
+        (status = 429, description = "Sockets opened too often, or closed with 1008 again and again; see Retry-After", body = Failure),
         (status = 503, description = "Too many sockets; see Retry-After", body = Failure),
     ),
 )]
@@ -51,6 +57,9 @@ pub async fn open(
     Query(query): Query<SocketQuery>,
     request: Request,
 ) -> Result<Response> {
+    if request.method() != Method::GET || request.version() < Version::HTTP_11 {
+        return Err(Error::field("Upgrade", "needs GET and HTTP/1.1"));
+    }
     let accept = accept_key(request.headers())?;
     if !gateway.origins.allows_socket(request.headers()) {
         return Err(Error::new(ErrorType::PermissionDenied, "this origin is not among CORS_ALLOWED_ORIGINS"));
@@ -75,19 +84,14 @@ pub async fn open(
         (None, None) => Listener::from_request_parts(&mut parts, &gateway).await?.0,
     };
     caller.require(Scope::Read)?;
-    if gateway.hub.sockets_of(caller.id()) >= SOCKETS_PER_USER_MAX {
-        return Err(Error {
-            retry_after: Some(30),
-            ..Error::overloaded("all sockets of this user are taken")
-        });
-    }
+    let user_seat = gateway.hub.admit(caller.id()).map_err(denied)?;
     let mut request = Request::from_parts(parts, body);
     let upgrade = hyper::upgrade::on(&mut request);
     let sockets = gateway.sockets.clone();
     tokio::spawn(async move {
         let Ok(upgraded) = upgrade.await else { return };
         let Some((stream, leftover)) = taken(upgraded) else { return };
-        sockets.serve(stream, leftover, caller, seat).await;
+        sockets.serve(stream, leftover, caller, (seat, user_seat)).await;
     });
     let headers = [
         (header::CONNECTION, HeaderValue::from_static("upgrade")),
@@ -95,6 +99,22 @@ pub async fn open(
         (header::SEC_WEBSOCKET_ACCEPT, accept),
     ];
     Ok((StatusCode::SWITCHING_PROTOCOLS, headers).into_response())
+}
+
+fn denied(denied: Denied) -> Error {
+    let seconds = |wait: Duration| u32::try_from(wait.as_millis().div_ceil(1_000)).ok();
+    match denied {
+        Denied::Full => {
+            Error { retry_after: Some(30), ..Error::overloaded("all sockets of this user are taken") }
+        }
+        Denied::TooOften(wait) => {
+            Error { retry_after: seconds(wait), ..Error::rate_limited("this user opens sockets too often") }
+        }
+        Denied::Violations(wait) => Error {
+            retry_after: seconds(wait),
+            ..Error::rate_limited("this user's sockets broke the protocol repeatedly; correct the client")
+        },
+    }
 }
 
 /// The connection, and what was read of it beyond the request: copied, so that the read buffer ends here and
@@ -116,7 +136,18 @@ fn accept_key(headers: &HeaderMap) -> Result<HeaderValue> {
     if !has(header::SEC_WEBSOCKET_VERSION, "13") {
         return Err(Error::field("Sec-WebSocket-Version", "must be 13"));
     }
-    let key = headers.get(header::SEC_WEBSOCKET_KEY);
-    let key = key.ok_or_else(|| Error::field("Sec-WebSocket-Key", "is missing"))?;
+    let mut keys = headers.get_all(header::SEC_WEBSOCKET_KEY).iter();
+    let (Some(key), None) = (keys.next(), keys.next()) else {
+        return Err(bad_key("must be given once"));
+    };
+    // RFC 6455, section 4.2.1: the base64 of 16 bytes.
+    if !STANDARD.decode(key).is_ok_and(|bytes| bytes.len() == KEY_BYTES) {
+        return Err(bad_key("must be the base64 of 16 bytes"));
+    }
     HeaderValue::from_str(&derive_accept_key(key.as_bytes())).map_err(Error::internal)
+}
+
+fn bad_key(reason: &str) -> Error {
+    let details = vec![FieldError::new("Sec-WebSocket-Key", reason)];
+    Error { details, ..Error::new(ErrorType::MalformedRequest, format!("Sec-WebSocket-Key: {reason}")) }
 }

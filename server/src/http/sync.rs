@@ -13,6 +13,9 @@ use hongyan_wire::limits::{SYNC_LIMIT_DEFAULT, SYNC_LIMIT_MAX};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+/// Positions and versions are SQLite integers.
+const NUMBER_MAX: u64 = i64::MAX as u64;
+
 /// From where, and how much.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -21,6 +24,12 @@ pub struct SyncQuery {
     /// Empty or left out: from the beginning.
     #[serde(default)]
     cursor: String,
+    /// The highest `pos` received over the socket since the cursor; only allowed with `cursor`.
+    #[param(minimum = 0, maximum = 9_223_372_036_854_775_806_i64)]
+    pos: Option<u64>,
+    /// The highest `version` received over the socket since the cursor; only allowed with `cursor`.
+    #[param(minimum = 0, maximum = 9_223_372_036_854_775_806_i64)]
+    version: Option<u64>,
     /// 1 to 500; 100 when left out.
     limit: Option<u32>,
 }
@@ -43,13 +52,7 @@ pub async fn sync(
     if !(1..=SYNC_LIMIT_MAX).contains(&limit) {
         return Err(Error::field("limit", "must be from 1 to 500"));
     }
-    let from = match query.cursor.as_str() {
-        "" => None,
-        text => match text.parse::<Cursor>() {
-            Ok(cursor) => Some(cursor),
-            Err(_) => return Ok(Answer::new(reset())),
-        },
-    };
+    let Some(from) = start(&query)? else { return Ok(Answer::new(reset())) };
     let read = gateway.inboxes.access(caller.id(), move |inbox| {
         let epoch = inbox.epoch();
         let from = from.unwrap_or(Cursor { epoch, pos: 0, version: 0 });
@@ -71,6 +74,24 @@ pub async fn sync(
         None => reset(),
     };
     Ok(Answer::new(answer))
+}
+
+/// Where the changes begin: `None` when the cursor is not one of a server like this, `Some(None)` at the beginning.
+fn start(query: &SyncQuery) -> Result<Option<Option<Cursor>>> {
+    for (name, value) in [("pos", query.pos), ("version", query.version)] {
+        match value {
+            Some(_) if query.cursor.is_empty() => {
+                return Err(Error::field(name, "is only allowed with `cursor`"));
+            }
+            Some(NUMBER_MAX..) => return Err(Error::field(name, format!("must be less than {NUMBER_MAX}"))),
+            Some(_) | None => {}
+        }
+    }
+    if query.cursor.is_empty() {
+        return Ok(Some(None));
+    }
+    let cursor = query.cursor.parse::<Cursor>().ok();
+    Ok(cursor.map(|cursor| Some(cursor.advanced(query.pos, query.version))))
 }
 
 /// The cursor is of no use: start over with an empty one.

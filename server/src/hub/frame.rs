@@ -16,9 +16,16 @@ pub fn text(payload: &[u8]) -> Bytes {
     framed(FINAL_TEXT, payload)
 }
 
+/// First byte of a close frame.
+const FINAL_CLOSE: u8 = 0x88;
+
+/// A close frame without a code, the answer to one without a code.
+pub fn bare_close() -> Bytes {
+    framed(FINAL_CLOSE, &[])
+}
+
 /// A close frame (RFC 6455, section 5.5.1); a control frame's payload has at most 125 bytes.
 pub fn close(code: u16, reason: &str) -> Bytes {
-    const FINAL_CLOSE: u8 = 0x88;
     let mut payload = Vec::with_capacity(2 + reason.len());
     payload.put_u16(code);
     let fits = reason.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= 123).last();

@@ -7,9 +7,12 @@ mod couriers;
 pub mod frame;
 mod limits;
 mod outlet;
+mod presence;
+mod user_seats;
 
 pub use limits::{Limits, Refused, Seat};
-pub use outlet::{Attention, Device, Duplex, Identity, Order, Outlet, QUEUE_BYTES_MAX};
+pub use outlet::{Attention, Device, Duplex, Identity, Order, Outlet, PACE, QUEUE_BYTES_MAX};
+pub use user_seats::{Denied, UserSeat};
 
 use crate::directory::{Effect, Person};
 use crate::log::record::{Audience, GroupKey, Record};
@@ -17,12 +20,15 @@ use crate::log::{Logged, Pos};
 use bytes::Bytes;
 use couriers::{Couriers, Work};
 use hongyan_wire::backup::BackupJob;
-use hongyan_wire::frame::{Presence, PresentDevice, ServerFrame, SessionRevoked, StatusUpdate, close};
+use hongyan_wire::frame::{ServerFrame, SessionRevoked, StatusUpdate, close};
 use hongyan_wire::{DeviceId, SessionId, Timestamp, UserId};
 use parking_lot::Mutex;
+use presence::Pace;
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::time::Instant;
+use user_seats::UserSeats;
 
 /// Parts with a lock of their own.
 const SHARDS: usize = 16;
@@ -42,6 +48,8 @@ struct Online {
     groups: Vec<GroupKey>,
     /// What the user was a member of once: recalls of what came through these concern them still.
     left: Vec<GroupKey>,
+    /// When the devices are told of each other.
+    pace: Pace,
 }
 
 /// All sockets.
@@ -49,12 +57,13 @@ pub struct Hub {
     shards: Box<[Mutex<Shard>]>,
     hasher: RandomState,
     couriers: Couriers,
+    seats: Arc<UserSeats>,
 }
 
 impl Default for Hub {
     fn default() -> Self {
         let shards = std::iter::repeat_with(Mutex::default).take(SHARDS).collect();
-        Self { shards, hasher: RandomState::new(), couriers: Couriers::default() }
+        Self { shards, hasher: RandomState::new(), couriers: Couriers::default(), seats: Arc::default() }
     }
 }
 
@@ -71,7 +80,7 @@ impl Hub {
     /// change who is online, so that no change of membership is missed. The same device's older socket
     /// is closed.
     pub fn register<E>(
-        &self,
+        self: &Arc<Self>,
         outlet: &Arc<Outlet>,
         person: impl FnOnce() -> Result<Arc<Person>, E>,
     ) -> Result<(), E> {
@@ -111,7 +120,7 @@ impl Hub {
     }
 
     /// Lets a socket go.
-    pub fn unregister(&self, outlet: &Arc<Outlet>) {
+    pub fn unregister(self: &Arc<Self>, outlet: &Arc<Outlet>) {
         let user = &outlet.identity.user;
         {
             let mut shard = self.shard(user).lock();
@@ -297,26 +306,6 @@ impl Hub {
         }
     }
 
-    /// Tells a user's devices which of them are online.
-    pub fn tell_presence(&self, user: &UserId) {
-        let outlets = self.outlets(user);
-        let devices = outlets.iter().filter_map(|outlet| {
-            let device = outlet.device()?.clone();
-            Some(PresentDevice {
-                device_id: device.id,
-                device_type: device.device_type,
-                device_name: device.name,
-                state: outlet.presence(),
-            })
-        });
-        let presence = ServerFrame::Presence(Presence { devices: devices.collect() });
-        if let Some(frame) = frame::encode(&presence) {
-            for outlet in outlets {
-                outlet.send(&frame);
-            }
-        }
-    }
-
     /// Tells a user's devices how one of the user's own backups in the background stands.
     pub fn tell_job(&self, user: &UserId, job: BackupJob) {
         let outlets = self.outlets(user);
@@ -361,9 +350,9 @@ impl Hub {
         outlet.close(frame::encode(&revoked).as_ref(), close::SIGNED_OUT, reason);
     }
 
-    /// How many sockets a user has open.
-    pub fn sockets_of(&self, user: &UserId) -> usize {
-        self.shard(user).lock().users.get(user).map_or(0, |online| online.outlets.len())
+    /// Takes a place for one more socket of a user, before its client has said anything.
+    pub fn admit(&self, user: &UserId) -> Result<UserSeat, Denied> {
+        self.seats.take(user, Instant::now())
     }
 
     /// How far the devices have got that are online and belong to those whom an audience names, now or once. One

@@ -13,13 +13,15 @@ use hongyan_wire::frame::PresenceState;
 use hongyan_wire::{DeviceId, SessionId, Timestamp, UserId};
 use parking_lot::Mutex;
 use rustix::io::Errno;
-use rustix::net::{SendFlags, send};
+use rustix::net::{SendFlags, Shutdown, send, shutdown};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsRawFd, RawFd};
-use std::sync::OnceLock;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 
 /// Frames and bytes that may wait for one socket. One frame may exceed the bytes by itself.
@@ -250,6 +252,15 @@ impl Outlet {
 
     /// Says why and ends the connection once everything that waits is out.
     pub fn close(&self, last_word: Option<&Bytes>, code: u16, reason: &str) {
+        self.end(last_word, frame::close(code, reason));
+    }
+
+    /// Answers the client's close frame with its own code (RFC 6455, section 5.5.1).
+    pub fn acknowledge(&self, code: Option<u16>) {
+        self.end(None, code.map_or_else(frame::bare_close, |code| frame::close(code, "")));
+    }
+
+    fn end(&self, last_word: Option<&Bytes>, close: Bytes) {
         let mut state = self.state.lock();
         if matches!(state.phase, Phase::Closing | Phase::Dead) {
             return;
@@ -260,10 +271,28 @@ impl Outlet {
         if let Some(frame) = last_word {
             state.push(frame.clone());
         }
-        state.push(frame::close(code, reason));
+        state.push(close);
         drop(state);
         self.flush();
         self.waker.wake();
+    }
+
+    /// Ends the connection in order: our side first, then the client's, so that it can read our last frame
+    /// (RFC 6455, section 7.1.1). What the client still sends is discarded up to `most` bytes; a connection
+    /// that is dropped with unread bytes is reset, and a reset discards what the client has not read yet.
+    pub async fn hang_up(&self, most: usize) {
+        if shutdown(&self.stream, Shutdown::Write).is_err() {
+            return;
+        }
+        let (mut unread, mut left) = ([0; 4096], most);
+        while left > 0 && self.stream.readable().await.is_ok() {
+            match self.stream.try_read(&mut unread) {
+                Ok(0) => return,
+                Ok(read) => left = left.saturating_sub(read),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return,
+            }
+        }
     }
 
     /// Writes what waits, as far as the stream takes it now.
@@ -283,9 +312,12 @@ impl Outlet {
         }
     }
 
-    /// Bytes of the protocol itself (pongs, the answer to a close). False when the client lets them pile up.
+    /// Bytes of the protocol itself (pongs). False when the client lets them pile up. Nothing follows a close frame.
     fn control(&self, bytes: &[u8]) -> bool {
         let mut state = self.state.lock();
+        if matches!(state.phase, Phase::Closing | Phase::Dead) {
+            return true;
+        }
         if state.bytes > QUEUE_BYTES_MAX {
             return false;
         }
@@ -448,24 +480,52 @@ impl State {
     }
 }
 
+/// Bytes that a client may send within [`PACE`]. Frames are counted by whoever reads them; this also bounds what
+/// never becomes a frame, such as a message in endless fragments.
+const RECEIVED_MAX: usize = 1024 * 1024;
+/// The time in which a client's bytes and frames are counted.
+pub const PACE: Duration = Duration::from_secs(10);
+
 /// The stream as the protocol implementation sees it: it reads from the socket and writes into the outlet, so
 /// that its own frames never break into ours.
-pub struct Duplex(pub std::sync::Arc<Outlet>);
+pub struct Duplex {
+    outlet: Arc<Outlet>,
+    /// When the count of bytes began.
+    since: Instant,
+    received: usize,
+}
+
+impl Duplex {
+    pub fn new(outlet: Arc<Outlet>) -> Self {
+        Self { outlet, since: Instant::now(), received: 0 }
+    }
+
+    /// Counts what was read; false when the client sends more than it may.
+    fn count(&mut self, read: usize) -> bool {
+        if self.since.elapsed() > PACE {
+            (self.since, self.received) = (Instant::now(), 0);
+        }
+        self.received += read;
+        self.received <= RECEIVED_MAX
+    }
+}
 
 impl tokio::io::AsyncRead for Duplex {
     fn poll_read(
-        self: std::pin::Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut tokio::io::ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let stream = &self.0.stream;
         loop {
-            match stream.poll_read_ready(cx) {
+            match self.outlet.stream.poll_read_ready(cx) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => return Poll::Pending,
             }
-            match stream.try_read(buf.initialize_unfilled()) {
+            match self.outlet.stream.try_read(buf.initialize_unfilled()) {
+                Ok(read) if !self.count(read) => {
+                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::QuotaExceeded, "too many bytes")));
+                }
                 Ok(read) => {
                     buf.advance(read);
                     return Poll::Ready(Ok(()));
@@ -478,25 +538,21 @@ impl tokio::io::AsyncRead for Duplex {
 }
 
 impl tokio::io::AsyncWrite for Duplex {
-    fn poll_write(
-        self: std::pin::Pin<&mut Self>,
-        _: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        if self.0.control(buf) {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if self.outlet.control(buf) {
             Poll::Ready(Ok(buf.len()))
         } else {
             Poll::Ready(Err(io::Error::other("the client does not read")))
         }
     }
 
-    fn poll_flush(self: std::pin::Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.flush();
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.outlet.flush();
         Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(self: std::pin::Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.flush();
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.outlet.flush();
         Poll::Ready(Ok(()))
     }
 }

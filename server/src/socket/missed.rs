@@ -7,6 +7,7 @@ use crate::log::Pos;
 use bytes::Bytes;
 use hongyan_wire::UserId;
 use hongyan_wire::cursor::Cursor;
+use hongyan_wire::frame::Hello;
 
 /// Changes that are sent over the socket; a client that missed more fetches them page by page.
 const CHANGES_MAX: usize = 500;
@@ -23,14 +24,17 @@ pub(super) struct Missed {
 }
 
 impl Sockets {
-    /// Reads what came after a cursor. A cursor after which nothing came opens no inbox.
-    pub(super) async fn missed(&self, user: &UserId, given: Option<&str>) -> Result<Missed, InboxError> {
-        let parsed = given.map(|text| text.parse::<Cursor>().ok());
-        let asked = match parsed {
+    /// Reads what came after the cursor of a hello and after what was received since. A cursor after which nothing
+    /// came opens no inbox.
+    pub(super) async fn missed(&self, user: &UserId, hello: Option<&Hello>) -> Result<Missed, InboxError> {
+        let given = hello.and_then(|hello| Some((hello.cursor.as_deref()?, hello.pos, hello.version)));
+        let asked = match given {
             // No cursor: the client fetches what it wants and is live from now on.
             None => None,
-            Some(None) => return self.lost(user, given.unwrap_or_default()).await,
-            Some(Some(cursor)) => Some(cursor),
+            Some((text, pos, version)) => match text.parse::<Cursor>() {
+                Ok(cursor) => Some(cursor.advanced(pos, version)),
+                Err(_) => return self.lost(user, text.to_owned()).await,
+            },
         };
         if let Some(tip) = self.inboxes.known_tip(user).await? {
             let unchanged = asked.is_none_or(|cursor| {
@@ -72,18 +76,18 @@ impl Sockets {
         });
         match frames {
             Some(frames) => Ok(Missed { frames, pos, version, cursor: cursor.to_string(), unread_count }),
-            None => self.lost(user, given.unwrap_or_default()).await,
+            None => self.lost(user, asked.map_or_else(String::new, |cursor| cursor.to_string())).await,
         }
     }
 
     /// Too much, or from a cursor that is of no use: the client fetches from its cursor, and what comes
     /// from now on is live.
-    async fn lost(&self, user: &UserId, given: &str) -> Result<Missed, InboxError> {
+    async fn lost(&self, user: &UserId, cursor: String) -> Result<Missed, InboxError> {
         let (pos, version, unread_count) = self
             .inboxes
             .access(user, |inbox| Ok((inbox.seen(), inbox.version(), inbox.unread_total())))
             .await?;
         let frames = vec![frame::RESYNC.clone()];
-        Ok(Missed { frames, pos, version, cursor: given.to_owned(), unread_count })
+        Ok(Missed { frames, pos, version, cursor, unread_count })
     }
 }

@@ -3,18 +3,21 @@
 //! Order of things: the socket is registered first and what comes for it is held back; then what was
 //! missed is read; then both go out, the missed first and nothing twice.
 
+mod incoming;
 mod missed;
 
 use crate::auth::{Auth, UserCaller};
 use crate::directory::Directory;
-use crate::hub::{Attention, Device, Duplex, Hub, Identity, Outlet, Seat, frame};
+use crate::hub::{
+    Attention, Device, Duplex, Hub, Identity, Outlet, PACE, QUEUE_BYTES_MAX, Seat, UserSeat, frame,
+};
 use crate::inbox::{DeviceSeen, Inboxes};
 use crate::log::Journal;
 use crate::report::Ledger;
 use futures_util::StreamExt;
 use hongyan_wire::account::DeviceType;
 use hongyan_wire::error::ErrorType;
-use hongyan_wire::frame::{ClientFrame, Hello, ServerFrame, Welcome, close};
+use hongyan_wire::frame::{ClientFrame, FrameError, Hello, ServerFrame, Welcome, close};
 use hongyan_wire::limits::{CLIENT_FRAME_MAX, NAME_MAX};
 use hongyan_wire::{DeviceId, SessionId};
 use std::future::poll_fn;
@@ -23,18 +26,18 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::error::{CapacityError, Error as SocketError};
-use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{Message as Incoming, Utf8Bytes};
+use tokio_tungstenite::tungstenite::Message as Incoming;
+use tokio_tungstenite::tungstenite::error::{Error as SocketError, ProtocolError};
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 
 /// How long a client may take to say hello before it is an unnamed device.
 const HELLO_PATIENCE: Duration = Duration::from_secs(3);
 /// Frames that a client may send within [`PACE`]; a client of ours sends a few.
 const FRAMES_MAX: u32 = 200;
-/// See [`FRAMES_MAX`].
-const PACE: Duration = Duration::from_secs(10);
-/// How long a client may take to close after we did.
+/// How long a client may take to read our close frame and to close its side.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
+/// Frames of a client that are read after our close frame, while its own is awaited.
+const FRAMES_AFTER_CLOSE_MAX: usize = 64;
 
 /// What connections need.
 pub struct Sockets {
@@ -56,7 +59,43 @@ enum Greeting {
     Hello(Box<Hello>),
     /// Something else, to be handled after the welcome; or nothing in time.
     None(Option<Incoming>),
+    Violation(Violation),
+    /// The connection has ended, or its end is under way.
     Gone,
+}
+
+/// Something that a client must not send: it ends the socket.
+struct Violation {
+    code: u16,
+    reason: String,
+    /// Sent before the close frame, which has little room.
+    error: Option<FrameError>,
+}
+
+impl Violation {
+    fn new(code: u16, reason: impl Into<String>) -> Self {
+        Self { code, reason: reason.into(), error: None }
+    }
+
+    /// Of a stream that cannot be read on; `None` when the connection has just ended.
+    fn of(error: &SocketError) -> Option<Self> {
+        match error {
+            SocketError::Capacity(_) => Some(Self::new(close::TOO_BIG, "frames have at most 16 KiB")),
+            SocketError::Utf8(_) => Some(Self::new(close::INVALID_TEXT, "text must be valid UTF-8")),
+            SocketError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
+            SocketError::Protocol(error) => Some(Self::new(close::PROTOCOL, error.to_string())),
+            SocketError::Io(error) if error.kind() == std::io::ErrorKind::QuotaExceeded => {
+                Some(Self::new(close::POLICY, "more than 1 MiB in 10 seconds"))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl From<FrameError> for Violation {
+    fn from(error: FrameError) -> Self {
+        Self { error: Some(error.clone()), ..Self::new(close::POLICY, error.message) }
+    }
 }
 
 impl Sockets {
@@ -66,7 +105,7 @@ impl Sockets {
         stream: TcpStream,
         leftover: Vec<u8>,
         caller: UserCaller,
-        seat: Seat,
+        seats: (Seat, UserSeat),
     ) {
         let identity = Identity {
             user: caller.id().clone(),
@@ -80,18 +119,18 @@ impl Sockets {
             .max_write_buffer_size(self.write_buffer.max(256))
             .max_message_size(Some(CLIENT_FRAME_MAX))
             .max_frame_size(Some(CLIENT_FRAME_MAX));
-        let duplex = Duplex(outlet.clone());
+        let duplex = Duplex::new(outlet.clone());
         let mut stream =
             WebSocketStream::from_partially_read(duplex, leftover, Role::Server, Some(config)).await;
         // The greeting needs much and lasts shortly: its memory is not kept while the socket idles.
-        let first = Box::pin(self.greet(&mut stream, &outlet, caller)).await;
+        let first = Box::pin(self.greet(&mut stream, &outlet, caller, &seats.1)).await;
         if let Some(first) = first {
-            self.listen(&mut stream, &outlet, first).await;
+            self.listen(&mut stream, &outlet, first, &seats.1).await;
             self.hub.unregister(&outlet);
             self.note(&outlet);
         }
-        outlet.kill();
-        drop(seat);
+        Box::pin(finish(&mut stream, &outlet)).await;
+        drop(seats);
     }
 
     /// Hello, registration, welcome, what was missed. `None` when there is no connection to go on with;
@@ -101,10 +140,15 @@ impl Sockets {
         stream: &mut Stream,
         outlet: &Arc<Outlet>,
         caller: UserCaller,
+        seat: &UserSeat,
     ) -> Option<Option<Incoming>> {
         let (hello, first) = match greeting(stream, outlet).await {
             Greeting::Hello(hello) => (Some(*hello), None),
             Greeting::None(first) => (None, first),
+            Greeting::Violation(violation) => {
+                end(outlet, seat, violation);
+                return None;
+            }
             Greeting::Gone => return None,
         };
         let device = match &hello {
@@ -121,9 +165,8 @@ impl Sockets {
         let registered = self
             .hub
             .register(outlet, || self.directory.person(user)?.ok_or(crate::inbox::InboxError::NoUser));
-        let cursor = hello.and_then(|hello| hello.cursor);
         let missed = match registered {
-            Ok(()) => self.missed(user, cursor.as_deref()).await,
+            Ok(()) => self.missed(user, hello.as_ref()).await,
             Err(error) => Err(error),
         };
         let missed = match missed {
@@ -132,7 +175,6 @@ impl Sockets {
                 tracing::error!(target: "hongyan::error", %user, %error, "a socket could not be opened");
                 self.hub.unregister(outlet);
                 outlet.close(None, close::RESTART, "the inbox cannot be read right now");
-                drain(stream, outlet).await;
                 return None;
             }
         };
@@ -157,52 +199,61 @@ impl Sockets {
         Some(first)
     }
 
-    async fn listen(&self, stream: &mut Stream, outlet: &Arc<Outlet>, first: Option<Incoming>) {
-        if let Some(first) = first {
-            self.take(outlet, first);
-        }
+    /// Takes what the client says until the connection ends, or until its end is under way.
+    async fn listen(
+        &self,
+        stream: &mut Stream,
+        outlet: &Arc<Outlet>,
+        first: Option<Incoming>,
+        seat: &UserSeat,
+    ) {
+        let mut taken = first.map_or(Ok(()), |first| self.take(outlet, first));
         let (mut since, mut frames) = (Instant::now(), 0);
         loop {
-            match next(stream, outlet).await {
+            if let Err(violation) = taken {
+                return end(outlet, seat, violation);
+            }
+            taken = match next(stream, outlet).await {
                 Event::Frame(frame) => {
                     if since.elapsed() > PACE {
                         (since, frames) = (Instant::now(), 0);
                     }
                     frames += 1;
-                    if frames > FRAMES_MAX {
-                        outlet.close(None, close::POLICY, "more than 200 frames in 10 seconds");
-                        continue;
+                    match frames > FRAMES_MAX {
+                        true => Err(Violation::new(close::POLICY, "more than 200 frames in 10 seconds")),
+                        false => self.take(outlet, frame),
                     }
-                    self.take(outlet, frame);
                 }
-                Event::Gone => return,
-                Event::Closed => {
-                    drain(stream, outlet).await;
-                    return;
-                }
-                Event::TooBig => outlet.close(None, close::TOO_BIG, "frames have at most 16 KiB"),
-            }
+                Event::Violation(violation) => Err(violation),
+                Event::Closed => return,
+            };
         }
     }
 
-    fn take(&self, outlet: &Arc<Outlet>, incoming: Incoming) {
+    fn take(&self, outlet: &Arc<Outlet>, incoming: Incoming) -> Result<(), Violation> {
         outlet.heard(crate::clock::now());
         match incoming {
-            Incoming::Text(text) => match parse(&text) {
-                Ok(Some(ClientFrame::Ping)) => outlet.send(&frame::PONG),
-                Ok(Some(ClientFrame::Presence(report))) => {
-                    if outlet.set_presence(report.state) {
-                        self.hub.tell_presence(&outlet.identity.user);
-                    }
-                }
-                // Said once, at the beginning. What a later one asks for was not sent, and that it is told.
-                Ok(Some(ClientFrame::Hello(hello))) if hello.cursor.is_some() => outlet.send(&frame::RESYNC),
-                Ok(Some(ClientFrame::Hello(_) | ClientFrame::Pong) | None) => {}
-                Err(reason) => outlet.close(None, close::POLICY, &reason),
-            },
-            Incoming::Binary(_) => outlet.close(None, close::UNSUPPORTED, "frames are JSON text"),
-            // Pings are answered and closes acknowledged by the protocol implementation.
+            Incoming::Text(text) => self.obey(outlet, incoming::parse(&text)?),
+            Incoming::Binary(_) => {
+                return Err(Violation::new(close::UNSUPPORTED, "frames must be JSON text"));
+            }
+            // The protocol implementation answers pings.
             Incoming::Ping(_) | Incoming::Pong(_) | Incoming::Close(_) | Incoming::Frame(_) => {}
+        }
+        Ok(())
+    }
+
+    fn obey(&self, outlet: &Arc<Outlet>, frame: Option<ClientFrame>) {
+        match frame {
+            Some(ClientFrame::Ping) => outlet.send(&frame::PONG),
+            Some(ClientFrame::Presence(report)) => {
+                if outlet.set_presence(report.state) {
+                    self.hub.tell_presence(&outlet.identity.user);
+                }
+            }
+            // Said once, at the beginning: what was missed since a later cursor is not sent, so the client fetches it.
+            Some(ClientFrame::Hello(hello)) if hello.cursor.is_some() => outlet.send(&frame::RESYNC),
+            Some(ClientFrame::Hello(_) | ClientFrame::Pong) | None => {}
         }
     }
 
@@ -225,39 +276,60 @@ impl Sockets {
 
 enum Event {
     Frame(Incoming),
-    /// We have closed and everything is out.
+    Violation(Violation),
+    /// The connection has ended, or its end is under way.
     Closed,
-    TooBig,
-    Gone,
 }
 
 /// The next thing that happens. Whatever the stream would not take before is written on the way.
 async fn next(stream: &mut Stream, outlet: &Outlet) -> Event {
     poll_fn(|cx| {
-        match outlet.poll_attention(cx) {
-            Poll::Ready(Attention::Closed) => return Poll::Ready(Event::Closed),
-            Poll::Ready(Attention::Failed) => return Poll::Ready(Event::Gone),
-            Poll::Pending => {}
+        if outlet.poll_attention(cx).is_ready() {
+            return Poll::Ready(Event::Closed);
         }
-        match stream.poll_next_unpin(cx) {
-            Poll::Ready(Some(Ok(frame))) => Poll::Ready(Event::Frame(frame)),
-            Poll::Ready(Some(Err(SocketError::Capacity(CapacityError::MessageTooLong { .. })))) => {
-                Poll::Ready(Event::TooBig)
+        stream.poll_next_unpin(cx).map(|next| match next {
+            Some(Ok(Incoming::Close(frame))) => {
+                outlet.acknowledge(frame.map(|CloseFrame { code, .. }| code.into()));
+                Event::Closed
             }
-            Poll::Ready(Some(Err(_)) | None) => Poll::Ready(Event::Gone),
-            Poll::Pending => Poll::Pending,
-        }
+            Some(Ok(frame)) => Event::Frame(frame),
+            Some(Err(error)) => Violation::of(&error).map_or_else(|| ended(outlet), Event::Violation),
+            None => ended(outlet),
+        })
     })
     .await
 }
 
-/// Gives the client a moment to answer our close, so that it sees the code and not a broken connection.
-async fn drain(stream: &mut Stream, outlet: &Outlet) {
+/// There is nobody left to say anything to.
+fn ended(outlet: &Outlet) -> Event {
+    outlet.kill();
+    Event::Closed
+}
+
+/// Says what is wrong and closes the socket; it counts against the user.
+fn end(outlet: &Outlet, seat: &UserSeat, violation: Violation) {
+    seat.violated(Instant::now());
+    let error = violation.error.and_then(|error| frame::encode(&ServerFrame::Error(error)));
+    outlet.close(error.as_ref(), violation.code, &violation.reason);
+}
+
+/// Ends a connection whose last frame is on its way, so that the client sees the code and not a broken
+/// connection. One that has ended already is not waited for.
+async fn finish(stream: &mut Stream, outlet: &Outlet) {
     let _ = tokio::time::timeout(CLOSE_PATIENCE, async {
-        poll_fn(|cx| outlet.poll_attention(cx)).await;
-        while let Some(Ok(_)) = stream.next().await {}
+        if poll_fn(|cx| outlet.poll_attention(cx)).await == Attention::Failed {
+            return;
+        }
+        // Its close frame, if it has not come yet.
+        for _ in 0..FRAMES_AFTER_CLOSE_MAX {
+            if !matches!(stream.next().await, Some(Ok(_))) {
+                break;
+            }
+        }
+        outlet.hang_up(QUEUE_BYTES_MAX).await;
     })
     .await;
+    outlet.kill();
 }
 
 async fn greeting(stream: &mut Stream, outlet: &Outlet) -> Greeting {
@@ -265,34 +337,14 @@ async fn greeting(stream: &mut Stream, outlet: &Outlet) -> Greeting {
         return Greeting::None(None);
     };
     match event {
-        Event::Frame(Incoming::Text(text)) => match parse(&text) {
+        Event::Frame(Incoming::Text(text)) => match incoming::parse(&text) {
             Ok(Some(ClientFrame::Hello(hello))) => Greeting::Hello(Box::new(hello)),
-            _ => Greeting::None(Some(Incoming::Text(text))),
+            Ok(_) => Greeting::None(Some(Incoming::Text(text))),
+            Err(error) => Greeting::Violation(error.into()),
         },
-        Event::Frame(Incoming::Close(_)) | Event::Gone | Event::Closed => Greeting::Gone,
         Event::Frame(other) => Greeting::None(Some(other)),
-        Event::TooBig => {
-            outlet.close(None, close::TOO_BIG, "frames have at most 16 KiB");
-            Greeting::Gone
-        }
-    }
-}
-
-/// A client's frame; `None` for a type that is not known here; an error for what is no frame at all.
-fn parse(text: &Utf8Bytes) -> Result<Option<ClientFrame>, String> {
-    #[derive(serde::Deserialize)]
-    struct Typed {
-        r#type: String,
-    }
-    match serde_json::from_str::<ClientFrame>(text) {
-        Ok(frame) => Ok(Some(frame)),
-        Err(error) => match serde_json::from_str::<Typed>(text) {
-            Ok(typed) if matches!(typed.r#type.as_str(), "hello" | "presence") => {
-                Err(format!("{}: {error}", typed.r#type))
-            }
-            Ok(_) => Ok(None),
-            Err(_) => Err("frames are JSON objects with a type".into()),
-        },
+        Event::Violation(violation) => Greeting::Violation(violation),
+        Event::Closed => Greeting::Gone,
     }
 }
 

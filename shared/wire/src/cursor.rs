@@ -15,6 +15,14 @@ pub struct Cursor {
     pub version: u64,
 }
 
+impl Cursor {
+    /// This cursor, moved on to the highest position and version received since it.
+    pub fn advanced(self, pos: Option<u64>, version: Option<u64>) -> Self {
+        let (pos, version) = (pos.unwrap_or_default(), version.unwrap_or_default());
+        Self { epoch: self.epoch, pos: self.pos.max(pos), version: self.version.max(version) }
+    }
+}
+
 /// The text is no cursor of this version of the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be a cursor that this server gave")]

@@ -3,20 +3,25 @@
 
 use crate::account::DeviceType;
 use crate::backup::BackupJob;
+use crate::error::{ErrorType, FieldError};
 use crate::message::{Message, Pressed};
 use crate::{DeviceId, MessageId, SessionId, Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 /// Close codes of the socket. 1000–1015 are RFC 6455's, 4000 and up ours.
 pub mod close {
     /// The server is stopping: come back (RFC 6455 and the IANA registry: "service restart").
     pub const RESTART: u16 = 1012;
-    /// A frame that is no text or no JSON.
+    /// The client broke RFC 6455.
+    pub const PROTOCOL: u16 = 1002;
+    /// A binary frame; frames are JSON text.
     pub const UNSUPPORTED: u16 = 1003;
+    /// Text that is not valid UTF-8.
+    pub const INVALID_TEXT: u16 = 1007;
     /// A frame larger than the server takes.
     pub const TOO_BIG: u16 = 1009;
-    /// The client broke the protocol, or was silent for too long.
+    /// The client sent an invalid frame or too many, or was silent for too long.
     pub const POLICY: u16 = 1008;
     /// The session was ended or the token has expired: sign in or refresh, then come back.
     pub const SIGNED_OUT: u16 = 4001;
@@ -36,15 +41,26 @@ pub enum PresenceState {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Hello {
     pub device_id: DeviceId,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub device_type: DeviceType,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device_name: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub capabilities: Vec<String>,
     /// Where the client stands; what came after it follows at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
+    /// The highest `pos` received since the cursor; only allowed with `cursor`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pos: Option<u64>,
+    /// The highest `version` received since the cursor; only allowed with `cursor`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u64>,
+}
+
+/// Takes `null` for a field that is left out.
+fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(from: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or_default())
 }
 
 /// A client's change of presence.
@@ -175,6 +191,18 @@ pub struct SessionRevoked {
     pub reason: String,
 }
 
+/// What is wrong with a frame of the client; the server closes the socket after it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FrameError {
+    #[serde(rename = "type")]
+    pub error_type: ErrorType,
+    /// What is wrong, for a person.
+    pub message: String,
+    /// The fields of the frame's `data` that are not valid.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub details: Vec<FieldError>,
+}
+
 /// What the server says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "type", content = "data", rename_all = "snake_case")]
@@ -187,6 +215,8 @@ pub enum ServerFrame {
     /// Fetch `sync` from your cursor.
     Resync,
     SessionRevoked(SessionRevoked),
+    /// The client sent an invalid frame; the close frame follows.
+    Error(FrameError),
     /// One of the reader's own backups in the background: at each change of its state, and while it is made at most twice a
     /// second. It has no place in the log: what was missed is seen with `GET /api/v3/backup/jobs`.
     BackupJob(BackupJob),

@@ -188,6 +188,12 @@ impl Person {
         Socket::hello(&self.socket_url, self.token(), &self.device, Some(cursor)).await
     }
 
+    /// A socket that has said nothing yet.
+    pub async fn open(&self) -> Socket {
+        let bearer = self.api.authorization().unwrap();
+        Socket::open(&self.socket_url, &[("authorization", bearer)]).await.unwrap()
+    }
+
     pub fn socket_url(&self) -> &str {
         &self.socket_url
     }

@@ -148,6 +148,8 @@ impl Engine {
             device_name: self.setup.device_name.clone(),
             capabilities: Vec::new(),
             cursor: self.place.cursor().map(|cursor| cursor.to_string()),
+            pos: None,
+            version: None,
         })));
     }
 

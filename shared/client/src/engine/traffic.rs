@@ -41,7 +41,7 @@ impl Engine {
             // The server lost its place among our frames: only a sync that begins from now tells all.
             ServerFrame::Resync => self.fall_behind(),
             // The close that follows says what to do.
-            ServerFrame::SessionRevoked(_) => {}
+            ServerFrame::SessionRevoked(_) | ServerFrame::Error(_) => {}
             ServerFrame::BackupJob(job) => self.effects.push(Effect::BackupJob(Box::new(job))),
             ServerFrame::Ping => {
                 self.effects.push(Effect::Send(ClientFrame::Pong));

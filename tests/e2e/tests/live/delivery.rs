@@ -78,13 +78,48 @@ async fn devices_know_of_each_other() {
 }
 
 #[tokio::test]
+async fn a_burst_of_presence_is_told_once_a_second() {
+    const CHANGES: usize = 90;
+    let server = Setup::default().start().await;
+    let admin = server.admin().await;
+    let (phone, desk) = (admin.user("ann").await, admin.known("ann", "desk"));
+    let mut at_phone = phone.connect().await;
+    let mut at_desk = desk.connect().await;
+    let began = std::time::Instant::now();
+    for n in 0..CHANGES {
+        let state = if n % 2 == 0 { "idle" } else { "active" };
+        at_desk.say(json!({ "type": "presence", "data": { "state": state } })).await;
+    }
+    at_desk.say(json!({ "type": "presence", "data": { "state": "idle" } })).await;
+    let mut lists = 0;
+    loop {
+        let presence = at_phone.frame("presence").await;
+        lists += 1;
+        let devices = presence["devices"].as_array().unwrap();
+        if devices.iter().any(|device| device["device_id"] == "desk" && device["state"] == "idle") {
+            break;
+        }
+    }
+    // The first within the second that the connecting itself was told in.
+    let seconds = began.elapsed().as_secs() as usize;
+    assert!(lists <= seconds + 2, "{lists} lists in {seconds} s");
+}
+
+#[tokio::test]
 async fn pings_of_both_kinds_are_answered_and_unknown_frames_passed_over() {
     let server = Setup::default().start().await;
     let ann = server.admin().await.user("ann").await;
     let mut socket = ann.connect().await;
     socket.say(json!({ "type": "dance", "data": { "wild": true } })).await;
-    socket.say(json!({ "type": "ping" })).await;
-    socket.frame("pong").await;
+    for ping in [
+        json!({ "type": "ping" }),
+        json!({ "type": "ping", "data": null }),
+        json!({ "type": "ping", "data": {} }),
+        json!({ "type": "ping", "data": { "sent_at": "2026-01-02T03:04:05Z" }, "id": 7 }),
+    ] {
+        socket.say(ping).await;
+        socket.frame("pong").await;
+    }
     socket.send(Message::Ping(b"x".to_vec().into())).await;
     assert_eq!(socket.next().await, Heard::Pong);
 }

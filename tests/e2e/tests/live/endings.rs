@@ -1,6 +1,6 @@
 //! Who may open a socket, and how each comes to its end.
 
-use hongyan_harness::{Heard, Setup, Socket, growing, signed};
+use hongyan_harness::{Heard, Raw, SOCKET_KEY, Setup, Socket, growing, signed};
 use serde_json::json;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio_tungstenite::tungstenite::Message;
@@ -65,7 +65,8 @@ async fn one_person_does_not_take_all_places_nor_flood() {
     for n in 0..64 {
         sockets.push(Socket::hello(ann.socket_url(), ann.token(), &format!("d{n}"), None).await);
     }
-    assert_eq!(Socket::open(&url, &[]).await.err().unwrap().0, 503);
+    let (status, body, retry) = Socket::open(&url, &[]).await.err().unwrap();
+    assert_eq!((status, retry.is_some()), (503, true), "{body}");
     let mut flooding = sockets.pop().unwrap();
     for _ in 0..201 {
         flooding.say(json!({ "type": "ping" })).await;
@@ -74,16 +75,163 @@ async fn one_person_does_not_take_all_places_nor_flood() {
 }
 
 #[tokio::test]
-async fn what_is_no_frame_ends_the_socket_with_its_code() {
+async fn sockets_count_before_they_say_hello() {
     let server = Setup::default().start().await;
     let ann = server.admin().await.user("ann").await;
-    for (message, code) in [
+    let mut silent = Vec::new();
+    for _ in 0..64 {
+        silent.push(Raw::socket(server.url(), ann.token()).await);
+    }
+    let url = format!("{}?token={}", ann.socket_url(), ann.token());
+    assert_eq!(Socket::open(&url, &[]).await.err().unwrap().0, 503);
+    drop(silent.pop());
+    hongyan_harness::eventually("a free place", || async { Socket::open(&url, &[]).await.ok().map(drop) })
+        .await;
+}
+
+#[tokio::test]
+async fn a_user_whose_sockets_break_the_protocol_again_and_again_waits() {
+    let server = Setup::default().start().await;
+    let admin = server.admin().await;
+    let (ann, bob) = (admin.user("ann").await, admin.user("bob").await);
+    let held = ann.connect().await;
+    let url = format!("{}?token={}", ann.socket_url(), ann.token());
+    let mut violations = 0;
+    let (status, body, retry) = loop {
+        match Socket::open(&url, &[]).await {
+            Ok(mut socket) => {
+                socket.say(json!({ "type": "hello", "data": {} })).await;
+                assert_eq!(socket.closed().await, Some(1008));
+                violations += 1;
+            }
+            Err(refused) => break refused,
+        }
+    };
+    assert_eq!(status, 429, "{body}");
+    assert!((10..100).contains(&violations), "{violations}");
+    assert!(retry.unwrap().parse::<u32>().unwrap() >= 1);
+    bob.connect().await;
+    held.close().await;
+    hongyan_harness::eventually("the end of the wait", || async {
+        Socket::open(&url, &[]).await.ok().map(drop)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_close_frame_is_answered_with_the_same_code() {
+    let server = Setup::default().start().await;
+    let ann = server.admin().await.user("ann").await;
+    for code in [Some(1000_u16), Some(1001), Some(4321), None] {
+        for hello in [true, false] {
+            let mut socket = Raw::socket(server.url(), ann.token()).await;
+            if hello {
+                let hello = json!({ "type": "hello", "data": { "device_id": "d" } }).to_string();
+                socket.frame(0x81, hello.as_bytes()).await;
+                assert_eq!(socket.next_frame().await.unwrap().unwrap().0, 1, "the welcome");
+            }
+            let payload = code.map(|code| code.to_be_bytes().to_vec()).unwrap_or_default();
+            socket.frame(0x88, &payload).await;
+            assert_eq!(socket.next_frame().await.unwrap(), Some((8, payload)), "{code:?}, {hello}");
+            assert_eq!(socket.next_frame().await.unwrap(), None, "nothing follows a close frame");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_broken_stream_is_closed_with_the_code_of_rfc_6455() {
+    let server = Setup::default().start().await;
+    let admin = server.admin().await;
+    let masked = |first: u8, payload: &'static [u8]| (first, payload);
+    for (n, (frames, code)) in [
+        (vec![masked(0x81, b"caf\xe9")], 1007_u16),
+        (vec![masked(0x01, b"\xe9\xb8"), masked(0x80, b"?")], 1007),
+        (vec![masked(0x88, b"\x03\xe8\xff")], 1007),
+        (vec![masked(0x80, b"no beginning")], 1002),
+        (vec![masked(0x01, b"one"), masked(0x81, b"another")], 1002),
+        (vec![masked(0xc1, b"a reserved bit")], 1002),
+        (vec![masked(0x8b, b"a reserved opcode")], 1002),
+        (vec![masked(0x0a, b"a pong in parts")], 1002),
+        (vec![masked(0x89, &[b'x'; 126])], 1002),
+        (vec![masked(0x88, b"\x03")], 1002),
+        (vec![masked(0x88, b"\x03\xee")], 1002),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        // Each its own user, as whoever breaks the protocol again and again has to wait.
+        let user = admin.user(&format!("user-{n}")).await;
+        let mut socket = Raw::socket(server.url(), user.token()).await;
+        for (first, payload) in frames {
+            socket.frame(first, payload).await;
+        }
+        let (opcode, payload) = socket.next_frame().await.unwrap().unwrap();
+        assert_eq!((opcode, &payload[..2]), (8, &code.to_be_bytes()[..]), "case {n}");
+        socket.end().await.unwrap();
+    }
+    let ann = admin.user("ann").await;
+    let mut unmasked = Raw::socket(server.url(), ann.token()).await;
+    unmasked.say(b"\x81\x02{}").await.unwrap();
+    assert_eq!(unmasked.next_frame().await.unwrap().unwrap().1[..2], 1002_u16.to_be_bytes());
+}
+
+#[tokio::test]
+async fn a_message_in_endless_fragments_is_a_flood() {
+    let server = Setup::default().start().await;
+    let ann = server.admin().await.user("ann").await;
+    let mut socket = Raw::socket(server.url(), ann.token()).await;
+    socket.frame(0x01, b"{").await;
+    // Empty continuations: never a whole frame, never too large.
+    let fragments = [0x00, 0x80, 1, 2, 3, 4].repeat(10_000);
+    let mut sent = 0;
+    while sent < 64 * 1024 * 1024 && socket.say(&fragments).await.is_ok() {
+        sent += fragments.len();
+    }
+    assert!(sent < 64 * 1024 * 1024, "the server still reads");
+}
+
+#[tokio::test]
+async fn an_invalid_hello_is_answered_with_the_field() {
+    let server = Setup::default().start().await;
+    let admin = server.admin().await;
+    for (n, (data, field)) in [
+        (json!({ "device_id": "phone", "device_type": "watch" }), "device_type"),
+        (json!({ "device_id": "no blanks", "device_type": "mobile" }), "device_id"),
+        (json!({ "device_type": "mobile" }), "device_id"),
+        (json!({ "device_id": "phone", "capabilities": "some" }), "capabilities"),
+        (json!({ "device_id": "phone", "pos": 1 }), "pos"),
+        (json!(null), "data"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let user = admin.user(&format!("user-{n}")).await;
+        let url = format!("{}?token={}", user.socket_url(), user.token());
+        let mut socket = Socket::open(&url, &[]).await.unwrap();
+        socket.say(json!({ "type": "hello", "data": data })).await;
+        let error = socket.frame("error").await;
+        assert_eq!(
+            (&error["type"], &error["details"][0]["field"]),
+            (&json!("validation_failed"), &json!(field))
+        );
+        assert_eq!(socket.closed().await, Some(1008));
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_frame_ends_the_socket_with_its_code() {
+    let server = Setup::default().start().await;
+    let admin = server.admin().await;
+    for (n, (message, code)) in [
         (Message::binary(b"x".to_vec()), 1003),
         (Message::text("no json"), 1008),
         (Message::text(format!("{{\"type\":\"{}\"}}", "x".repeat(20_000))), 1009),
         (Message::text(r#"{"type":"presence","data":{"state":"dancing"}}"#), 1008),
-    ] {
-        let mut socket = ann.connect().await;
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut socket = admin.user(&format!("user-{n}")).await.connect().await;
         socket.send(message).await;
         assert_eq!(socket.closed().await, Some(code));
     }
@@ -146,4 +294,31 @@ async fn who_is_signed_out_or_disabled_is_closed_at_once() {
     admin.post("users/ann/disable", json!({})).await.data();
     assert_eq!(at_first.frame("session_revoked").await["reason"], "disabled");
     assert_eq!(at_first.closed().await, Some(4001));
+}
+
+#[tokio::test]
+async fn a_handshake_needs_one_key_of_16_bytes() {
+    let server = Setup::default().start().await;
+    let ann = server.admin().await.user("ann").await;
+    let good = format!("Sec-WebSocket-Key: {SOCKET_KEY}\r\n");
+    for (keys, status) in [
+        (good.clone(), 101),
+        (String::new(), 400),
+        (good.repeat(2), 400),
+        ("Sec-WebSocket-Key: \r\n".into(), 400),
+        ("Sec-WebSocket-Key: AAECAwQFBgcICQoLDA0O\r\n".into(), 400),
+        ("Sec-WebSocket-Key: AAECAwQFBgcICQoLDA0ODxA=\r\n".into(), 400),
+        ("Sec-WebSocket-Key: sixteen bytes...\r\n".into(), 400),
+    ] {
+        let mut raw = Raw::connect(server.url()).await;
+        let (host, token) = (raw.host().to_owned(), ann.token());
+        raw.say(format!(
+            "GET /ws HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\nConnection: Upgrade\r\n\
+             Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n{keys}\r\n"
+        ))
+        .await
+        .unwrap();
+        let head = raw.head().await;
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{keys}: {head}");
+    }
 }

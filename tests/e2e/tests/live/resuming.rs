@@ -90,6 +90,69 @@ async fn a_cursor_of_no_use_leads_to_resync() {
     assert_eq!(socket.welcome["cursor"], json!(known));
 }
 
+/// A client of someone else's: it cannot read a cursor, so it keeps the first one with the highest position and
+/// version that it has received since.
+#[tokio::test]
+async fn a_foreign_client_that_resumes_gets_nothing_it_knows() {
+    let server = Setup::default().start().await;
+    let admin = server.admin().await;
+    let (ann, desk, sender) = (admin.user("ann").await, admin.known("ann", "desk"), admin.sender("s").await);
+    let mut socket = ann.connect().await;
+    let cursor = socket.welcome["cursor"].clone();
+    let (mut pos, mut version) = (None, None);
+    let resumed = |pos: Option<u64>, version: Option<u64>| json!({ "device_id": "ann-1", "device_type": "mobile", "cursor": cursor, "pos": pos, "version": version });
+    for round in 0..3 {
+        let id = sender.send_to("ann", &format!("live {round}")).await;
+        let message = socket.frame("message").await;
+        assert_eq!(message["title"], json!(format!("live {round}")));
+        pos = message["pos"].as_u64();
+        desk.read(&id).await;
+        version = socket.frame("status_update").await["version"].as_u64();
+        socket.close().await;
+
+        let missed = sender.send_to("ann", &format!("missed {round}")).await;
+        desk.read(&missed).await;
+        socket = ann.open().await;
+        socket.say(json!({ "type": "hello", "data": resumed(pos, version) })).await;
+        socket.frame("welcome").await;
+        let message = socket.frame("message").await;
+        assert_eq!(message["title"], json!(format!("missed {round}")));
+        pos = message["pos"].as_u64();
+        let update = socket.frame("status_update").await;
+        assert_eq!(update["message_id"], json!(missed));
+        version = update["version"].as_u64();
+    }
+    // By REST the same.
+    let (pos, version) = (pos.unwrap(), version.unwrap());
+    let known = cursor.as_str().unwrap();
+    let path = format!("/api/v3/sync?cursor={known}&pos={pos}&version={version}");
+    sender.send_to("ann", "last").await;
+    let changes = ann.api.get(&path).await.data()["changes"].clone();
+    assert_eq!(changes.as_array().unwrap().len(), 1, "{changes}");
+    assert_eq!(changes[0]["data"]["title"], "last");
+    assert_eq!(ann.sync(known, 100).await["changes"].as_array().unwrap().len(), 7 + 6);
+}
+
+#[tokio::test]
+async fn what_was_received_counts_only_with_a_cursor() {
+    let server = Setup::default().start().await;
+    let ann = server.admin().await.user("ann").await;
+    for (query, field) in [("pos=1", "pos"), ("version=1", "version"), ("cursor=&pos=1", "pos")] {
+        let reply = ann.api.get(&format!("/api/v3/sync?{query}")).await;
+        assert_eq!(reply.failure(422, "validation_failed"), [field]);
+    }
+    // More than there is was received from another server.
+    let cursor = ann.sync("", 10).await["next_cursor"].clone();
+    let cursor = cursor.as_str().unwrap();
+    let path = format!("/api/v3/sync?cursor={cursor}&pos=1000000");
+    assert_eq!(ann.api.get(&path).await.data()["reset"], true);
+    let mut socket = ann.open().await;
+    let hello = json!({ "device_id": "d", "cursor": cursor, "version": 1_000_000 });
+    socket.say(json!({ "type": "hello", "data": hello })).await;
+    socket.frame("welcome").await;
+    socket.frame("resync").await;
+}
+
 #[tokio::test]
 async fn reconnecting_in_the_midst_of_a_flood_loses_and_repeats_nothing() {
     const MESSAGES: usize = 400;
