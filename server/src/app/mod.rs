@@ -59,16 +59,15 @@ pub struct Running {
 pub async fn start(mut config: Config, gateways: Gateways) -> Result<Running> {
     let providers = crate::auth::providers::all(&config.providers)?;
     let handles = raise_file_limit(&config)?;
-    let user_listener =
-        listen(&config, gateways != Gateways::Admin, "USER_SERVER_PORT", config.user_port).await?;
-    let admin_listener =
-        listen(&config, gateways != Gateways::User, "ADMIN_SERVER_PORT", config.admin_port).await?;
+    let user_listener = listen(&config, gateways != Gateways::Admin, "USER_SERVER_PORT", config.user_port)?;
+    let admin_listener = listen(&config, gateways != Gateways::User, "ADMIN_SERVER_PORT", config.admin_port)?;
     if config.public_url.is_empty() {
         let bound = user_listener.as_ref().map(TcpListener::local_addr).transpose()?;
         config.public_url =
             format!("http://localhost:{}", bound.map_or(config.user_port, |bound| bound.port()));
     }
     warn_of_open_doors(&config, &providers);
+    serve::warn_of_short_backlog();
     let core = Core::open(&config, handles)?;
     let Core {
         directory,
@@ -259,12 +258,12 @@ fn is_reached_openly(public_url: &str) -> bool {
     url.scheme() == "http" && !address.map_or(host == "localhost", |address| address.is_loopback())
 }
 
-async fn listen(config: &Config, wanted: bool, setting: &str, port: u16) -> Result<Option<TcpListener>> {
+fn listen(config: &Config, wanted: bool, setting: &str, port: u16) -> Result<Option<TcpListener>> {
     if !wanted {
         return Ok(None);
     }
     let address = SocketAddr::new(config.bind, port);
-    let listener = TcpListener::bind(address).await;
+    let listener = serve::listen(address);
     Ok(Some(listener.with_context(|| format!("{setting}: cannot listen on {address}"))?))
 }
 

@@ -11,18 +11,12 @@ const POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; 
     img-src 'self' data:; connect-src 'self'; font-src 'self'; manifest-src 'self'; \
     base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
-/// Any path that is no route: a file of the UI, or its page, which routes by itself.
+/// Any path that is no route: the page at the root, or a file of it. The page keeps its own places behind `#`, so
+/// every other path is unknown.
 pub async fn serve(method: Method, uri: Uri, headers: HeaderMap) -> Response {
-    if !matches!(method, Method::GET | Method::HEAD) {
-        return Error::not_found("path").into_response();
-    }
-    let path = uri.path().trim_start_matches('/');
-    if path == "api" || path.starts_with("api/") || path == "ws" || path.starts_with("docs") {
-        return Error::not_found("path").into_response();
-    }
-    // What looks like a file and is none is not answered with a page.
-    let is_page = !path.rsplit('/').next().unwrap_or_default().contains('.');
-    match find(path).or_else(|| is_page.then(|| find("index.html")).flatten()) {
+    let path = if uri.path() == "/" { "/index.html" } else { uri.path() };
+    let is_read = matches!(method, Method::GET | Method::HEAD);
+    match find(path).filter(|_| is_read) {
         Some(asset) => answer(asset, &headers),
         None => Error::not_found("path").into_response(),
     }

@@ -5,11 +5,12 @@ use crate::error::{Error, Rate};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::uri::Authority;
+use axum::http::{HeaderName, HeaderValue, StatusCode, Version, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use hongyan_wire::api::{Meta, Success};
-use hongyan_wire::error::{ErrorBody, ErrorType, Failure, FailureMeta};
+use hongyan_wire::error::{ErrorBody, ErrorType, Failure, FailureMeta, FieldError};
 use serde::Serialize;
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;
@@ -112,7 +113,10 @@ pub async fn answer(router: Router, request: Request) -> Response {
     // Only the path: queries may hold tokens.
     let access = tracing::enabled!(target: "hongyan::access", tracing::Level::DEBUG)
         .then(|| (Instant::now(), request.method().clone(), doors::without_key(request.uri().path())));
-    let result = AssertUnwindSafe(router.oneshot(request)).catch_unwind().await;
+    let result = match host(&request) {
+        Ok(()) => AssertUnwindSafe(router.oneshot(request)).catch_unwind().await,
+        Err(error) => Ok(Ok(error.into_response())),
+    };
     let mut response = match result {
         Ok(Ok(response)) => response,
         Err(_) => Error::internal("a panic; see the lines before").into_response(),
@@ -173,6 +177,27 @@ fn failure(response: &mut Response) -> Option<Error> {
         _ => return None,
     };
     Some(error)
+}
+
+/// Refuses a request without one valid `Host` (RFC 9112, section 3.2): a proxy and this server could take it for
+/// different hosts.
+fn host(request: &Request) -> Result<(), Error> {
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let reason = match (hosts.next(), hosts.next()) {
+        (None, _) if request.version() < Version::HTTP_11 => return Ok(()),
+        (None, _) => "is missing",
+        (Some(_), Some(_)) => "must be given once",
+        // Empty where the target has no authority (RFC 9110, section 7.2).
+        (Some(host), None) if host.is_empty() => return Ok(()),
+        (Some(host), None) => {
+            match host.as_bytes().contains(&b'@') || Authority::try_from(host.as_bytes()).is_err() {
+                true => "must be a host, or a host and a port",
+                false => return Ok(()),
+            }
+        }
+    };
+    let details = vec![FieldError::new("Host", reason)];
+    Err(Error { details, ..Error::new(ErrorType::MalformedRequest, format!("Host: {reason}")) })
 }
 
 fn request_id(request: &Request) -> String {

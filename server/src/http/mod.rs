@@ -7,11 +7,13 @@ mod assets;
 mod auth;
 mod backup;
 mod channels;
+mod connection;
 mod cookies;
 mod docs;
 mod doors;
 mod envelope;
 mod extract;
+mod health;
 mod messages;
 mod origin;
 mod page;
@@ -185,6 +187,12 @@ impl UserGateway {
             .routes(routes!(auth::tokens::list, auth::tokens::create))
             .routes(routes!(auth::tokens::end))
             .routes(routes!(socket::open))
+            .routes(routes!(health::healthz))
+            .routes(routes!(health::readyz))
+            .routes(routes!(health::gotify_version))
+            .routes(routes!(health::gotify_health))
+            .routes(routes!(health::ntfy_health))
+            .routes(routes!(health::ntfy_health_at_root))
             .split_for_parts();
         let cors = self.origins.cors();
         let is_over_tls = self.public_url.starts_with("https://");
@@ -283,7 +291,8 @@ impl AdminGateway {
             .routes(routes!(admin::health::readyz))
             .split_for_parts();
         // Who opens the address that the server prints finds what can be done here.
-        let home = get(|| async { Redirect::temporary("/docs/") });
+        // The address is relative, as a proxy may serve this below a path.
+        let home = get(|| async { Redirect::temporary("docs/") });
         let nothing = || async { Error::not_found("path") };
         let router = router.route("/", home);
         router.with_state(self).fallback(nothing).merge(docs::routes(document))

@@ -1,20 +1,19 @@
 //! Accepts connections and serves them with a router, until told to stop.
 
+use super::connection::{Connection, Patience};
 use crate::config::Config;
 use crate::hub::Limits;
 use axum::Router;
 use axum::body::Body;
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{Semaphore, watch};
 
-/// How long a connection may be idle, or take to send a request's head.
-const HEAD_PATIENCE: Duration = Duration::from_secs(30);
 /// Largest head of a request, in bytes; also what is read ahead of a body.
 const HEAD_MAX: usize = 64 * 1024;
 /// Connections beside those that become sockets.
@@ -23,6 +22,13 @@ pub const CONNECTIONS_BESIDE: usize = 2_048;
 const BESIDE_OF_ONE_ADDRESS: usize = 512;
 /// How long what was sent may stay unacknowledged.
 const UNTAKEN_MAX: Duration = Duration::from_secs(60);
+/// Connections that the system may hold until they are accepted. After a restart all clients come back at once; the
+/// system lowers this to its own bound.
+const BACKLOG: u32 = 16_384;
+/// A bound of the system below this loses connections of a large server.
+const SYSTEM_BACKLOG_MIN: u32 = 4_096;
+/// The system's bound (Linux, `listen(2)`).
+const SYSTEM_BACKLOG: &str = "/proc/sys/net/core/somaxconn";
 /// Pause after an accept that failed, as when all files are in use.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
@@ -61,8 +67,42 @@ impl Room {
     }
 }
 
+/// Listens at an address.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A server that starts again finds its port free.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Warns when the system holds fewer connections than come back at once after a restart.
+pub fn warn_of_short_backlog() {
+    let bound = std::fs::read_to_string(SYSTEM_BACKLOG).unwrap_or_default();
+    if let Some(bound) = short_backlog(&bound) {
+        tracing::warn!(
+            bound,
+            "net.core.somaxconn is below {SYSTEM_BACKLOG_MIN}: when many clients connect at once, some wait for seconds; `sysctl -w net.core.somaxconn={SYSTEM_BACKLOG_MIN}` raises it"
+        );
+    }
+}
+
+fn short_backlog(bound: &str) -> Option<u32> {
+    bound.trim().parse().ok().filter(|bound| *bound < SYSTEM_BACKLOG_MIN)
+}
+
 /// Serves until `stop`, then finishes the requests that are under way.
-pub async fn run(listener: TcpListener, router: Router, mut stop: watch::Receiver<bool>, room: Room) {
+pub async fn run(listener: TcpListener, router: Router, stop: watch::Receiver<bool>, room: Room) {
+    serve(listener, router, stop, room, Patience::default()).await;
+}
+
+async fn serve(
+    listener: TcpListener,
+    router: Router,
+    mut stop: watch::Receiver<bool>,
+    room: Room,
+    patience: Patience,
+) {
     let connections_max = room.connections;
     let addresses = Limits::new(usize::MAX, room.per_address);
     let proxies = room.proxies;
@@ -91,11 +131,12 @@ pub async fn run(listener: TcpListener, router: Router, mut stop: watch::Receive
             let answer = super::envelope::answer(router.clone(), request);
             async { Ok::<_, Infallible>(answer.await) }
         });
+        let connection = Connection::new(stream);
         let connection = hyper::server::conn::http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_PATIENCE)
+            .timer(connection.head_timer(patience))
+            .header_read_timeout(patience.head)
             .max_buf_size(HEAD_MAX)
-            .serve_connection(TokioIo::new(stream), service)
+            .serve_connection(connection, service)
             .with_upgrades();
         let mut stop = stop.clone();
         tokio::spawn(async move {
@@ -142,5 +183,77 @@ async fn accept(
             tokio::time::sleep(ACCEPT_RETRY).await;
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    /// A gateway with this patience, until the sender is dropped.
+    async fn gateway(patience: Patience) -> (SocketAddr, watch::Sender<bool>) {
+        let listener = listen(([127, 0, 0, 1], 0).into()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = watch::channel(false);
+        let room = Room { connections: 100, per_address: 100, proxies: Arc::new([]) };
+        let router = Router::new().route("/", get(|| async { "hello" }));
+        tokio::spawn(serve(listener, router, stopped, room, patience));
+        (address, stop)
+    }
+
+    async fn connect(address: SocketAddr, bytes: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(bytes.as_bytes()).await.unwrap();
+        stream
+    }
+
+    /// Waits for the answer, then sends more.
+    async fn then(stream: &mut TcpStream, bytes: &str) {
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"hello") {
+            assert!(stream.read_buf(&mut answer).await.unwrap() > 0);
+        }
+        stream.write_all(bytes.as_bytes()).await.unwrap();
+    }
+
+    /// Waits for the end, and gives how long it took.
+    async fn ended(mut stream: TcpStream) -> Duration {
+        let began = std::time::Instant::now();
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest).await;
+        began.elapsed()
+    }
+
+    const REQUEST: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+    #[tokio::test]
+    async fn an_idle_connection_is_kept_for_longer_than_a_head_may_take() {
+        let patience = Patience { head: Duration::from_millis(300), idle: Duration::from_secs(3) };
+        let (address, _stop) = gateway(patience).await;
+        let fresh = connect(address, "GET / HT").await;
+        let mut halfway = connect(address, REQUEST).await;
+        then(&mut halfway, "GET / HT").await;
+        let mut idle = connect(address, REQUEST).await;
+        then(&mut idle, "").await;
+        let (fresh, halfway, idle) = tokio::join!(ended(fresh), ended(halfway), ended(idle));
+        assert!(fresh < idle && halfway < idle, "{fresh:?}, {halfway:?}, {idle:?}");
+        assert!(idle > Duration::from_secs(2), "{idle:?}");
+    }
+
+    #[test]
+    fn idle_connections_outlive_those_of_proxies() {
+        let patience = Patience::default();
+        assert!(patience.idle > Duration::from_secs(75));
+        assert_eq!(patience.head, Duration::from_secs(30));
+    }
+
+    #[test]
+    fn a_short_backlog_is_noticed() {
+        assert_eq!(short_backlog("128\n"), Some(128));
+        assert_eq!(short_backlog("4096\n"), None);
+        assert_eq!(short_backlog(""), None);
     }
 }

@@ -1,6 +1,7 @@
 //! `GET /ws`: from a request to a socket (RFC 6455, section 4.2).
 
 use super::UserGateway;
+use super::connection::Connection;
 use super::extract::{Listener, Query};
 use super::serve::Peer;
 use crate::error::{Error, Result};
@@ -13,7 +14,6 @@ use base64::engine::general_purpose::STANDARD;
 use hongyan_wire::error::{ErrorType, Failure, FieldError};
 use hongyan_wire::profile::Scope;
 use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -121,7 +121,7 @@ fn denied(denied: Denied) -> Error {
 /// is not kept for as long as the socket lives.
 fn taken(upgraded: Upgraded) -> Option<(TcpStream, Vec<u8>)> {
     // The gateway's own listener serves plain TCP streams and nothing else.
-    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
+    let parts = upgraded.downcast::<Connection>().ok()?;
     Some((parts.io.into_inner(), parts.read_buf.to_vec()))
 }
 

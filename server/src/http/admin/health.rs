@@ -20,6 +20,5 @@ pub async fn healthz() -> &'static str {
     ),
 )]
 pub async fn readyz(State(gateway): State<AdminGateway>) -> Result<&'static str> {
-    gateway.journal.caught_up().await?;
-    Ok("ready\n")
+    crate::http::health::ready(&gateway.journal).await
 }

@@ -281,7 +281,7 @@ fn text(text: &str, max: usize) -> String {
 }
 
 /// JSON with a status of the other system's choosing, which goes out as it is.
-fn own_words(status: u16, body: &impl Serialize) -> Response {
+pub(super) fn own_words(status: u16, body: &impl Serialize) -> Response {
     match serde_json::to_vec(body) {
         Ok(json) => plain(status, "application/json", json),
         Err(error) => Error::internal(error).into_response(),

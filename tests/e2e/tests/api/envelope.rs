@@ -1,6 +1,6 @@
 //! Every line of the envelope: shapes, request ids, and each status that a caller can meet.
 
-use hongyan_harness::{Reply, Setup, signed};
+use hongyan_harness::{Raw, Reply, Setup, signed};
 use reqwest::Method;
 use serde_json::json;
 
@@ -103,6 +103,129 @@ async fn unknown_paths_and_methods_have_the_envelope_too() {
     reply.failure(405, "method_not_allowed");
     assert!(reply.header("allow").unwrap().contains("GET"));
     server.admin_gateway().get("/nothing").await.failure(404, "not_found");
+}
+
+#[tokio::test]
+async fn only_the_page_and_its_files_are_answered_with_the_page() {
+    let server = Setup::default().start().await;
+    let user = server.user();
+    let page = user.get("/").await;
+    assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
+    let icon = page.text.split('"').find(|text| text.contains("favicon")).unwrap();
+    let icon = icon.trim_start_matches(['.', '/']);
+    assert_eq!(user.get(&format!("/{icon}")).await.header("content-type"), Some("image/svg+xml"));
+    for path in [
+        "/inbox",
+        "/index",
+        "/metrics",
+        "/ws/",
+        "/api",
+        "/api/",
+        "/gotify",
+        "/gotify/application",
+        "/v1/account",
+        "/v1/health/",
+        "/healthz/",
+        "/favicon.ico",
+        "/robots.txt",
+        "//",
+        "/.env",
+        "/docs/none.txt",
+    ] {
+        for accept in ["*/*", "text/html,application/xhtml+xml"] {
+            let request = user.request(Method::GET, path).header("accept", accept);
+            Reply::of(request).await.failure(404, "not_found");
+        }
+    }
+}
+
+#[tokio::test]
+async fn monitors_are_answered_on_the_user_gateway_too() {
+    let server = Setup::default().start().await;
+    for gateway in [server.user(), server.admin_gateway()] {
+        assert_eq!(gateway.get("/healthz").await.text, "ok\n");
+        assert_eq!(gateway.get("/readyz").await.text, "ready\n");
+    }
+    let user = server.user();
+    assert_eq!(user.get("/gotify/health").await.json(), json!({ "health": "green", "database": "green" }));
+    assert!(user.get("/gotify/version").await.json()["version"].as_str().unwrap().starts_with("2."));
+    for path in ["/v1/health", "/ntfy/v1/health"] {
+        assert_eq!(user.get(path).await.json(), json!({ "healthy": true }));
+    }
+}
+
+#[tokio::test]
+async fn a_request_needs_one_valid_host() {
+    let server = Setup::default().start().await;
+    for (version, hosts, status) in [
+        ("1.1", "Host: a.example\r\n", 200),
+        ("1.1", "Host: [::1]:8080\r\n", 200),
+        ("1.1", "Host:\r\n", 200),
+        ("1.0", "", 200),
+        ("1.1", "", 400),
+        ("1.1", "Host: a.example\r\nHost: a.example\r\n", 400),
+        ("1.0", "Host: a.example\r\nHost: b.example\r\n", 400),
+        ("1.1", "Host: someone@a.example\r\n", 400),
+        ("1.1", "Host: a.example/path\r\n", 400),
+    ] {
+        for url in [server.url(), server.admin_url()] {
+            let mut raw = Raw::connect(url).await;
+            raw.say(format!("GET /healthz HTTP/{version}\r\n{hosts}\r\n")).await.unwrap();
+            let (came, body) = raw.answer().await;
+            assert_eq!(came, status, "HTTP/{version} {hosts:?}: {body}");
+            assert!(status == 200 || body.contains("malformed_request"), "{body}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_writes_first_reads_why_it_is_refused() {
+    const BODY: usize = 3_000_000;
+    let server = Setup::default().start().await;
+    let sender = server.admin().await.sender("s").await;
+    let key = sender.api.authorization().unwrap().to_owned();
+    let chunk = "8000\r\n".to_owned() + &"x".repeat(0x8000) + "\r\n";
+    let chunked = chunk.repeat(BODY / 0x8000) + "0\r\n\r\n";
+    for (head, body, status) in [
+        ("POST /api/v3/auth/local/login", Some("x".repeat(BODY)), 413),
+        ("POST /api/v3/auth/local/login", None, 413),
+        ("POST /api/v3/messages/send", Some("x".repeat(20 * BODY / 3)), 413),
+        ("PUT /api/v3/auth/profile/avatar", Some("x".repeat(BODY)), 401),
+        ("POST /no/such/path", Some("x".repeat(BODY)), 404),
+    ] {
+        let mut raw = Raw::connect(server.url()).await;
+        let host = raw.host().to_owned();
+        let framing = match &body {
+            Some(body) => format!("Content-Length: {}", body.len()),
+            None => "Transfer-Encoding: chunked".to_owned(),
+        };
+        let credentials = match status {
+            413 => format!("Authorization: {key}\r\n"),
+            _ => String::new(),
+        };
+        let head = format!(
+            "{head} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n{credentials}{framing}\r\n\r\n"
+        );
+        raw.say(head.as_bytes()).await.unwrap();
+        raw.say(body.as_ref().unwrap_or(&chunked)).await.unwrap();
+        assert_eq!(raw.answer().await.0, status, "{head}");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_body_without_end_is_not_read_for_ever() {
+    const MOST: usize = 512 * 1024 * 1024;
+    let server = Setup::default().start().await;
+    let mut raw = Raw::connect(server.url()).await;
+    let host = raw.host().to_owned();
+    raw.say(format!("POST /nothing HTTP/1.1\r\nHost: {host}\r\nContent-Length: 99999999999\r\n\r\n"))
+        .await
+        .unwrap();
+    let (part, mut sent) = (vec![b'x'; 1024 * 1024], 0);
+    while sent < MOST && raw.say(&part).await.is_ok() {
+        sent += part.len();
+    }
+    assert!(sent < MOST, "the server still reads");
 }
 
 #[tokio::test]

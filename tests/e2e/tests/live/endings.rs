@@ -322,3 +322,21 @@ async fn a_handshake_needs_one_key_of_16_bytes() {
         assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{keys}: {head}");
     }
 }
+
+#[tokio::test]
+async fn clients_that_come_while_the_server_is_busy_are_not_lost() {
+    const CLIENTS: usize = 1_000;
+    let server = Setup::default().start().await;
+    let pid = rustix::process::Pid::from_raw(i32::try_from(server.pid()).unwrap()).unwrap();
+    let send = |signal| rustix::process::kill_process(pid, signal).unwrap();
+    // It accepts nothing now, so all of them wait in the system's queue.
+    send(rustix::process::Signal::STOP);
+    let address = server.url().trim_start_matches("http://").to_owned();
+    let mut waiting = Vec::new();
+    for n in 0..CLIENTS {
+        let connecting = tokio::net::TcpStream::connect(&address);
+        waiting.push(hongyan_harness::within(&format!("connection {n}"), connecting).await.unwrap());
+    }
+    send(rustix::process::Signal::CONT);
+    assert_eq!(waiting.len(), CLIENTS);
+}
