@@ -245,6 +245,11 @@ fn warn_of_open_doors(config: &Config, providers: &[Arc<dyn Provider>]) {
             "PUBLIC_URL is not https: passwords and tokens can be read on their way; put a proxy with TLS before it"
         );
     }
+    if config.trusted_proxies.iter().any(|network| network.prefix_len() == 0) {
+        tracing::warn!(
+            "TRUSTED_PROXIES has every address: any client can say with X-Forwarded-For where it comes from"
+        );
+    }
     if providers.is_empty() && !config.local_login {
         tracing::warn!("LOCAL_LOGIN is false and no provider is set up: nobody can sign in");
     }

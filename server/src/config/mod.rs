@@ -7,6 +7,7 @@ mod folders;
 
 use crate::auth::providers::{self, CustomSettings};
 use folders::Folders;
+use ipnet::{IpNet, Ipv4Net};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -88,13 +89,13 @@ settings! {
     "SIGN_UP", "open", "Who may come by a provider and is not known yet: open, domain, invitation (with a link of an administrator), closed.";
     "SIGN_UP_DOMAINS", "none", "For SIGN_UP=domain: the domains of checked e-mail addresses, separated by commas.";
     "CORS_ALLOWED_ORIGINS", "none", "Origins besides our own that browsers may call from, separated by commas.";
-    "TRUSTED_PROXIES", "none", "Addresses of proxies whose X-Forwarded-For is believed, separated by commas.";
+    "TRUSTED_PROXIES", "none", "Addresses and networks (172.16.0.0/12, fd00::/8) of proxies whose X-Forwarded-For is believed, separated by commas.";
     "SEND_RATE_USER", "120", "Messages that a person may send in a minute.";
     "AUTH_RATE_PER_ADDRESS", "1200", "Requests in a minute from one address that renew or begin a sign-in: refresh, codes, links, callbacks, passkeys.";
     "SEND_RATE_EXTERNAL", "60", "Messages that an external service without a limit of its own may send in a minute.";
     "CALLBACK_ALLOWED_HOSTS", "none", "Hosts of the private network that services may have as callback_url, separated by commas.";
     "WS_MAX_CONNECTIONS", "10000", "Sockets open at one time.";
-    "WS_MAX_CONNECTIONS_PER_ADDRESS", "1000", "Sockets open at one time from one address.";
+    "WS_MAX_CONNECTIONS_PER_ADDRESS", "1000", "Sockets open at one time from one address, or one /56 network of IPv6.";
     "WS_PING_INTERVAL", "30s", "Time between pings; a socket silent for two is closed.";
     "WS_READ_BUFFER_SIZE", "1024", "Bytes that each socket keeps for reading; longer frames get more while they are read.";
     "WS_WRITE_BUFFER_SIZE", "4096", "Bytes of protocol frames (pongs) gathered for each socket before they are written.";
@@ -203,7 +204,7 @@ pub struct Config {
     /// In small letters.
     pub sign_up_domains: Vec<String>,
     pub cors_origins: Vec<String>,
-    pub trusted_proxies: Vec<IpAddr>,
+    pub trusted_proxies: Vec<IpNet>,
     pub rates: Rates,
     pub callback_hosts: Vec<String>,
     pub sockets_max: usize,
@@ -313,7 +314,10 @@ impl Config {
             sign_up_domains: values.list("SIGN_UP_DOMAINS", host)?,
             local_login: values.parsed("LOCAL_LOGIN", true, "true or false")?,
             cors_origins: values.list("CORS_ALLOWED_ORIGINS", |text| origin(text).map(str::to_owned))?,
-            trusted_proxies: values.list("TRUSTED_PROXIES", |text| text.parse().ok())?,
+            trusted_proxies: values.list("TRUSTED_PROXIES", network).map_err(|unread| {
+                let reason = format!("{}; give addresses, or networks such as 172.16.0.0/12", unread.reason);
+                ConfigError { reason, ..unread }
+            })?,
             callback_hosts: values.list("CALLBACK_ALLOWED_HOSTS", host)?,
             rates: Rates {
                 user: values.at_least("SEND_RATE_USER", 120, 1)? as u32,
@@ -500,6 +504,18 @@ fn host(text: &str) -> Option<String> {
     is_host.then(|| text.to_owned())
 }
 
+/// A network, or a single address as one. IPv4 within IPv6 becomes IPv4, as the addresses of peers do.
+fn network(text: &str) -> Option<IpNet> {
+    let network = text.parse().or_else(|_| text.parse().map(|address: IpAddr| address.into())).ok()?;
+    match network {
+        IpNet::V6(v6) => Some(match (v6.addr().to_ipv4_mapped(), v6.prefix_len().checked_sub(96)) {
+            (Some(v4), Some(length)) => Ipv4Net::new(v4, length).ok()?.into(),
+            _ => network,
+        }),
+        IpNet::V4(_) => Some(network),
+    }
+}
+
 /// The origin of a URL that is one: `https://host` or `https://host:port`, nothing more.
 fn origin(text: &str) -> Option<&str> {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"))?;
@@ -534,6 +550,30 @@ mod tests {
         assert_eq!((every("0").unwrap(), every("off").unwrap()), (None, None));
         assert_eq!(every("daily").unwrap_err().setting, "BACKUP_INTERVAL");
         assert_eq!(load(&[("BACKUP_SETS_MAX", "0")]).err().unwrap().setting, "BACKUP_SETS_MAX");
+    }
+
+    #[test]
+    fn proxies_are_addresses_and_networks() {
+        let proxies = |text: &str| load(&[("TRUSTED_PROXIES", text)]).map(|config| config.trusted_proxies);
+        let known = proxies("127.0.0.1, 172.16.0.0/12,fd00::/8, ::1, ::ffff:10.0.0.0/104").unwrap();
+        for (address, expected) in [
+            ("127.0.0.1", true),
+            ("127.0.0.2", false),
+            ("172.31.255.254", true),
+            ("172.32.0.1", false),
+            ("fd12::1", true),
+            ("::1", true),
+            ("fe80::1", false),
+            ("10.200.3.4", true),
+        ] {
+            let address: IpAddr = address.parse().unwrap();
+            assert_eq!(known.iter().any(|network| network.contains(&address)), expected, "{address}");
+        }
+        for text in ["172.16.0.0/33", "10.0.0/8", "proxy.example", "10.0.0.0/8;::1", "fd00::/129"] {
+            let error = proxies(text).unwrap_err();
+            assert_eq!(error.setting, "TRUSTED_PROXIES", "{text}");
+            assert!(error.reason.contains("172.16.0.0/12"), "{}", error.reason);
+        }
     }
 
     #[test]

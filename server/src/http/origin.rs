@@ -4,7 +4,8 @@
 use super::serve::Peer;
 use crate::config::Config;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
-use std::net::IpAddr;
+use ipnet::IpNet;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
@@ -13,7 +14,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 pub struct Origins {
     own: Arc<str>,
     allowed: Arc<[String]>,
-    proxies: Arc<[IpAddr]>,
+    proxies: Arc<[IpNet]>,
 }
 
 impl Origins {
@@ -44,12 +45,12 @@ impl Origins {
         let lines = headers.get_all("x-forwarded-for").iter();
         let lines: Vec<&str> = lines.map(|value| value.to_str().unwrap_or_default()).collect();
         for hop in lines.iter().rev().flat_map(|line| line.rsplit(',')) {
-            if !self.proxies.contains(&address) {
+            if !self.proxies.iter().any(|network| network.contains(&address)) {
                 break;
             }
-            match hop.trim().parse::<IpAddr>() {
-                Ok(before) => address = before.to_canonical(),
-                Err(_) => break,
+            match hop_address(hop.trim()) {
+                Some(before) => address = before.to_canonical(),
+                None => break,
             }
         }
         address
@@ -76,6 +77,12 @@ impl Origins {
     }
 }
 
+/// The address of one hop. Some proxies add the port.
+fn hop_address(hop: &str) -> Option<IpAddr> {
+    let with_port = || hop.parse().map(|address: SocketAddr| address.ip());
+    hop.trim_matches(['[', ']']).parse().or_else(|_| with_port()).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,7 +91,7 @@ mod tests {
         Origins {
             own: "https://notify.example".into(),
             allowed: vec!["https://app.example".to_owned()].into(),
-            proxies: vec![IpAddr::from([10, 0, 0, 1])].into(),
+            proxies: ["10.0.0.1/32", "192.168.7.0/24", "fd00::/8"].map(|text| text.parse().unwrap()).into(),
         }
     }
 
@@ -115,5 +122,15 @@ mod tests {
         let mut two_lines = headers(&[("x-forwarded-for", "6.6.6.6")]);
         two_lines.append("x-forwarded-for", HeaderValue::from_static("1.2.3.4"));
         assert_eq!(origins().address(&two_lines, peer(1)), IpAddr::from([1, 2, 3, 4]));
+        for (hops, expected) in [
+            ("9.9.9.9, 1.2.3.4, 192.168.7.200", "1.2.3.4"),
+            ("1.2.3.4, fd00::7, 192.168.7.200", "1.2.3.4"),
+            ("1.2.3.4, 192.168.8.1", "192.168.8.1"),
+            ("1.2.3.4:5678, [fd00::7]:443", "1.2.3.4"),
+            ("1.2.3.4, nonsense", "10.0.0.1"),
+        ] {
+            let hops = headers(&[("x-forwarded-for", hops)]);
+            assert_eq!(origins().address(&hops, peer(1)).to_string(), expected, "{hops:?}");
+        }
     }
 }

@@ -1,14 +1,16 @@
 //! Accepts connections and serves them with a router, until told to stop.
 
 use super::connection::{Connection, Patience};
+use crate::auth::Visitor;
 use crate::config::Config;
 use crate::hub::Limits;
 use axum::Router;
 use axum::body::Body;
 use hyper::body::Incoming;
+use ipnet::IpNet;
 use std::convert::Infallible;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket};
@@ -44,7 +46,7 @@ pub struct Room {
     /// From one address.
     pub per_address: usize,
     /// These stand for many clients: they are not held to the number of one address.
-    pub proxies: Arc<[IpAddr]>,
+    pub proxies: Arc<[IpNet]>,
 }
 
 impl Room {
@@ -114,9 +116,9 @@ async fn serve(
         };
         let Some((stream, peer, seat)) = accepted else { continue };
         let address = peer.ip().to_canonical();
-        let place = match proxies.contains(&address) {
+        let place = match proxies.iter().any(|network| network.contains(&address)) {
             true => None,
-            false => match addresses.take(address) {
+            false => match addresses.take(Visitor { address }.place()) {
                 Ok(place) => Some(place),
                 Err(_) => {
                     tracing::debug!(target: "hongyan::access", %peer, "a connection too many from its address");

@@ -4,6 +4,7 @@ use super::UserGateway;
 use super::connection::Connection;
 use super::extract::{Listener, Query};
 use super::serve::Peer;
+use crate::auth::Visitor;
 use crate::error::{Error, Result};
 use crate::hub::{Denied, Refused};
 use axum::extract::{Extension, FromRequestParts, Request, State};
@@ -65,7 +66,7 @@ pub async fn open(
         return Err(Error::new(ErrorType::PermissionDenied, "this origin is not among CORS_ALLOWED_ORIGINS"));
     }
     let address = gateway.origins.address(request.headers(), peer);
-    let seat = gateway.limits.take(address).map_err(|refused| {
+    let seat = gateway.limits.take(Visitor { address }.place()).map_err(|refused| {
         let message = match refused {
             Refused::Total => "all sockets are taken",
             Refused::Address => "all sockets of this address are taken",

@@ -172,6 +172,27 @@ async fn a_session_has_an_end_however_often_it_is_renewed() {
 }
 
 #[tokio::test]
+async fn a_network_of_proxies_is_believed() {
+    let networks = "127.0.0.0/8, 203.0.113.0/24, fd00::/8";
+    let server = Setup::default().set("TRUSTED_PROXIES", networks).start().await;
+    server.admin().await.person("ann").await;
+    for (hops, expected) in [
+        ("192.0.2.9", "192.0.2.9"),
+        ("198.51.100.1, 192.0.2.9, fd12::5, 203.0.113.77", "192.0.2.9"),
+        ("192.0.2.9, 203.0.114.1", "203.0.114.1"),
+    ] {
+        let body = json!({ "username": "ann", "password": "a-good-password" });
+        let login = server.user().request(Method::POST, "/api/v3/auth/local/login").json(&body);
+        let token = Reply::of(login.header("x-forwarded-for", hops)).await.data()["access_token"].clone();
+        let ann = server.user().with(&format!("Bearer {}", token.as_str().unwrap()));
+        let sessions = ann.get("/api/v3/auth/sessions").await.data();
+        let session =
+            sessions["sessions"].as_array().unwrap().iter().find(|session| session["current"] == true);
+        assert_eq!(session.unwrap()["address"], expected, "{hops}");
+    }
+}
+
+#[tokio::test]
 async fn strangers_from_one_place_are_bounded_and_nobody_elsewhere_is_held_to_it() {
     let server =
         Setup::default().set("AUTH_RATE_PER_ADDRESS", "5").set("TRUSTED_PROXIES", "127.0.0.1").start().await;
