@@ -232,10 +232,13 @@ impl Backups {
             let making = Making { shelf: &shelf, person: &person, wanted: &wanted, keep };
             let made = making.make(snapshot, &|part| go_on(part) && !*stop.borrow());
             let now = directory.person(&user).map_err(InboxError::from)?;
-            if now.is_none_or(|now| now.created_pos != person.created_pos) {
-                // Deleted meanwhile, be it that another has the id now.
-                if let Ok(made) = &made {
-                    shelf.remove(&user, &made.id)?;
+            if now.as_ref().is_none_or(|now| now.created_pos != person.created_pos) {
+                match &made {
+                    // The user was deleted; writing the backup may have made the folder again.
+                    _ if now.is_none() => shelf.remove_all(&user)?,
+                    // Another user has the id now.
+                    Ok(made) => drop(shelf.remove(&user, &made.id)?),
+                    Err(_) => {}
                 }
                 return Err(InboxError::NoUser.into());
             }
