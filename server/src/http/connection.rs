@@ -19,9 +19,9 @@ use tokio::net::TcpStream;
 
 /// Bytes of a refused request that are discarded so that its client reads the answer.
 const LINGER_BYTES_MAX: usize = 32 * 1024 * 1024;
-/// For how long they are discarded, in all.
+/// The longest time for which they are discarded.
 const LINGER_MAX: Duration = Duration::from_secs(10);
-/// For how long a client may send nothing meanwhile.
+/// The longest pause of the client while they are discarded.
 const LINGER_SILENCE_MAX: Duration = Duration::from_secs(2);
 
 /// How long a client is waited for.

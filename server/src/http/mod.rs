@@ -287,7 +287,7 @@ impl AdminGateway {
             .routes(routes!(admin::backups::get, admin::backups::delete))
             .routes(routes!(admin::backups::verify))
             .routes(routes!(admin::audit::list))
-            .routes(routes!(admin::health::healthz))
+            .routes(routes!(health::healthz))
             .routes(routes!(admin::health::readyz))
             .split_for_parts();
         // Who opens the address that the server prints finds what can be done here.

@@ -48,7 +48,7 @@ struct Online {
     groups: Vec<GroupKey>,
     /// What the user was a member of once: recalls of what came through these concern them still.
     left: Vec<GroupKey>,
-    /// When the devices are told of each other.
+    /// When the list of devices is sent.
     pace: Pace,
 }
 

@@ -1,7 +1,7 @@
-//! Which of a user's devices are online: told to all of them on change, at most once a second a user.
+//! Which of a user's devices are online: sent to all of them on change, at most once a second for each user.
 //!
 //! The list has an entry for each device and goes to each device, so it is the one frame whose cost grows with
-//! the square of a user's sockets. Changes within the second are told together at its end.
+//! the square of a user's sockets. Changes within the second are sent together at its end.
 
 use super::{Hub, frame};
 use hongyan_wire::UserId;
@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 /// Between two lists to one user.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// When a user was last told, and whether a list is due.
+/// When a list was last sent to a user, and whether another one is due.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
-    told_at: Option<Instant>,
+    sent_at: Option<Instant>,
     is_due: bool,
 }
 
@@ -34,22 +34,22 @@ impl Pace {
         if self.is_due {
             return Tell::Already;
         }
-        match self.told_at.map(|at| at + PAUSE).filter(|next| *next > now) {
+        match self.sent_at.map(|at| at + PAUSE).filter(|next| *next > now) {
             Some(next) => {
                 self.is_due = true;
                 Tell::Later(next)
             }
             None => {
-                self.told_at = Some(now);
+                self.sent_at = Some(now);
                 Tell::Now
             }
         }
     }
 
-    /// Whether the list that was due is still wanted; it counts as told.
+    /// Whether the list that was due is still wanted; it counts as sent.
     fn is_still_due(&mut self, now: Instant) -> bool {
         if self.is_due {
-            self.told_at = Some(now);
+            self.sent_at = Some(now);
         }
         std::mem::take(&mut self.is_due)
     }
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn changes_within_a_second_are_told_once_at_its_end() {
+    fn changes_within_a_second_are_sent_once_at_its_end() {
         let mut pace = Pace::default();
         let start = Instant::now();
         let after = |millis| start + Duration::from_millis(millis);
@@ -112,7 +112,7 @@ mod tests {
         assert_eq!(pace.changed(after(10)), Tell::Later(after(1_000)));
         assert_eq!(pace.changed(after(20)), Tell::Already);
         assert!(pace.is_still_due(after(1_000)));
-        assert!(!pace.is_still_due(after(1_001)), "it was told");
+        assert!(!pace.is_still_due(after(1_001)), "it was sent");
         assert_eq!(pace.changed(after(1_500)), Tell::Later(after(2_000)));
         assert!(pace.is_still_due(after(2_000)));
         assert_eq!(pace.changed(after(3_000)), Tell::Now);

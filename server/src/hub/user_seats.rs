@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Sockets of one user: each is told of each other's presence.
+/// Most sockets of one user: a change of presence is sent to each of them.
 const SOCKETS_MAX: usize = 64;
 /// Sockets that a user may open in a row; after these, one each [`OPEN_EVERY`].
 const OPENS_IN_A_ROW: u32 = 128;

@@ -93,7 +93,7 @@ fn named(words: &str) -> Option<String> {
     rest.split('`').next().map(str::to_owned)
 }
 
-/// What is wrong with a value, in the words of JSON.
+/// Returns the reason of a decoding error in the terms of JSON, without the place.
 fn reason(error: &serde_json::Error) -> String {
     let words = error.to_string();
     // The field says where.
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_frame_is_told_apart_from_an_unknown_type() {
+    fn invalid_frames_differ_from_unknown_types() {
         for (text, error_type) in [
             ("", ErrorType::MalformedRequest),
             ("no json", ErrorType::MalformedRequest),

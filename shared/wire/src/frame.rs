@@ -191,12 +191,12 @@ pub struct SessionRevoked {
     pub reason: String,
 }
 
-/// What is wrong with a frame of the client; the server closes the socket after it.
+/// Reports an invalid frame of the client; the server closes the socket afterwards.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FrameError {
     #[serde(rename = "type")]
     pub error_type: ErrorType,
-    /// What is wrong, for a person.
+    /// The reason, for people.
     pub message: String,
     /// The fields of the frame's `data` that are not valid.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

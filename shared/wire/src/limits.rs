@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 /// Most levels of arrays and objects within each other in free-form JSON such as a message's `metadata`, the outermost
 /// one counted. Readers in other languages recurse: what is deeper may end them.
 pub const DEPTH_MAX: usize = 32;
-/// What is said of a field that is deeper.
+/// The reason given for a field that is nested deeper.
 pub const DEPTH_RULE: &str = "must be nested at most 32 levels deep";
 
 /// Whether a value has more than `max` levels of arrays and objects within each other. Text and numbers have none.

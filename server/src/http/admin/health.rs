@@ -5,18 +5,12 @@ use crate::http::AdminGateway;
 use axum::extract::State;
 use hongyan_wire::error::Failure;
 
-/// Whether the process is up.
-#[utoipa::path(get, path = "/healthz", tag = "health", security(), responses((status = 200, description = "It is", body = String)))]
-pub async fn healthz() -> &'static str {
-    "ok\n"
-}
-
 /// Whether the stores are open and everything in the log has been applied.
 #[utoipa::path(
     get, path = "/readyz", tag = "health", security(),
     responses(
         (status = 200, description = "Ready", body = String),
-        (status = 503, description = "Not (yet) ready", body = Failure),
+        (status = 503, description = "Not ready", body = Failure),
     ),
 )]
 pub async fn readyz(State(gateway): State<AdminGateway>) -> Result<&'static str> {

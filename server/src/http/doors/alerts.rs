@@ -82,7 +82,7 @@ async fn take(gateway: &UserGateway, taken: Taken, from: &'static str) -> Result
         sent?;
         taken += 1;
     }
-    Ok(Sent::told(&dropped, Answer::new(AlertsTaken { taken }).into_response()))
+    Ok(Sent::naming(&dropped, Answer::new(AlertsTaken { taken }).into_response()))
 }
 
 /// What the alerts of one webhook share.

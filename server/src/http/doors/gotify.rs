@@ -61,7 +61,7 @@ async fn send(gateway: &UserGateway, taken: Taken) -> Result<Response> {
     if extras.is_there() {
         message["extras"] = extras.0.clone();
     }
-    Ok(Sent::told(&dropped, own_words(200, &message)))
+    Ok(Sent::naming(&dropped, own_words(200, &message)))
 }
 
 fn refused(error: &Error) -> Response {

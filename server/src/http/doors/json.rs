@@ -60,5 +60,5 @@ pub async fn json(State(gateway): State<UserGateway>, taken: Taken) -> Result<Re
         None => to.items().filter_map(Loose::some).map(Into::into).collect(),
     };
     let sent = gateway.note(incoming, note).await?;
-    Ok(Sent::told(&sent.dropped, Answer::new(sent.answer).into_response()))
+    Ok(Sent::naming(&sent.dropped, Answer::new(sent.answer).into_response()))
 }

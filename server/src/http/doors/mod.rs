@@ -75,7 +75,7 @@ pub struct Sent {
 
 impl Sent {
     /// Says in an answer of another system what was dropped: as the header `X-Dropped`, as its body has its own shape.
-    pub fn told(dropped: &[String], mut response: Response) -> Response {
+    pub fn naming(dropped: &[String], mut response: Response) -> Response {
         // Other than visible ASCII is escaped.
         let visible = dropped.join(", ").escape_default().to_string();
         if let Ok(value) = HeaderValue::from_str(&visible)

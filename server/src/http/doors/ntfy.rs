@@ -151,7 +151,7 @@ async fn send(
     if !tags.is_empty() {
         shown["tags"] = tags.into();
     }
-    Ok(Sent::told(&dropped, own_words(200, &shown)))
+    Ok(Sent::naming(&dropped, own_words(200, &shown)))
 }
 
 fn message(incoming: &Incoming, body: Loose<'_>) -> Result<String> {

@@ -73,7 +73,7 @@ impl Codes {
     fn answer(&self, sent: Result<Vec<String>>) -> Response {
         let error = match sent {
             Ok(dropped) => {
-                return Sent::told(&dropped, own_words(200, &json!({ "errcode": 0, "errmsg": "ok" })));
+                return Sent::naming(&dropped, own_words(200, &json!({ "errcode": 0, "errmsg": "ok" })));
             }
             Err(error) => error,
         };

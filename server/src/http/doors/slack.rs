@@ -24,7 +24,7 @@ use serde_json::Value;
 )]
 pub async fn services(State(gateway): State<UserGateway>, taken: Taken) -> Response {
     match send(&gateway, taken).await {
-        Ok(dropped) => Sent::told(&dropped, plain(200, "text/plain; charset=utf-8", "ok")),
+        Ok(dropped) => Sent::naming(&dropped, plain(200, "text/plain; charset=utf-8", "ok")),
         Err(error) => refused(&error),
     }
 }

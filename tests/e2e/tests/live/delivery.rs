@@ -78,7 +78,7 @@ async fn devices_know_of_each_other() {
 }
 
 #[tokio::test]
-async fn a_burst_of_presence_is_told_once_a_second() {
+async fn presence_is_sent_once_a_second() {
     const CHANGES: usize = 90;
     let server = Setup::default().start().await;
     let admin = server.admin().await;
